@@ -1,0 +1,53 @@
+# Every target runs on a plain machine with Python and make; what it needs beyond that goes into .venv and .venv-2.11.
+# The pins in .ci/constraints are what an unconstrained install resolved to when the suite last passed (pip freeze, without this package).
+
+PYTHON ?= python3
+export PYTHON
+
+AIRFLOW_3 := 3.3.2
+AIRFLOW_2 := 2.11.2
+VENV_3 := .venv
+VENV_2 := .venv-2.11
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help venv demo test e2e e2e-3.3 e2e-2.11 lint format clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
+
+venv: $(VENV_3)/.installed ## create .venv with Airflow 3.3.2 and the test tools
+
+demo: $(VENV_3)/.installed ## run the example DAGs on a real Airflow against the sandbox, and watch
+	@$(VENV_3)/bin/python -m tests.e2e.demo
+
+test: $(VENV_3)/.installed ## run the fast suite
+	$(VENV_3)/bin/python -m pytest
+
+e2e: e2e-3.3 e2e-2.11 ## run the tests on a real Airflow, 3.3.2 and 2.11.2
+
+e2e-3.3: $(VENV_3)/.installed
+	$(VENV_3)/bin/python -m pytest -m e2e tests/e2e
+
+e2e-2.11: $(VENV_2)/.installed
+	$(VENV_2)/bin/python -m pytest -m e2e tests/e2e
+
+lint: $(VENV_3)/.installed ## check style, format and types
+	$(VENV_3)/bin/ruff check .
+	$(VENV_3)/bin/ruff format --check .
+	$(VENV_3)/bin/mypy
+
+format: $(VENV_3)/.installed ## put the code into the format that lint wants
+	$(VENV_3)/bin/ruff check --fix-only --quiet .
+	$(VENV_3)/bin/ruff format .
+
+clean: ## remove the virtual environments and every cache
+	rm -rf .venv .venv-2.11 dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The newest Python that each Airflow runs on is the last word of its line.
+$(VENV_3)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_3).txt
+	@.ci/venv $(VENV_3) $(AIRFLOW_3) 13
+
+$(VENV_2)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_2).txt
+	@.ci/venv $(VENV_2) $(AIRFLOW_2) 12

@@ -1,0 +1,1 @@
+"""The test suite: unit tests on the sandbox, and real-Airflow tests in e2e."""

@@ -1,0 +1,1 @@
+"""Tests on a real Airflow, the laboratory they run in, and the demo that shares it."""
