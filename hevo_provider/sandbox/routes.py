@@ -1,0 +1,249 @@
+"""What each endpoint does and answers, without any HTTP: names and values in, a status and JSON out."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
+
+from hevo_provider.sandbox.faults import error_body
+from hevo_provider.sandbox.state import RUNNABLE_STATUS, RefusedError, SandboxPipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from hevo_provider.sandbox.jobs import SandboxJob
+    from hevo_provider.sandbox.state import SandboxObject
+
+ResyncBody = Literal["drop_and_load", "resync_mode", "either"]
+
+DEFAULT_PAGE = 20
+LARGEST_LIMIT = 100
+_READ_ONLY = ("id", "status", "created_ts", "updated_ts")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that has been matched to a route."""
+
+    route: str
+    pipeline_id: str | None
+    sub_id: str | None
+    query: Mapping[str, str]
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API says; ``data`` None means no body."""
+
+    status: int
+    data: Any = None
+    job_id: str | None = None
+
+
+class Api:
+    """The endpoints over a set of pipelines."""
+
+    def __init__(self, *, max_page: int = LARGEST_LIMIT) -> None:
+        self.pipelines: dict[int, SandboxPipeline] = {}
+        """The pipelines by id; one that is deleted here answers 404."""
+        self.max_page = max_page
+        """The most items on a page, whatever limit was asked for."""
+        self.action_answer = 200
+        """What actions answer: 200 with a message, or 204 without a body."""
+        self.resync_body: ResyncBody = "either"
+        """Which body a resync takes; the other one is answered 400."""
+        self._endpoints: dict[str, Callable[[Call], Answer]] = {
+            "list_pipelines": self._list_pipelines,
+            "get_pipeline": lambda call: Answer(200, self._pipeline(call).as_json()),
+            "update_pipeline": self._update_pipeline,
+            "sync_now": self._sync_now,
+            "resync": self._resync,
+            "enable": self._enable,
+            "disable": self._disable,
+            "list_jobs": self._list_jobs,
+            "get_job": self._get_job,
+            "cancel_job": self._cancel_job,
+            "list_job_objects": self._list_job_objects,
+            "list_objects": self._list_objects,
+            "get_object": self._get_object,
+            "refresh_schema": self._refresh_schema,
+            "resync_objects": self._resync_objects,
+        }
+
+    def answer(self, call: Call) -> Answer:
+        """Do what a request asks for."""
+        endpoint = self._endpoints.get(call.route)
+        if endpoint is None:
+            return Answer(404, error_body(404, "There is no such endpoint"))
+        try:
+            return endpoint(call)
+        except RefusedError as refused:
+            return Answer(refused.status, error_body(refused.status, refused.message))
+
+    def _pipeline(self, call: Call) -> SandboxPipeline:
+        written = call.pipeline_id or ""
+        pipeline = self.pipelines.get(int(written)) if written.isascii() and written.isdigit() else None
+        if pipeline is None:
+            raise RefusedError(404, f"Pipeline {unquote(written)} does not exist")
+        pipeline.catch_up()
+        return pipeline
+
+    def _job(self, call: Call) -> SandboxJob:
+        job = self._pipeline(call).job(call.sub_id or "")
+        if job is None:
+            raise RefusedError(404, f"Job {unquote(call.sub_id or '')} does not exist in pipeline {call.pipeline_id}")
+        return job
+
+    def _done(self, message: str, job_id: str | None = None) -> Answer:
+        if self.action_answer == HTTPStatus.NO_CONTENT:
+            return Answer(HTTPStatus.NO_CONTENT, None, job_id)
+        return Answer(self.action_answer, {"message": message}, job_id)
+
+    def _page(self, call: Call, items: Iterable[Any], id_of: Callable[[Any], object]) -> tuple[list[Any], str | None]:
+        """Cut one page out of the items; the cursor names the last one seen, so that new items do not shift it."""
+        limit = _limit(call.query)
+        size = min(limit, self.max_page)
+        remaining = iter(items)
+        cursor = call.query.get("cursor")
+        if cursor:
+            last = _cursor_id(cursor)
+            if not any(str(id_of(item)) == last for item in remaining):
+                raise RefusedError(400, "The cursor is not valid")
+        found = list(islice(remaining, size + 1))
+        if len(found) <= size:
+            return found, None
+        return found[:size], urlsafe_b64encode(f"after:{id_of(found[size - 1])}".encode()).decode()
+
+    def _list_pipelines(self, call: Call) -> Answer:
+        ordered = (self.pipelines[key] for key in sorted(self.pipelines))
+        found, cursor = self._page(call, ordered, lambda pipeline: pipeline.id)
+        return _listed([pipeline.as_json() for pipeline in found], cursor)
+
+    def _update_pipeline(self, call: Call) -> Answer:
+        pipeline = self._pipeline(call)
+        body = _object_body(call)
+        fixed = [name for name in _READ_ONLY if name in body]
+        if fixed:
+            raise RefusedError(400, f"These fields cannot be changed: {', '.join(fixed)}")
+        pipeline.name = body.get("name", pipeline.name)
+        pipeline.fields |= body
+        pipeline.updated_at = pipeline.world.clock()
+        return Answer(200, pipeline.as_json())
+
+    def _sync_now(self, call: Call) -> Answer:
+        job = self._pipeline(call).start_through_api("INCREMENTAL")
+        return self._done("Sync has been triggered", job.id)
+
+    def _resync(self, call: Call) -> Answer:
+        pipeline = self._pipeline(call)
+        drop = self._wants_drop_and_load(_object_body(call))
+        job = pipeline.start_through_api("RESYNC_WITH_DROP_AND_LOAD" if drop else "RESYNC", restarts=True)
+        return self._done("Resync has been triggered", job.id)
+
+    def _wants_drop_and_load(self, body: dict[str, Any]) -> bool:
+        known = ("drop_and_load", "resync_mode") if self.resync_body == "either" else (self.resync_body,)
+        unknown = [name for name in body if name not in known]
+        if unknown:
+            raise RefusedError(400, f"Unrecognized field: {unknown[0]}")
+        drop, mode = body.get("drop_and_load", False), body.get("resync_mode", "EVOLVE_AND_MERGE")
+        if not isinstance(drop, bool) or mode not in {"EVOLVE_AND_MERGE", "DROP_AND_LOAD"}:
+            raise RefusedError(400, "The body is not valid")
+        return drop or mode == "DROP_AND_LOAD"
+
+    def _enable(self, call: Call) -> Answer:
+        self._pipeline(call).status = RUNNABLE_STATUS
+        return self._done("Pipeline has been enabled")
+
+    def _disable(self, call: Call) -> Answer:
+        pipeline = self._pipeline(call)
+        if _object_body(call).get("cancel_active_jobs"):
+            for job in pipeline.active_jobs:
+                job.cancel()
+        pipeline.status = "DISABLED"
+        return self._done("Pipeline has been disabled")
+
+    def _list_jobs(self, call: Call) -> Answer:
+        pipeline = self._pipeline(call)
+        now = pipeline.world.clock()
+        found, cursor = self._page(call, pipeline.visible_jobs(), lambda job: job.id)
+        return _listed([job.as_json(now) for job in found], cursor)
+
+    def _get_job(self, call: Call) -> Answer:
+        job = self._job(call)
+        return Answer(200, job.as_json(job.pipeline.world.clock()))
+
+    def _cancel_job(self, call: Call) -> Answer:
+        job = self._job(call)
+        if not job.cancel():
+            raise RefusedError(409, f"Job {job.id} is {job.status} and cannot be cancelled")
+        return self._done("Job is being cancelled")
+
+    def _list_job_objects(self, call: Call) -> Answer:
+        job = self._job(call)
+        results = job.objects_as_json(job.pipeline.world.clock())
+        found, cursor = self._page(call, results, lambda result: result["name"])
+        return _listed(found, cursor)
+
+    def _list_objects(self, call: Call) -> Answer:
+        pipeline = self._pipeline(call)
+        found, cursor = self._page(call, pipeline.objects, lambda each: each.id)
+        prefix = pipeline.fields.get("destination_prefix")
+        return _listed([each.as_json(prefix, detail=False) for each in found], cursor)
+
+    def _get_object(self, call: Call) -> Answer:
+        pipeline = self._pipeline(call)
+        found = self._object(pipeline, unquote(call.sub_id or ""))
+        return Answer(200, found.as_json(pipeline.fields.get("destination_prefix"), detail=True))
+
+    def _object(self, pipeline: SandboxPipeline, object_id: object) -> SandboxObject:
+        found = next((each for each in pipeline.objects if each.id == object_id), None)
+        if found is None:
+            raise RefusedError(404, f"Object {object_id} does not exist in pipeline {pipeline.id}")
+        return found
+
+    def _refresh_schema(self, call: Call) -> Answer:
+        self._pipeline(call)
+        return self._done("Schema refresh has been triggered")
+
+    def _resync_objects(self, call: Call) -> Answer:
+        pipeline = self._pipeline(call)
+        ids = _object_body(call).get("object_ids")
+        if not isinstance(ids, list) or not ids:
+            raise RefusedError(400, "object_ids must be a list that is not empty")
+        names = [self._object(pipeline, object_id).name for object_id in ids]
+        job = pipeline.start_through_api("RESYNC", objects=names)
+        return self._done("Resync has been triggered", job.id)
+
+
+def _listed(data: list[dict[str, Any]], cursor: str | None) -> Answer:
+    return Answer(200, {"data": data, "has_more": cursor is not None, "next_cursor": cursor})
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    written = query.get("limit", str(DEFAULT_PAGE))
+    if not written.isascii() or not written.isdigit() or not 1 <= int(written) <= LARGEST_LIMIT:
+        raise RefusedError(400, f"limit must be a number from 1 to {LARGEST_LIMIT}")
+    return int(written)
+
+
+def _cursor_id(cursor: str) -> str:
+    try:
+        text = urlsafe_b64decode(cursor).decode()
+    except ValueError:
+        text = ""
+    if not text.startswith("after:"):
+        raise RefusedError(400, "The cursor is not valid")
+    return text.removeprefix("after:")
+
+
+def _object_body(call: Call) -> dict[str, Any]:
+    """Return the JSON object of a request; an empty body counts as an empty one."""
+    body = {} if call.body is None else call.body
+    if not isinstance(body, dict):
+        raise RefusedError(400, "The body must be a JSON object")
+    return body

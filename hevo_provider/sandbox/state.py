@@ -1,0 +1,356 @@
+"""A pipeline of the sandbox with its objects and jobs: what may run, what is refused, what has been started."""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from hevo_provider.sandbox.jobs import TERMINAL_STATUSES, SandboxJob, World, overridden
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Order = Literal["desc", "asc", "shuffled"]
+
+RUNNABLE_STATUS = "INITIALIZED"
+_DEFAULT_OBJECTS = ("orders", "customers", "invoices")
+# A scheduled pipeline nobody looked at for a week does not need its whole past.
+_MISSED_RUNS_KEPT = 50
+
+
+class RefusedError(Exception):
+    """The API says no: an HTTP status and the words that go with it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass
+class SandboxObject:
+    """A table (or collection, sheet ...) that a pipeline replicates."""
+
+    id: str
+    name: str
+    schema: str = "public"
+    database: str = "shop"
+    status: str = "ACTIVE"
+    replication_status: str = "COMPLETED"
+    fields: list[dict[str, Any]] = field(default_factory=list)
+    override: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self, prefix: str | None, *, detail: bool) -> dict[str, Any]:
+        """Return the object as a list shows it, or with its fields."""
+        table = f"{prefix}_{self.name}" if prefix else self.name
+        data: dict[str, Any] = {
+            "object_id": self.id,
+            "source_namespace": {"k0": self.name, "k1": self.schema, "k2": self.database},
+            "destination_namespace": {"k0": table, "k1": self.schema.upper(), "k2": "WAREHOUSE"},
+            "field_count": len(self.fields),
+            "status": self.status,
+            "replication_status": self.replication_status,
+        }
+        if detail:
+            data |= {
+                "object_name": self.name,
+                "destination_table_name": table,
+                "load_mode": "MERGE",
+                "fields": self.fields,
+            }
+        return overridden(data, self.override)
+
+
+def column(name: str, source_type: str, destination_type: str, *, primary_key: bool = False) -> dict[str, Any]:
+    """Build the JSON of one field of an object."""
+    return {
+        "source_name": name,
+        "source_type": source_type,
+        "destination_name": name.upper(),
+        "destination_type": destination_type,
+        "status": "ACTIVE",
+        "primary_key": primary_key,
+    }
+
+
+class SandboxPipeline:
+    """
+    One pipeline; its settings may be assigned at any time and apply to jobs that start later (``status``: at once).
+
+    :param appear_after: seconds after its creation until a job shows, in the list and by id.
+    :param duration: seconds from a job's creation to its end; less than ``appear_after`` means over when first seen,
+        None means until told.
+    :param ends: terminal status of the jobs.
+    :param parallel_jobs: accept a start while a job is active; otherwise it is refused.
+    :param refusal: HTTP status of that refusal (409 or 500); ``refusal_message`` its words.
+    :param restarting_for: seconds in RESTARTING after a resync action; the job is created when they are over.
+    :param baseline_lag: seconds until a job that was not started through the API shows; None: as ``appear_after``.
+    :param job_type_names: other names of job types on the wire, ``{"RESYNC": "TRUNCATE_AND_LOAD"}``.
+    :param order: order of the job list; "shuffled" is a fixed arbitrary one.
+    :param fields: values that replace those of the pipeline's JSON; MISSING drops one.
+    """
+
+    def __init__(  # noqa: PLR0913 - each of them is one way in which pipelines differ
+        self,
+        world: World,
+        id: int,  # noqa: A002 - the API calls it so
+        *,
+        status: str = RUNNABLE_STATUS,
+        name: str | None = None,
+        appear_after: float = 5.0,
+        duration: float | None = 10.0,
+        ends: str = "COMPLETED",
+        parallel_jobs: bool = False,
+        refusal: int = 409,
+        refusal_message: str | None = None,
+        restarting_for: float = 0.0,
+        baseline_lag: float | None = None,
+        job_type_names: dict[str, str] | None = None,
+        order: Order = "desc",
+        fields: dict[str, Any] | None = None,
+    ) -> None:
+        self.world = world
+        self.id = id
+        self.name = name or f"pipeline {id}"
+        self.appear_after = appear_after
+        self.duration = duration
+        self.ends = ends
+        self.parallel_jobs = parallel_jobs
+        self.refusal = refusal
+        self.refusal_message = refusal_message or "A job is already in progress for this pipeline"
+        self.restarting_for = restarting_for
+        self.baseline_lag = baseline_lag
+        self.job_type_names = job_type_names or {}
+        self.order = order
+        self.fields = fields or {}
+        self.objects: list[SandboxObject] = []
+        self.created_at = self.updated_at = world.clock()
+        self._status = status
+        self._restarting_until = float("-inf")
+        self._jobs: list[SandboxJob] = []
+        self._by_time: list[SandboxJob] = []
+        self._by_id: dict[str, SandboxJob] = {}
+        self._scheduled_until = self.created_at
+        for object_name in _DEFAULT_OBJECTS:
+            self.add_object(object_name)
+
+    def __repr__(self) -> str:
+        return f"<SandboxPipeline {self.id} {self.status}, {len(self._jobs)} jobs>"
+
+    @property
+    def status(self) -> str:
+        """The status now; RESTARTING for a while after a resync."""
+        return "RESTARTING" if self.world.clock() < self._restarting_until else self._status
+
+    @status.setter
+    def status(self, status: str) -> None:
+        self._status = status
+        self._restarting_until = float("-inf")
+
+    @property
+    def jobs(self) -> list[SandboxJob]:
+        """All jobs ever, visible or not, in the order in which they were started."""
+        with self.world.lock:
+            self.catch_up()
+            return list(self._jobs)
+
+    @property
+    def jobs_started_by_api(self) -> list[SandboxJob]:
+        """The jobs that sync-now, resync and the resync of objects have started."""
+        return [job for job in self.jobs if job.started_by == "api"]
+
+    @property
+    def active_jobs(self) -> list[SandboxJob]:
+        """The jobs that are not over, visible or not."""
+        now = self.world.clock()
+        return [job for job in self.jobs if job.status_at(now) not in TERMINAL_STATUSES]
+
+    def add_object(
+        self,
+        name: str,
+        *,
+        object_id: str | None = None,
+        schema: str = "public",
+        database: str = "shop",
+        **override: Any,
+    ) -> SandboxObject:
+        """
+        Add an object; jobs that start later include it.
+
+        :param name: the table's name.
+        :param object_id: the object's id; a new UUID if None.
+        :param override: values that replace those of the object's JSON.
+        """
+        columns = [
+            column("id", "bigint", "NUMBER", primary_key=True),
+            column("amount", "numeric(12,2)", "NUMBER(12,2)"),
+            column("updated_at", "timestamptz", "TIMESTAMP_TZ"),
+        ]
+        with self.world.lock:
+            added = SandboxObject(
+                object_id or self.world.uuid(),
+                name,
+                schema=schema,
+                database=database,
+                fields=columns,
+                override=override,
+            )
+            self.objects.append(added)
+            return added
+
+    def object_id_of(self, name: str) -> str | None:
+        """Return the id of the object with that name."""
+        return next((each.id for each in self.objects if each.name == name), None)
+
+    def start_job(
+        self,
+        type: str = "INCREMENTAL",  # noqa: A002 - the API calls it so
+        *,
+        started_by: str = "schedule",
+        appear_after: float | None = None,
+        duration: float | None = None,
+        ends: str | None = None,
+        ago: float = 0.0,
+    ) -> SandboxJob:
+        """
+        Start a job as Hevo's schedule or other people would; nothing is refused.
+
+        :param type: the job's type, before ``job_type_names``.
+        :param started_by: "schedule", or any name.
+        :param appear_after: seconds until it shows; None: the pipeline's ``baseline_lag`` or ``appear_after``.
+        :param duration: seconds until it ends; None: the pipeline's.
+        :param ends: terminal status; None: the pipeline's.
+        :param ago: seconds in the past at which it was created.
+        """
+        with self.world.lock:
+            if appear_after is None:
+                appear_after = self.appear_after if self.baseline_lag is None else self.baseline_lag
+            return self._add_job(
+                type,
+                started_by=started_by,
+                created_at=self.world.clock() - ago,
+                appear_after=appear_after,
+                duration=self.duration if duration is None else duration,
+                ends=ends or self.ends,
+            )
+
+    def start_through_api(
+        self, job_type: str, *, restarts: bool = False, objects: Sequence[str] | None = None
+    ) -> SandboxJob:
+        """
+        Start a job for a request, or refuse to.
+
+        :param restarts: pass through RESTARTING first.
+        :param objects: names of the only objects to load.
+        :raises RefusedError: the pipeline is not in a state to run, or a job is active.
+        """
+        self.catch_up()
+        if self.status != RUNNABLE_STATUS:
+            raise RefusedError(400, f"Pipeline {self.id} is in state {self.status} and cannot run")
+        if not self.parallel_jobs and self.active_jobs:
+            raise RefusedError(self.refusal, self.refusal_message)
+        now = self.world.clock()
+        if restarts and self.restarting_for > 0:
+            now += self.restarting_for
+            self._restarting_until = now
+        return self._add_job(
+            job_type,
+            started_by="api",
+            created_at=now,
+            appear_after=self.appear_after,
+            duration=self.duration,
+            ends=self.ends,
+            objects=objects,
+        )
+
+    def job(self, job_id: str) -> SandboxJob | None:
+        """Return the job with that id if the API shows it now."""
+        found = self._by_id.get(job_id)
+        return found if found is not None and found.visible else None
+
+    def visible_jobs(self) -> Iterator[SandboxJob]:
+        """Yield what the job list shows now, in the pipeline's order."""
+        now = self.world.clock()
+        if self.order == "shuffled":
+            jobs: Iterator[SandboxJob] = iter(sorted(self._by_time, key=lambda job: job.id))
+        else:
+            jobs = reversed(self._by_time) if self.order == "desc" else iter(self._by_time)
+        return (job for job in jobs if job.visible_at(now))
+
+    def catch_up(self) -> None:
+        """Start the jobs that the pipeline's own schedule called for since the last look."""
+        schedule = self.fields.get("schedule")
+        if not isinstance(schedule, dict) or schedule.get("sync_type") != "SCHEDULED":
+            self._scheduled_until = self.world.clock()
+            return
+        step = 60.0 * float(schedule.get("frequency_minutes") or 60)
+        missed = int((self.world.clock() - self._scheduled_until) // step)
+        for number in range(max(1, missed - _MISSED_RUNS_KEPT + 1), missed + 1):
+            due = self._scheduled_until + number * step
+            busy = any(job.created_at <= due and job.status_at(due) not in TERMINAL_STATUSES for job in self._jobs)
+            if self.status == RUNNABLE_STATUS and not busy:
+                self._add_job(
+                    "INCREMENTAL",
+                    started_by="schedule",
+                    created_at=due,
+                    appear_after=self.appear_after,
+                    duration=self.duration,
+                    ends=self.ends,
+                )
+        self._scheduled_until += missed * step
+
+    def _add_job(
+        self,
+        job_type: str,
+        *,
+        started_by: str,
+        created_at: float,
+        appear_after: float,
+        duration: float | None,
+        ends: str,
+        objects: Sequence[str] | None = None,
+    ) -> SandboxJob:
+        job = SandboxJob(
+            self,
+            job_type=job_type,
+            started_by=started_by,
+            created_at=created_at,
+            appear_after=appear_after,
+            duration=duration,
+            ends=ends,
+            object_names=[each.name for each in self.objects] if objects is None else objects,
+        )
+        self._jobs.append(job)
+        insort(self._by_time, job, key=lambda each: each.created_at)
+        self._by_id[job.id] = job
+        return job
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the pipeline as the API shows it."""
+        data: dict[str, Any] = {
+            "id": self.id,
+            "name": self.name,
+            "status": self.status,
+            "source": {"name": "shop database", "connector_id": 100 + self.id, "source_type": "POSTGRES"},
+            "destination": {
+                "id": 10,
+                "name": "warehouse",
+                "connector_id": 10,
+                "destination_type": "SNOWFLAKE",
+                "status": "ACTIVE",
+            },
+            "destination_prefix": None,
+            "replication_type": "LOGICAL_REPLICATION",
+            "load_mode": "MERGE",
+            "schema_evolution": "ALLOW_ALL",
+            "schedule": {"sync_type": "ON_DEMAND"},
+            "failure_handling_policy": "CONTINUE",
+            "source_schema_status": "FETCHED",
+            "latency_alert": None,
+            "created_by_email": "owner@example.com",
+            "updated_by_email": "owner@example.com",
+            "created_ts": int(self.created_at * 1000),
+            "updated_ts": int(self.updated_at * 1000),
+        }
+        return overridden(data, self.fields)
