@@ -118,6 +118,7 @@ class SandboxJob:
         self.object_names = tuple(object_names)
         self.cancelling_for = 2.0
         self.cancel_requests = 0
+        """How often the API was asked to cancel this job, whatever it answered."""
         self.hidden = False
         """True: the job answers 404 and is in no list, whatever the clock says."""
         self.status_override: str | None = None
@@ -177,7 +178,6 @@ class SandboxJob:
         :return: False if the job was over already.
         """
         with self.pipeline.world.lock:
-            self.cancel_requests += 1
             now = self.pipeline.world.clock()
             if self.status_at(now) in TERMINAL_STATUSES:
                 return False

@@ -179,6 +179,7 @@ class Api:
 
     def _cancel_job(self, call: Call) -> Answer:
         job = self._job(call)
+        job.cancel_requests += 1
         if not job.cancel():
             raise RefusedError(409, f"Job {job.id} is {job.status} and cannot be cancelled")
         return self._done("Job is being cancelled")

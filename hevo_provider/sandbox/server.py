@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ _KEEP_ALIVE_SECONDS = 3600.0
 _BACKLOG = 4096
 # aiohttp takes 0 for "no limit", and hung requests would hold it for ever.
 _SHUTDOWN_SECONDS = 0.01
+_LOOP_TURNS = 5
 
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -46,7 +48,8 @@ class LocalServer:
     @property
     def url(self) -> str:
         """The base URL, once the server has been started."""
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     @property
     def connections_open(self) -> int:
@@ -117,9 +120,16 @@ class LocalServer:
         listener, server = self._listener, self._server
         self._listener = self._server = None
         if listener is not None:
+            # asyncio leaks a connection whose accept is under way when the listener closes: accept no more, let those
+            # that were accepted reach the server, and only then close.
+            for each in listener.sockets:
+                with contextlib.suppress(NotImplementedError, RuntimeError):
+                    asyncio.get_running_loop().remove_reader(each.fileno())
+            await _turn_loop()
             listener.close()
         if server is not None:
             await server.shutdown(_SHUTDOWN_SECONDS)
+            await _turn_loop()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -136,3 +146,8 @@ class LocalServer:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop_async()
+
+
+async def _turn_loop() -> None:
+    for _ in range(_LOOP_TURNS):
+        await asyncio.sleep(0)
