@@ -9,7 +9,7 @@ ports of its own::
         lab.api.trigger("my_dag", "run_1")
         lab.api.wait_task("my_dag", "run_1", "sync")
 
-Components can be killed, stalled, woken and started again, and one more triggerer can join: what does a task make of it?
+Components can be killed, stalled, woken and started again, and a second triggerer can join.
 """
 
 from __future__ import annotations

@@ -1,0 +1,68 @@
+"""The DAGs of the real-Airflow tests. A run's conf says, by task id, which pipeline each task is for."""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import DAG, get_current_context, task
+
+from hevo_provider.models.pipeline import PipelineAction
+from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.sensors import HevoSensor
+
+PIPELINE = "{{ dag_run.conf[task.task_id] }}"
+JOB_OF_START = "{{ ti.xcom_pull(task_ids='start') }}"
+
+with DAG("operator_modes", schedule=None, catchup=False):
+    for task_id, deferrable, wait_for_completion in (
+        ("deferred", True, True),
+        ("deferred_until_found", True, False),
+        ("blocking", False, True),
+        ("blocking_until_found", False, False),
+    ):
+        HevoPipelineOperator(
+            task_id=task_id,
+            pipeline_id=PIPELINE,
+            poll_interval=1,
+            deferrable=deferrable,
+            wait_for_completion=wait_for_completion,
+        )
+
+with DAG("job_ends", schedule=None, catchup=False):
+    HevoPipelineOperator(task_id="failed", pipeline_id=PIPELINE, poll_interval=1)
+    HevoPipelineOperator(task_id="failed_blocking", pipeline_id=PIPELINE, poll_interval=1, deferrable=False)
+    HevoPipelineOperator(task_id="partly_failed", pipeline_id=PIPELINE, poll_interval=1)
+    HevoPipelineOperator(
+        task_id="resync_partly_failed_and_accepted",
+        pipeline_id=PIPELINE,
+        action=PipelineAction.RESYNC,
+        poll_interval=1,
+        accept_completed_with_failures=True,
+    )
+
+with DAG("sensor_modes", schedule=None, catchup=False):
+    start = HevoPipelineOperator(task_id="start", pipeline_id=PIPELINE, wait_for_completion=False)
+    for task_id, mode, deferrable in (
+        ("poke", "poke", False),
+        ("reschedule", "reschedule", False),
+        ("deferrable", "poke", True),
+    ):
+        start >> HevoSensor(
+            task_id=task_id,
+            pipeline_id=PIPELINE,
+            job_id=JOB_OF_START,
+            poke_interval=1,
+            mode=mode,
+            deferrable=deferrable,
+        )
+
+with DAG("sensor_finds_the_active_job", schedule=None, catchup=False):
+    HevoSensor(task_id="sensor", pipeline_id=PIPELINE, poke_interval=1)
+
+with DAG("mapped", schedule=None, catchup=False):
+
+    @task
+    def pipelines() -> list[int]:
+        """Read the pipelines from the run's conf."""
+        conf = get_current_context()["dag_run"].conf or {}
+        return list(conf["pipelines"])
+
+    HevoPipelineOperator.partial(task_id="sync", poll_interval=1).expand(pipeline_id=pipelines())

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from hevo_provider.sandbox.state import SandboxPipeline
+from tests.e2e.airflow_api import AirflowApi
+from tests.e2e.conftest import PipelineMaker
+
+pytestmark = pytest.mark.e2e
+
+MODES = ("poke", "reschedule", "deferrable")
+
+
+@pytest.fixture(scope="module")
+def started(airflow: AirflowApi, new_pipeline: PipelineMaker) -> SandboxPipeline:
+    """Start a job with the operator and let one sensor of each mode wait for it."""
+    pipeline = new_pipeline(duration=8.0)
+    airflow.trigger("sensor_modes", "run", dict.fromkeys(("start", *MODES), pipeline.id))
+    airflow.wait_run("sensor_modes", "run")
+    return pipeline
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_in_every_mode_the_sensor_waits_for_the_job_that_the_operator_started(
+    airflow: AirflowApi, started: SandboxPipeline, mode: str
+) -> None:
+    (job,) = started.jobs
+
+    assert airflow.task("sensor_modes", "run", mode)["state"] == "success"
+    assert airflow.xcom("sensor_modes", "run", "start") == job.id
+
+
+def test_without_a_job_id_the_sensor_finds_the_job_that_runs(airflow: AirflowApi, new_pipeline: PipelineMaker) -> None:
+    pipeline = new_pipeline()
+    job = pipeline.start_job(appear_after=0.0, duration=30.0)
+
+    airflow.trigger("sensor_finds_the_active_job", "run", {"sensor": pipeline.id})
+    airflow.wait_task("sensor_finds_the_active_job", "run", "sensor", ("deferred",))
+    job.end()
+
+    assert airflow.wait_run("sensor_finds_the_active_job", "run") == "success"
+    assert pipeline.jobs_started_by_api == []
