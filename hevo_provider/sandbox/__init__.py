@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hevo_provider.sandbox.faults import Fault
     from hevo_provider.sandbox.jobs import MISSING, TERMINAL_STATUSES, SandboxJob
+    from hevo_provider.sandbox.objects import SandboxObject
     from hevo_provider.sandbox.record import ROUTES, Request
     from hevo_provider.sandbox.sandbox import Sandbox
-    from hevo_provider.sandbox.state import SandboxObject, SandboxPipeline
+    from hevo_provider.sandbox.state import SandboxPipeline
 
 __all__ = [
     "MISSING",
@@ -45,7 +46,7 @@ _HOME = {
     "Request": "record",
     "Fault": "faults",
     "Sandbox": "sandbox",
-    "SandboxObject": "state",
+    "SandboxObject": "objects",
     "SandboxPipeline": "state",
 }
 

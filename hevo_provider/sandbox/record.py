@@ -34,6 +34,7 @@ ROUTES = tuple(_ROUTE_OF.values())
 """The names that :meth:`Sandbox.inject` and :meth:`Sandbox.requests_of` take."""
 
 _PREFIX = "/api/v1/"
+_LONGEST_ID = 20
 
 
 def match(method: str, path: str) -> tuple[str, str | None, str | None]:
@@ -53,6 +54,13 @@ def match(method: str, path: str) -> tuple[str, str | None, str | None]:
     if parts[3:] and "actions" not in parts[2:4]:
         sub_id, parts[3] = parts[3], "*"
     return _ROUTE_OF.get(f"{method} {'/'.join(parts)}", UNKNOWN_ROUTE), pipeline_id, sub_id
+
+
+def numeric_id(written: str | None) -> int | None:
+    """Read a pipeline's id; None if it is no such number."""
+    if written and len(written) < _LONGEST_ID and written.isascii() and written.isdigit():
+        return int(written)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from hevo_provider.sandbox.faults import error_body
+from hevo_provider.sandbox.record import numeric_id
 from hevo_provider.sandbox.state import RUNNABLE_STATUS, RefusedError, SandboxPipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from hevo_provider.sandbox.jobs import SandboxJob
-    from hevo_provider.sandbox.state import SandboxObject
+    from hevo_provider.sandbox.objects import SandboxObject
 
 ResyncBody = Literal["drop_and_load", "resync_mode", "either"]
 
@@ -86,10 +87,10 @@ class Api:
             return Answer(refused.status, error_body(refused.status, refused.message))
 
     def _pipeline(self, call: Call) -> SandboxPipeline:
-        written = call.pipeline_id or ""
-        pipeline = self.pipelines.get(int(written)) if written.isascii() and written.isdigit() else None
+        number = numeric_id(call.pipeline_id)
+        pipeline = None if number is None else self.pipelines.get(number)
         if pipeline is None:
-            raise RefusedError(404, f"Pipeline {unquote(written)} does not exist")
+            raise RefusedError(404, f"Pipeline {unquote(call.pipeline_id or '')} does not exist")
         pipeline.catch_up()
         return pipeline
 

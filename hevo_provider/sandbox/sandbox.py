@@ -13,7 +13,7 @@ from aiohttp import web
 
 from hevo_provider.sandbox.faults import Fault, FaultQueue, error_body
 from hevo_provider.sandbox.jobs import World
-from hevo_provider.sandbox.record import ROUTES, UNKNOWN_ROUTE, Request, match
+from hevo_provider.sandbox.record import ROUTES, UNKNOWN_ROUTE, Request, match, numeric_id
 from hevo_provider.sandbox.routes import LARGEST_LIMIT, Answer, Api, Call
 from hevo_provider.sandbox.server import LocalServer
 from hevo_provider.sandbox.state import RUNNABLE_STATUS, Order, SandboxPipeline
@@ -216,7 +216,6 @@ class Sandbox(LocalServer, Api):
             status = answer.status if answer is not None else None
         else:
             status = fault.code if fault.kind in {"answer", "flood"} else None
-        written_id = call.pipeline_id or ""
         job_id = call.sub_id if "job" in call.route else None
         entry = Request(
             route=call.route,
@@ -228,7 +227,7 @@ class Sandbox(LocalServer, Api):
             authorized=authorized,
             body=call.body,
             headers=request.headers,
-            pipeline_id=int(written_id) if written_id.isascii() and written_id.isdigit() else None,
+            pipeline_id=numeric_id(call.pipeline_id),
             job_id=job_id or (answer.job_id if answer is not None else None),
             fault=fault,
             applied=answer is not None and authorized and call.route != UNKNOWN_ROUTE,

@@ -88,7 +88,7 @@ class LocalServer:
         self._stop_requested = asyncio.Event()
         try:
             await self.start_async()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, start() raises it
             started.set_exception(error)
             return
         started.set_result(None)

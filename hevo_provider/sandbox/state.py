@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hevo_provider.sandbox.jobs import TERMINAL_STATUSES, SandboxJob, World, overridden
+from hevo_provider.sandbox.objects import SandboxObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,52 +26,6 @@ class RefusedError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
-
-
-@dataclass
-class SandboxObject:
-    """A table (or collection, sheet ...) that a pipeline replicates."""
-
-    id: str
-    name: str
-    schema: str = "public"
-    database: str = "shop"
-    status: str = "ACTIVE"
-    replication_status: str = "COMPLETED"
-    fields: list[dict[str, Any]] = field(default_factory=list)
-    override: dict[str, Any] = field(default_factory=dict)
-
-    def as_json(self, prefix: str | None, *, detail: bool) -> dict[str, Any]:
-        """Return the object as a list shows it, or with its fields."""
-        table = f"{prefix}_{self.name}" if prefix else self.name
-        data: dict[str, Any] = {
-            "object_id": self.id,
-            "source_namespace": {"k0": self.name, "k1": self.schema, "k2": self.database},
-            "destination_namespace": {"k0": table, "k1": self.schema.upper(), "k2": "WAREHOUSE"},
-            "field_count": len(self.fields),
-            "status": self.status,
-            "replication_status": self.replication_status,
-        }
-        if detail:
-            data |= {
-                "object_name": self.name,
-                "destination_table_name": table,
-                "load_mode": "MERGE",
-                "fields": self.fields,
-            }
-        return overridden(data, self.override)
-
-
-def column(name: str, source_type: str, destination_type: str, *, primary_key: bool = False) -> dict[str, Any]:
-    """Build the JSON of one field of an object."""
-    return {
-        "source_name": name,
-        "source_type": source_type,
-        "destination_name": name.upper(),
-        "destination_type": destination_type,
-        "status": "ACTIVE",
-        "primary_key": primary_key,
-    }
 
 
 class SandboxPipeline:
@@ -182,18 +136,12 @@ class SandboxPipeline:
         :param object_id: the object's id; a new UUID if None.
         :param override: values that replace those of the object's JSON.
         """
-        columns = [
-            column("id", "bigint", "NUMBER", primary_key=True),
-            column("amount", "numeric(12,2)", "NUMBER(12,2)"),
-            column("updated_at", "timestamptz", "TIMESTAMP_TZ"),
-        ]
         with self.world.lock:
             added = SandboxObject(
                 object_id or self.world.uuid(),
                 name,
                 schema=schema,
                 database=database,
-                fields=columns,
                 override=override,
             )
             self.objects.append(added)

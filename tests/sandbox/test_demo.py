@@ -85,6 +85,7 @@ def test_the_command_serves_until_it_is_told_to_stop(stop: signal.Signals) -> No
         assert process.stdout is not None
         lines = [process.stdout.readline()]
         while "airflow connections add" not in lines[-1]:
+            assert lines[-1], "the command ended too early"
             lines.append(process.stdout.readline())
         port = re.search(r"127\.0\.0\.1:(\d+)", lines[0])
         assert port is not None

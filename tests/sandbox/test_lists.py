@@ -88,7 +88,7 @@ def test_objects_are_paged_too(hevo: Sandbox, call: Caller, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/8", "/x", "/%37", "/7/jobs/none", "/7/objects/none", "/7/nothing", "/7/actions/fly"]
+    "path", ["/8", "/x", "/%37", "/" + "7" * 5000, "/7/jobs/none", "/7/objects/none", "/7/nothing", "/7/actions/fly"]
 )
 def test_what_is_not_there_is_answered_404(hevo: Sandbox, call: Caller, path: str) -> None:
     hevo.add_pipeline(7)

@@ -130,6 +130,11 @@ def test_a_port_that_is_taken_is_an_error_at_once(hevo: Sandbox) -> None:
     second.stop()
 
 
+def test_a_port_that_does_not_exist_is_an_error_at_once() -> None:
+    with pytest.raises(OverflowError):
+        Sandbox(port=70_000).start()
+
+
 async def test_a_sandbox_in_the_running_loop() -> None:
     async with Sandbox() as hevo, aiohttp.ClientSession() as session, session.get(f"{hevo.url}/api/v1/x") as answer:
         assert answer.status == 401
