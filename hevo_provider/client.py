@@ -1,0 +1,301 @@
+"""
+``HevoAsyncClient``: one method for each call of Hevo's API. Everything that talks to Hevo goes through it.
+
+It knows nothing of Airflow and can be used alone::
+
+    async with HevoAsyncClient("https://us.hevodata.com", key, secret) as hevo:
+        pipeline = await hevo.get_pipeline(42)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from pydantic_core import from_json
+
+from hevo_provider.exceptions import HevoConfigError, HevoResponseError
+from hevo_provider.models.answers import ID_PATTERN, Job, JobPage, Pipeline, PipelinePage
+from hevo_provider.models.object import JobObject, JobObjectPage, PipelineObject, PipelineObjectPage
+from hevo_provider.parameters import pipeline_id_of
+from hevo_provider.transport import Credentials, HevoTransport, Reply
+
+__all__ = ["ActionReply", "HevoAsyncClient", "JobReply", "JobsReply"]
+
+MAX_PAGE = 100
+MAX_PAGES = 1000  # of a listing; far beyond any real one, so that a cursor that leads in circles ends
+
+Item_co = TypeVar("Item_co", covariant=True)
+
+
+class _Page(Protocol[Item_co]):
+    """What every page of a listing has."""
+
+    @property
+    def data(self) -> tuple[Item_co, ...]: ...
+    @property
+    def has_more(self) -> bool: ...
+    @property
+    def next_cursor(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ActionReply:
+    """
+    Hevo's answer to an action.
+
+    :param message: Hevo's own words, if it had any.
+    :param server_time: Hevo's clock, milliseconds since the epoch; None if it did not say.
+    """
+
+    message: str | None
+    server_time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobsReply:
+    """
+    One page of jobs, and Hevo's clock when it was made.
+
+    :param page: the jobs, newest first as far as is known.
+    :param server_time: milliseconds since the epoch; None if Hevo did not say.
+    """
+
+    page: JobPage
+    server_time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobReply:
+    """
+    A job, and Hevo's answer that it came with.
+
+    :param job: the job.
+    :param reply: knows Hevo's clock.
+    """
+
+    job: Job
+    reply: Reply
+
+    @property
+    def server_time(self) -> int | None:
+        """Hevo's clock when it answered, ms."""
+        return self.reply.server_time
+
+
+class HevoAsyncClient(HevoTransport):
+    """
+    Hevo's API, call by call.
+
+    :param base_url: ``https://us.hevodata.com`` or the like. Plain http is only accepted for a loopback address.
+    :param api_key: the API key.
+    :param api_secret: its secret.
+    :param options: what :class:`~hevo_provider.transport.HevoTransport` takes: ``session``, ``timeout``,
+        ``retry_limit``, ``retry_delay``, ``retryable_status_codes``, ``headers``, ``request_kwargs``, ``clock``, ….
+    :raises HevoConfigError: the URL or the credentials cannot be used.
+
+    Every method raises :class:`~hevo_provider.exceptions.HevoTransportError`, ``HevoResponseError`` or a child of
+    ``HevoAPIError`` where Hevo could not be reached, could not be understood, or refused.
+    """
+
+    def __init__(self, base_url: str, api_key: str, api_secret: str, **options: Any) -> None:
+        super().__init__(base_url, Credentials(api_key, api_secret), **options)
+
+    # Pipelines
+
+    def list_pipelines(self, *, limit: int = MAX_PAGE) -> AsyncIterator[Pipeline]:
+        """
+        Walk through the account's pipelines: GET /pipelines.
+
+        :param limit: how many to fetch with one request, at most 100.
+        """
+        return self._walk("/api/v1/pipelines", PipelinePage.from_json, limit)
+
+    async def get_pipeline(self, pipeline_id: int, *, retry_limit: int | None = None) -> Pipeline:
+        """
+        Fetch a pipeline: GET /pipelines/{id}.
+
+        :raises HevoNotFoundError: there is none.
+        """
+        return await self.request("GET", _pipeline(pipeline_id), _reads(Pipeline.from_json), retry_limit=retry_limit)
+
+    async def update_pipeline(self, pipeline_id: int, /, **changes: Any) -> Pipeline:
+        """
+        Change a pipeline: PATCH /pipelines/{id}.
+
+        :param changes: the fields to change, by the API's names.
+        :returns: the pipeline as it is now.
+        """
+        return await self.request("PATCH", _pipeline(pipeline_id), _reads(Pipeline.from_json), body=changes)
+
+    async def enable_pipeline(self, pipeline_id: int) -> ActionReply:
+        """Enable a pipeline: POST /pipelines/{id}/actions/enable."""
+        return await self._act(f"{_pipeline(pipeline_id)}/actions/enable", repeatable=True)
+
+    async def disable_pipeline(self, pipeline_id: int, *, cancel_active_jobs: bool = False) -> ActionReply:
+        """
+        Disable a pipeline: POST /pipelines/{id}/actions/disable.
+
+        :param cancel_active_jobs: whether its running jobs are cancelled.
+        """
+        body = {"cancel_active_jobs": cancel_active_jobs}
+        return await self._act(f"{_pipeline(pipeline_id)}/actions/disable", body, repeatable=True)
+
+    async def sync_now(self, pipeline_id: int) -> ActionReply:
+        """
+        Start an incremental sync: POST /pipelines/{id}/actions/sync-now.
+
+        Sent once, because a second one may start a second job. No job id comes back.
+        """
+        return await self._act(f"{_pipeline(pipeline_id)}/actions/sync-now", repeatable=False)
+
+    async def resync(self, pipeline_id: int, *, drop_and_load: bool = False) -> ActionReply:
+        """
+        Restart the historical load: POST /pipelines/{id}/actions/resync. Sent once, like :meth:`sync_now`.
+
+        :param drop_and_load: whether the destination tables are dropped first.
+        """
+        body = {"drop_and_load": drop_and_load}
+        return await self._act(f"{_pipeline(pipeline_id)}/actions/resync", body, repeatable=False)
+
+    # Jobs
+
+    async def newest_jobs(
+        self, pipeline_id: int, *, limit: int = MAX_PAGE, cursor: str | None = None, retry_limit: int | None = None
+    ) -> JobsReply:
+        """
+        Fetch one page of a pipeline's jobs: GET /pipelines/{id}/jobs.
+
+        :param limit: how many, at most 100.
+        :param cursor: from the page before.
+        """
+        return await self.request(
+            "GET",
+            f"{_pipeline(pipeline_id)}/jobs",
+            lambda reply: JobsReply(JobPage.from_json(reply.body), reply.server_time),
+            params=_page_params(limit, cursor),
+            retry_limit=retry_limit,
+        )
+
+    def list_jobs(self, pipeline_id: int, *, limit: int = MAX_PAGE) -> AsyncIterator[Job]:
+        """Walk through all jobs of a pipeline: GET /pipelines/{id}/jobs."""
+        return self._walk(f"{_pipeline(pipeline_id)}/jobs", JobPage.from_json, limit)
+
+    async def get_job(self, pipeline_id: int, job_id: str, *, retry_limit: int | None = None) -> Job:
+        """
+        Fetch a job: GET /pipelines/{id}/jobs/{job_id}.
+
+        :raises HevoNotFoundError: there is none, or a new one does not show yet.
+        """
+        return await self.request("GET", _job(pipeline_id, job_id), _reads(Job.from_json), retry_limit=retry_limit)
+
+    async def look_at_job(self, pipeline_id: int, job_id: str) -> JobReply:
+        """Ask for a job once: GET /pipelines/{id}/jobs/{job_id}. For loops that repeat by themselves."""
+        path = _job(pipeline_id, job_id)
+        return await self.request("GET", path, lambda reply: JobReply(Job.from_json(reply.body), reply), retry_limit=0)
+
+    async def cancel_job(self, pipeline_id: int, job_id: str, *, retry_limit: int | None = None) -> ActionReply:
+        """
+        Ask for a job to be cancelled: POST /pipelines/{id}/jobs/{job_id}/actions/cancel. Safe to repeat.
+
+        :raises HevoConflictError: the job has ended already.
+        """
+        path = f"{_job(pipeline_id, job_id)}/actions/cancel"
+        return await self._act(path, repeatable=True, retry_limit=retry_limit)
+
+    def list_job_objects(self, pipeline_id: int, job_id: str, *, limit: int = MAX_PAGE) -> AsyncIterator[JobObject]:
+        """Walk through how a job fared with each object: GET /pipelines/{id}/jobs/{job_id}/objects."""
+        return self._walk(f"{_job(pipeline_id, job_id)}/objects", JobObjectPage.from_json, limit)
+
+    async def newest_job_objects(self, pipeline_id: int, job_id: str) -> JobObjectPage:
+        """Fetch the first page of how a job fared with each object, asked once: GET …/jobs/{job_id}/objects."""
+        path = f"{_job(pipeline_id, job_id)}/objects"
+        params = _page_params(MAX_PAGE, None)
+        return await self.request("GET", path, _reads(JobObjectPage.from_json), params=params, retry_limit=0)
+
+    # Objects
+
+    def list_objects(self, pipeline_id: int, *, limit: int = MAX_PAGE) -> AsyncIterator[PipelineObject]:
+        """Walk through the objects of a pipeline: GET /pipelines/{id}/objects."""
+        return self._walk(f"{_pipeline(pipeline_id)}/objects", PipelineObjectPage.from_json, limit)
+
+    async def get_object(self, pipeline_id: int, object_id: str) -> PipelineObject:
+        """Fetch one object with its fields: GET /pipelines/{id}/objects/{object_id}."""
+        path = f"{_pipeline(pipeline_id)}/objects/{checked_id(object_id, 'object_id')}"
+        return await self.request("GET", path, _reads(PipelineObject.from_json))
+
+    async def refresh_schema(self, pipeline_id: int) -> ActionReply:
+        """Re-read the source's schema: POST /pipelines/{id}/objects/actions/refresh-schema."""
+        return await self._act(f"{_pipeline(pipeline_id)}/objects/actions/refresh-schema", repeatable=False)
+
+    async def resync_objects(self, pipeline_id: int, object_ids: Sequence[str]) -> ActionReply:
+        """
+        Reload some objects: POST /pipelines/{id}/objects/actions/resync. Sent once, like :meth:`sync_now`.
+
+        :param object_ids: the objects.
+        """
+        body = {"object_ids": [checked_id(object_id, "object_id") for object_id in object_ids]}
+        return await self._act(f"{_pipeline(pipeline_id)}/objects/actions/resync", body, repeatable=False)
+
+    async def _act(
+        self, path: str, body: object = None, *, repeatable: bool, retry_limit: int | None = None
+    ) -> ActionReply:
+        return await self.request("POST", path, _read_action, body=body, repeatable=repeatable, retry_limit=retry_limit)
+
+    async def _walk(self, path: str, read: Callable[[bytes], _Page[Item_co]], limit: int) -> AsyncIterator[Item_co]:
+        cursor: str | None = None
+        seen: set[str] = set()
+        for _ in range(MAX_PAGES):
+            page = await self.request("GET", path, _reads(read), params=_page_params(limit, cursor))
+            for item in page.data:
+                yield item
+            cursor = page.next_cursor
+            if not page.has_more or not cursor:
+                return
+            if cursor in seen:
+                break
+            seen.add(cursor)
+        raise HevoResponseError(f"GET {path}: the pages of the listing lead in a circle or never end.")
+
+
+def checked_id(value: object, name: str) -> str:
+    """
+    Return the id of a job or an object, sure to stay within its place in a URL.
+
+    :raises HevoConfigError: it is no such id.
+    """
+    if not isinstance(value, str) or not re.fullmatch(ID_PATTERN, value):
+        raise HevoConfigError(f"{name} is not an id of Hevo: {value!r}.")
+    return value
+
+
+def _pipeline(pipeline_id: int) -> str:
+    return f"/api/v1/pipelines/{pipeline_id_of(pipeline_id)}"
+
+
+def _job(pipeline_id: int, job_id: str) -> str:
+    return f"{_pipeline(pipeline_id)}/jobs/{checked_id(job_id, 'job_id')}"
+
+
+def _page_params(limit: int, cursor: str | None) -> dict[str, str]:
+    return {"limit": str(min(limit, MAX_PAGE))} | ({"cursor": cursor} if cursor else {})
+
+
+_Read = TypeVar("_Read")
+
+
+def _reads(read: Callable[[bytes], _Read]) -> Callable[[Reply], _Read]:
+    return lambda reply: read(reply.body)
+
+
+def _read_action(reply: Reply) -> ActionReply:
+    if not reply.body.strip():
+        return ActionReply(None, reply.server_time)
+    try:
+        value = from_json(reply.body)
+    except ValueError:
+        raise HevoResponseError("Hevo's answer to an action is not JSON.") from None
+    message = value.get("message") if isinstance(value, dict) else None
+    return ActionReply(message if isinstance(message, str) else None, reply.server_time)

@@ -1,0 +1,141 @@
+"""
+What can go wrong, as a tree. Callers decide by type and field, never by an error's text.
+
+::
+
+    HevoError
+    ├── HevoConfigError          a parameter or the connection cannot be used; nothing was sent
+    ├── HevoTransportError       no answer; ``sent`` says whether the request may have arrived
+    │   └── HevoTimeoutError     none within the time-out
+    ├── HevoResponseError        an answer that cannot be read: not JSON, wrong shape, too large
+    ├── HevoAPIError             Hevo answered with an error status
+    │   ├── HevoAuthError        401, 403
+    │   ├── HevoNotFoundError    404
+    │   ├── HevoConflictError    409, or a 500 whose words say that a job is in progress
+    │   ├── HevoRateLimitError   429: too many calls
+    │   └── HevoServerError      other 5xx: says nothing about whether a POST was applied
+    └── HevoRunError             the run of a pipeline did not end well; carries ``pipeline_id`` and ``job_id``
+        ├── HevoPipelineStateError   the pipeline's status does not allow the action
+        ├── HevoPipelineBusyError    a job is active and the task may not start another
+        ├── HevoJobNotFoundError     no job that could be the expected one appeared, or it vanished
+        ├── HevoJobFailedError       the job ended in a status that is a failure for the task
+        ├── HevoJobStalledError      the job's status is not known to this version and no longer changes
+        ├── HevoOutageError          Hevo gave no usable answer for longer than is tolerated
+        └── HevoHopelessError        the wait failed in a way that another try would not mend
+
+None of them is an Airflow exception: a sensor's ``soft_fail`` turns those into skips, and a failed job is no skip.
+"""
+
+from __future__ import annotations
+
+
+class HevoError(Exception):
+    """Base of everything this package raises about Hevo."""
+
+
+class HevoConfigError(HevoError, ValueError):
+    """A parameter or the Airflow connection cannot be used. Raised before any request."""
+
+
+class HevoTransportError(HevoError):
+    """
+    No answer was received.
+
+    :param message: what happened, without credentials.
+    :param sent: True if the request may have reached Hevo, so that a POST may have been applied.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class HevoTimeoutError(HevoTransportError):
+    """No complete answer came within the time-out."""
+
+
+class HevoResponseError(HevoError):
+    """An answer was received that cannot be read."""
+
+
+class HevoAPIError(HevoError):
+    """
+    Hevo answered with an error status.
+
+    :param status: the HTTP status.
+    :param method: the HTTP method of the call.
+    :param path: the path of the call, without host and query.
+    :param message: Hevo's own words, shortened.
+    :param retry_after: seconds that Hevo asks to wait before the next call; None if it did not say.
+    """
+
+    def __init__(self, status: int, method: str, path: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"Hevo answered {status} to {method} {path}: {message}")
+        self.status = status
+        self.method = method
+        self.path = path
+        self.message = message
+        self.retry_after = retry_after
+
+
+class HevoAuthError(HevoAPIError):
+    """401 or 403: the API key or secret is wrong, revoked, or not allowed to do this."""
+
+
+class HevoNotFoundError(HevoAPIError):
+    """404: there is no such pipeline, job or object for this account and region."""
+
+
+class HevoConflictError(HevoAPIError):
+    """409, or a 500 that speaks of a job in progress: the action was most likely refused."""
+
+
+class HevoRateLimitError(HevoAPIError):
+    """429: too many calls. The call was not applied."""
+
+
+class HevoServerError(HevoAPIError):
+    """5xx: a gateway or Hevo itself failed."""
+
+
+class HevoRunError(HevoError):
+    """
+    The run of a pipeline did not end well.
+
+    :param message: what happened and what to do.
+    :param pipeline_id: the pipeline.
+    :param job_id: the job, where it is known.
+    """
+
+    def __init__(self, message: str, *, pipeline_id: int | None = None, job_id: str | None = None) -> None:
+        super().__init__(message)
+        self.pipeline_id = pipeline_id
+        self.job_id = job_id
+
+
+class HevoPipelineStateError(HevoRunError):
+    """The pipeline is in a status in which the action cannot be started."""
+
+
+class HevoPipelineBusyError(HevoRunError):
+    """A job of the pipeline is active and the task is not allowed to start another."""
+
+
+class HevoJobNotFoundError(HevoRunError):
+    """No job that could be the expected one appeared, or the job vanished while it was watched."""
+
+
+class HevoJobFailedError(HevoRunError):
+    """The job ended in a status that counts as a failure of the task."""
+
+
+class HevoJobStalledError(HevoRunError):
+    """The job stays in a status that leads nowhere."""
+
+
+class HevoOutageError(HevoRunError):
+    """Hevo gave no usable answer for longer than the task tolerates."""
+
+
+class HevoHopelessError(HevoRunError):
+    """The wait failed in a way that another try would not mend: credentials or configuration."""

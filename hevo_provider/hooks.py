@@ -1,0 +1,250 @@
+"""``HevoHook``: an Airflow connection becomes a client. Its sync methods are the async ones, run by asgiref."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import BaseHook
+
+from hevo_provider.blocking import BlockingCall
+from hevo_provider.client import HevoAsyncClient
+from hevo_provider.clock import SYSTEM_CLOCK, Clock
+from hevo_provider.connection import ConnectionSettings
+from hevo_provider.exceptions import HevoConfigError, HevoError
+from hevo_provider.sessions import shared_client
+from hevo_provider.transport import MAX_RETRY_PAUSE, RETRYABLE_STATUS_CODES, Credentials
+
+if TYPE_CHECKING:
+    from hevo_provider.connection import AirflowConnection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DEFAULT_CONNECTION_ID = "hevo_airflow_conn_id"
+_OURS_ALONE = {"allow_redirects", "auth", "headers", "data", "json", "params"}
+
+
+def _through_client(
+    method: Callable[Concatenate[HevoAsyncClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[HevoHook, P], Coroutine[Any, Any, T]]:
+    """Make the hook's async method of a client's: the same call on a client that lives for that call."""
+
+    @wraps(method)
+    async def call(self: HevoHook, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self.client() as hevo:
+            return await method(hevo, *args, **kwargs)
+
+    return call
+
+
+def _walk_through_client(
+    method: Callable[Concatenate[HevoAsyncClient, P], AsyncIterator[T]],
+) -> Callable[Concatenate[HevoHook, P], AsyncIterator[T]]:
+    """Make the hook's async iterator of a client's."""
+
+    @wraps(method)
+    async def walk(self: HevoHook, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        async with self.client() as hevo:
+            async for item in method(hevo, *args, **kwargs):
+                yield item
+
+    return walk
+
+
+def _twin(
+    method: Callable[Concatenate[HevoHook, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[HevoHook, P], T]:
+    """Make the sync twin of an async method."""
+
+    @wraps(method)
+    def call(self: HevoHook, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return BlockingCall().run(method, self, *args, **kwargs)
+
+    return call
+
+
+def _list_twin(
+    walk: Callable[Concatenate[HevoHook, P], AsyncIterator[T]],
+) -> Callable[Concatenate[HevoHook, P], list[T]]:
+    """Make the sync twin of an async iterator: a list."""
+
+    @wraps(walk)
+    async def collect(self: HevoHook, /, *args: P.args, **kwargs: P.kwargs) -> list[T]:
+        return [item async for item in walk(self, *args, **kwargs)]
+
+    return _twin(collect)
+
+
+class HevoHook(BaseHook):
+    """
+    Talk to Hevo with the credentials of an Airflow connection.
+
+    Methods that start with ``a`` are for async code, the others block. The connection's type is ``hevo`` or ``http``:
+    host (``us.hevodata.com``, a bare region, or a URL), login (API key), password (API secret), extra
+    ``{"headers": {…}}``.
+
+    :param connection_id: the connection.
+    :param retry_limit: how often a request is repeated after a failure that may pass. Actions that start a job are not.
+    :param retry_delay: seconds before the first repetition; doubles, with full jitter.
+    :param timeout: seconds that one request may take.
+    :param extra_headers: sent with every request, over those of the connection.
+    :param extra_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
+    :param retryable_status_codes: HTTP statuses that are worth a repetition.
+    :param longest_pause: seconds; where Hevo asks to wait longer than this, the error is raised instead.
+    """
+
+    conn_name_attr = "connection_id"
+    default_conn_name = DEFAULT_CONNECTION_ID
+    conn_type = "hevo"
+    hook_name = "Hevo Data"
+
+    clock: Clock = SYSTEM_CLOCK
+
+    def __init__(
+        self,
+        connection_id: str = DEFAULT_CONNECTION_ID,
+        *,
+        retry_limit: int = 3,
+        retry_delay: float = 2.0,
+        timeout: float = 30.0,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+        retryable_status_codes: Collection[int] = RETRYABLE_STATUS_CODES,
+        longest_pause: float = MAX_RETRY_PAUSE,
+    ) -> None:
+        super().__init__()
+        if retry_limit < 0 or retry_delay < 0 or timeout <= 0:
+            raise HevoConfigError("retry_limit and retry_delay must not be negative, and timeout must be above 0.")
+        if forbidden := _OURS_ALONE & set(extra_kwargs or {}):
+            raise HevoConfigError(f"extra_kwargs must not contain {', '.join(sorted(forbidden))}.")
+        self.connection_id = connection_id
+        self.retry_limit = retry_limit
+        self.retry_delay = retry_delay
+        self.timeout = timeout
+        self.extra_headers = dict(extra_headers or {})
+        self.extra_kwargs = dict(extra_kwargs or {})
+        self.retryable_status_codes = frozenset(retryable_status_codes)
+        self.longest_pause = longest_pause
+        self._settings: ConnectionSettings | None = None
+
+    # From the connection to a client
+
+    def get_conn(self) -> HevoAsyncClient:
+        """
+        Return a client for the connection, looked up now: ``async with hook.get_conn() as hevo``.
+
+        :raises HevoConfigError: the connection cannot be used.
+        """
+        connection = self.get_connection(self.connection_id)
+        self._settings = self._read(connection, connection.extra_dejson)
+        return self._client_for(self._settings)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[HevoAsyncClient]:
+        """Open a client for as long as the block lasts."""
+        async with await self._open() as hevo:
+            yield hevo
+
+    @asynccontextmanager
+    async def shared_client(self) -> AsyncIterator[HevoAsyncClient]:
+        """Use the client that all users of this connection in this event loop share."""
+        async with shared_client((type(self), self.connection_id), self._open) as hevo:
+            yield hevo
+
+    def last_client(self, timeout: float) -> HevoAsyncClient | None:
+        """
+        Return a client with what is known of the connection already, for a process that is about to be killed.
+
+        Airflow's supervisor must not be asked then: it may be waiting for this very process.
+
+        :param timeout: seconds that a request may take.
+        :returns: None if the connection was never looked up.
+        """
+        return (
+            None if self._settings is None else self._client_for(self._settings, timeout=timeout, reauthenticate=None)
+        )
+
+    async def _open(self) -> HevoAsyncClient:
+        return self._client_for(self._settings or await self._look_up())
+
+    async def _look_up(self) -> ConnectionSettings:
+        connection = await get_async_connection(self.connection_id)
+        self._settings = self._read(connection, await get_async_extra_dejson(connection))
+        return self._settings
+
+    async def _renewed_credentials(self) -> Credentials:
+        # Keys are rotated while jobs run.
+        return (await self._look_up()).credentials
+
+    def _read(self, connection: AirflowConnection, extra: Mapping[str, Any]) -> ConnectionSettings:
+        try:
+            return ConnectionSettings.of(connection, extra)
+        except HevoConfigError as error:
+            raise HevoConfigError(f"Airflow connection {self.connection_id!r}: {error}") from None
+
+    def _client_for(self, settings: ConnectionSettings, **changes: Any) -> HevoAsyncClient:
+        options: dict[str, Any] = {
+            "timeout": self.timeout,
+            "retry_limit": self.retry_limit,
+            "retry_delay": self.retry_delay,
+            "longest_pause": self.longest_pause,
+            "retryable_status_codes": self.retryable_status_codes,
+            "headers": {**settings.headers, **self.extra_headers},
+            "request_kwargs": self.extra_kwargs,
+            "reauthenticate": self._renewed_credentials,
+            "clock": self.clock,
+        }
+        return HevoAsyncClient(
+            settings.base_url, settings.credentials.key, settings.credentials.secret, **(options | changes)
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Call the API once, for the Test button: GET /pipelines. Returns whether it worked, and what to do if not."""
+        try:
+            return True, BlockingCall().run(self._check)
+        except HevoError as error:
+            return False, str(error)
+
+    async def _check(self) -> str:
+        async with self.client() as hevo:
+            async for pipeline in hevo.list_pipelines(limit=1):
+                return f"Connected to {hevo.host}; pipeline {pipeline.id} is there."
+            return f"Connected to {hevo.host}; there are no pipelines."
+
+    # The API, call by call
+
+    alist_pipelines = _walk_through_client(HevoAsyncClient.list_pipelines)
+    aget_pipeline = _through_client(HevoAsyncClient.get_pipeline)
+    aupdate_pipeline = _through_client(HevoAsyncClient.update_pipeline)
+    aenable_pipeline = _through_client(HevoAsyncClient.enable_pipeline)
+    adisable_pipeline = _through_client(HevoAsyncClient.disable_pipeline)
+    async_now = _through_client(HevoAsyncClient.sync_now)
+    aresync = _through_client(HevoAsyncClient.resync)
+    alist_jobs = _walk_through_client(HevoAsyncClient.list_jobs)
+    aget_job = _through_client(HevoAsyncClient.get_job)
+    acancel_job = _through_client(HevoAsyncClient.cancel_job)
+    alist_job_objects = _walk_through_client(HevoAsyncClient.list_job_objects)
+    alist_objects = _walk_through_client(HevoAsyncClient.list_objects)
+    aget_object = _through_client(HevoAsyncClient.get_object)
+    arefresh_schema = _through_client(HevoAsyncClient.refresh_schema)
+    aresync_objects = _through_client(HevoAsyncClient.resync_objects)
+
+    list_pipelines = _list_twin(alist_pipelines)
+    get_pipeline = _twin(aget_pipeline)
+    update_pipeline = _twin(aupdate_pipeline)
+    enable_pipeline = _twin(aenable_pipeline)
+    disable_pipeline = _twin(adisable_pipeline)
+    sync_now = _twin(async_now)
+    resync = _twin(aresync)
+    list_jobs = _list_twin(alist_jobs)
+    get_job = _twin(aget_job)
+    cancel_job = _twin(acancel_job)
+    list_job_objects = _list_twin(alist_job_objects)
+    list_objects = _list_twin(alist_objects)
+    get_object = _twin(aget_object)
+    refresh_schema = _twin(arefresh_schema)
+    resync_objects = _twin(aresync_objects)

@@ -1,0 +1,153 @@
+"""
+What Hevo's answers are read into.
+
+New fields are ignored, and every field but the ids may be missing, null or of an unexpected type: it is None then. An
+answer is only refused where the one thing that is needed from it, an id or the list itself, is not there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from hevo_provider.exceptions import HevoResponseError
+from hevo_provider.models.job import TERMINAL_STATUSES
+
+# An id goes into the path of a URL: nothing that could lead to another path, or into a log line, is one.
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}$"
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+
+
+class Answer(BaseModel):
+    """Base of the models: frozen, ignores what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True, hide_input_in_errors=True)
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """
+        Read one answer.
+
+        :param body: the JSON text.
+        :returns: the model; fields whose values make no sense are None.
+        :raises HevoResponseError: it is no JSON, no object, or an id is missing.
+        """
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            return cls._without_nonsense(error, body)
+
+    @classmethod
+    def _without_nonsense(cls, error: ValidationError, body: bytes) -> Self:
+        # Rare, so it may be slow: read again without the fields that pydantic complained about.
+        from pydantic_core import from_json
+
+        try:
+            value = from_json(body)
+        except ValueError:
+            raise HevoResponseError(f"Hevo's answer is not JSON: {_excerpt(body)}") from None
+        for problem in error.errors(include_url=False, include_context=False, include_input=False):
+            _drop(value, problem["loc"])
+        try:
+            return cls.model_validate(value)
+        except ValidationError as remaining:
+            fields = sorted({".".join(map(str, p["loc"])) or "(all)" for p in remaining.errors(include_input=False)})
+            message = f"Hevo's answer lacks what is needed ({', '.join(fields)}): {_excerpt(body)}"
+            raise HevoResponseError(message) from None
+
+
+def _drop(value: Any, location: tuple[int | str, ...]) -> None:
+    for step in location[:-1]:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if location and isinstance(value, dict):
+        value.pop(location[-1], None)
+
+
+def _excerpt(body: bytes) -> str:
+    text = body[:200].decode("utf-8", "replace")
+    return repr(text) + ("…" if len(body) > len(text) else "")
+
+
+class Job(Answer):
+    """A job of a pipeline. Times are milliseconds since the epoch, ``duration`` is milliseconds."""
+
+    job_id: Id
+    type: str | None = None
+    status: str | None = None
+    created_ts: int | None = None
+    updated_ts: int | None = None
+    events_ingested: int | None = None
+    events_loaded: int | None = None
+    events_failed: int | None = None
+    objects_success: int | None = None
+    objects_queued: int | None = None
+    objects_skipped: int | None = None
+    objects_failed: int | None = None
+    billable_events: int | None = None
+    non_billable_events: int | None = None
+    duration: int | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job has ended. A status that this version does not know is not an end."""
+        return self.status in TERMINAL_STATUSES
+
+
+class JobPage(Answer):
+    """One page of a pipeline's jobs, newest first as far as is known."""
+
+    data: tuple[Job, ...]
+    has_more: bool = False
+    next_cursor: str | None = None
+
+
+class System(Answer):
+    """A source or destination of a pipeline, as far as it is of use here."""
+
+    id: str | None = None
+    name: str | None = None
+    connector_id: str | None = None
+    source_type: str | None = None
+    destination_type: str | None = None
+    status: str | None = None
+    config: dict[str, Any] | None = None
+
+
+class Schedule(Answer):
+    """When Hevo runs the pipeline by itself."""
+
+    sync_type: str | None = None
+    frequency_minutes: int | None = None
+
+
+class Pipeline(Answer):
+    """A pipeline. Times are milliseconds since the epoch."""
+
+    id: int
+    name: str | None = None
+    status: str | None = None
+    source: System | None = None
+    destination: System | None = None
+    destination_prefix: str | None = None
+    replication_type: str | None = None
+    load_mode: str | None = None
+    schema_evolution: str | None = None
+    schedule: Schedule | None = None
+    failure_handling_policy: str | None = None
+    source_schema_status: str | None = None
+    created_by_email: str | None = None
+    updated_by_email: str | None = None
+    created_ts: int | None = None
+    updated_ts: int | None = None
+
+
+class PipelinePage(Answer):
+    """One page of the account's pipelines."""
+
+    data: tuple[Pipeline, ...]
+    has_more: bool = False
+    next_cursor: str | None = None

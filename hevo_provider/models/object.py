@@ -1,0 +1,67 @@
+"""Objects (tables and the like) of a pipeline, and how a job fared with each of them."""
+
+from __future__ import annotations
+
+from hevo_provider.models.answers import Answer, Id
+
+__all__ = ["Field", "JobObject", "JobObjectPage", "Namespace", "PipelineObject", "PipelineObjectPage"]
+
+
+class Namespace(Answer):
+    """Where an object lives: ``k0`` is the table, ``k1`` the schema, ``k2`` the database."""
+
+    k0: str | None = None
+    k1: str | None = None
+    k2: str | None = None
+
+
+class Field(Answer):
+    """A field of an object, in the source and in the destination."""
+
+    source_name: str | None = None
+    source_type: str | None = None
+    destination_name: str | None = None
+    destination_type: str | None = None
+    status: str | None = None
+    primary_key: bool | None = None
+
+
+class PipelineObject(Answer):
+    """An object of a pipeline. Only the detail call tells its name, its destination table and its fields."""
+
+    object_id: Id
+    source_namespace: Namespace | None = None
+    destination_namespace: Namespace | None = None
+    field_count: int | None = None
+    status: str | None = None
+    replication_status: str | None = None
+    object_name: str | None = None
+    destination_table_name: str | None = None
+    load_mode: str | None = None
+    fields: tuple[Field, ...] | None = None
+
+
+class PipelineObjectPage(Answer):
+    """One page of a pipeline's objects."""
+
+    data: tuple[PipelineObject, ...]
+    has_more: bool = False
+    next_cursor: str | None = None
+
+
+class JobObject(Answer):
+    """How a job fared with one object."""
+
+    object_id: str | None = None
+    name: str | None = None
+    object_name: str | None = None
+    rows: int | None = None
+    status: str | None = None
+
+
+class JobObjectPage(Answer):
+    """One page of a job's objects."""
+
+    data: tuple[JobObject, ...]
+    has_more: bool = False
+    next_cursor: str | None = None

@@ -1,0 +1,313 @@
+"""``HevoPipelineOperator``: check, start, defer; and say what the trigger's event means for the task."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
+
+from hevo_provider.exceptions import HevoConfigError, HevoRunError
+from hevo_provider.models.job import JobType
+from hevo_provider.models.pipeline import PipelineAction
+from hevo_provider.parameters import (
+    connection_id_of,
+    count_of,
+    is_unrendered,
+    member_of,
+    pipeline_id_of,
+    seconds_of,
+)
+from hevo_provider.runs.run import LONGEST_TIMEOUT, OnActiveJob, Phase, Run, expected_job_types
+from hevo_provider.tasks import HevoTask, hopeless_errors_fail_for_good
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from airflow.providers.common.compat.sdk import Context
+
+    from hevo_provider.client import HevoAsyncClient
+    from hevo_provider.record import Memory, Record
+    from hevo_provider.runs.start import Start
+    from hevo_provider.runs.wait import Outcome, Wait
+
+KILL_TIMEOUT = 3.0  # seconds for on_kill: Airflow kills the process 5 s after its SIGTERM
+DEADLINE_MARGIN = 5.0  # seconds: Airflow 2's own sweep of timed out deferrals would lose the job's id
+
+
+class HevoPipelineOperator(HevoTask, BaseOperator):
+    """
+    Run a Hevo pipeline and succeed when, and only when, the job that this started has succeeded.
+
+    The worker slot is held for the calls that start the job; finding it and waiting for its end is the triggerer's
+    work. The job's id is the task's return value, its final state and counters are the XCom ``hevo_job``.
+
+    :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
+    :param action: ``PipelineAction.SYNC_NOW`` or ``RESYNC``, or its name. (templated)
+    :param job_type: the job to follow: a ``JobType`` or its name. None follows from the action: INCREMENTAL for
+        SYNC_NOW; for RESYNC, RESYNC or with ``drop_and_load`` RESYNC_WITH_DROP_AND_LOAD. (templated)
+    :param connection_id: the Airflow connection. (templated)
+    :param poll_interval: seconds between looks at the running job.
+    :param retry_limit: how many looks may be taken to find the job after Hevo accepted the action.
+    :param deferrable: wait in the triggerer; False holds the worker slot until the job has ended.
+    :param wait_for_completion: False ends the task as soon as the job's id is known.
+    :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES counts as success.
+    :param ensure_new_job: fail, before anything is sent, if a job of the pipeline is active. False sends the action all
+        the same, and follows the active job if Hevo refuses.
+    :param drop_and_load: for RESYNC: drop the destination tables and load them anew.
+    :param on_active_job: what to do if a job is active: ``"fail"``, ``"wait"`` for its end and start then, ``"follow"``
+        it, or ``"start"`` all the same. None follows from ``ensure_new_job``: fail, or start.
+    :param cancel_on_kill: cancel the job that this task started when the task is killed or times out.
+    :param timeout: seconds from the task's start after which the wait fails, in every mode.
+    :param api_outage_tolerance: seconds without a usable answer from Hevo after which the wait fails.
+    :param durable: a retry follows the job that a lost worker has started (Airflow 3.3 and later).
+    :raises HevoConfigError: a literal parameter makes no sense.
+    """
+
+    template_fields = ("pipeline_id", "connection_id", "action", "job_type")
+    ui_color = "#e7ebff"
+
+    _progress: Start | Wait | None = None
+
+    def __init__(  # noqa: PLR0913 - the parameter table of the documentation
+        self,
+        *,
+        pipeline_id: int | str,
+        action: PipelineAction | str = PipelineAction.SYNC_NOW,
+        job_type: JobType | str | None = None,
+        connection_id: str = "hevo_airflow_conn_id",
+        poll_interval: float = 15,
+        retry_limit: int = 10,
+        deferrable: bool = True,
+        wait_for_completion: bool = True,
+        accept_completed_with_failures: bool = False,
+        ensure_new_job: bool = True,
+        drop_and_load: bool = False,
+        on_active_job: str | None = None,
+        cancel_on_kill: bool = True,
+        timeout: float | timedelta = LONGEST_TIMEOUT,
+        api_outage_tolerance: float | timedelta = 1800,
+        durable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipeline_id = pipeline_id
+        self.action = action
+        self.job_type = job_type
+        self.connection_id = connection_id
+        self.poll_interval = seconds_of("poll_interval", poll_interval, above=True)
+        self.retry_limit = count_of("retry_limit", retry_limit)
+        self.deferrable = deferrable
+        self.wait_for_completion = wait_for_completion
+        self.accept_completed_with_failures = accept_completed_with_failures
+        self.ensure_new_job = ensure_new_job
+        self.drop_and_load = drop_and_load
+        self.on_active_job = None if on_active_job is None else member_of(OnActiveJob, "on_active_job", on_active_job)
+        self.cancel_on_kill = cancel_on_kill
+        self.timeout = seconds_of("timeout", timeout, above=True)
+        self.api_outage_tolerance = seconds_of("api_outage_tolerance", api_outage_tolerance)
+        self.durable = durable
+        self._check(only_literals=True)
+
+    # Airflow's entry points
+
+    def execute(self, context: Context) -> str:
+        """
+        Start the pipeline and defer, or wait here.
+
+        :returns: the job's id.
+        :raises AirflowFailException: parameters, connection or credentials are wrong, or there is no such pipeline.
+        :raises HevoRunError: the pipeline cannot run now, or its job did not end well.
+        """
+        with hopeless_errors_fail_for_good():
+            self._check()
+            return self._go_on(context, self._ordered(context))
+
+    def execute_complete(self, context: Context, event: object = None) -> str:
+        """
+        Map the trigger's event onto success, failure, or another deferral.
+
+        :param event: see :mod:`hevo_provider.runs.events`. One that is missing or unknown fails the task.
+        :returns: the job's id.
+        :raises AirflowTaskTimeout: the deadline has passed.
+        :raises HevoRunError: the job did not end well.
+        """
+        from hevo_provider.runs.events import read_event
+        from hevo_provider.runs.wait import Ending, Outcome
+
+        with hopeless_errors_fail_for_good():
+            self._check()
+            told = read_event(event)
+            run = told.run or replace(self._ordered(context), job_id=told.job_id)
+            if told.ending is Ending.START:
+                return self._go_on(context, run)
+            return self._finish(context, Outcome(told.ending, run, told.job))
+
+    def on_kill(self) -> None:
+        """Stop talking to Hevo, and cancel the job that this process has started. Called from a signal handler."""
+        if self._call is not None:
+            self._call.cancel()
+        run = self._progress.run if self._progress is not None else None
+        if run is None or not self.cancel_on_kill or not run.is_ours:
+            return
+        # Not in this thread: it may be inside the very calls that are interrupted.
+        last_work = threading.Thread(target=self._cancel_at_last, args=(run,), daemon=True)
+        last_work.start()
+        last_work.join(KILL_TIMEOUT)
+
+    # The way of a run
+
+    def _go_on(self, context: Context, run: Run) -> str:
+        """Start the run, or go on with what an earlier try has started, and wait for it."""
+        memory = self._memory(context)
+        record = memory.recall() if not run.posts else None
+        if not self.deferrable:
+            return self._finish(context, self._wait_synchronously(run, memory, record))
+        begun = self._block_on(self._begin_alone, run, memory, record)
+        if not isinstance(begun, Run):
+            return self._finish(context, begun)
+        if begun.phase != Phase.READY:
+            memory.remember(begun)
+        return self._defer_until_done(context, begun)
+
+    def _wait_synchronously(self, run: Run, memory: Memory, record: Record | None) -> Outcome:
+        """Do all of it in this process, blocking the worker slot until the job has ended."""
+        return self._block_on(self._run_to_its_end, run, memory, record)
+
+    async def _begin_alone(self, run: Run, memory: Memory, record: Record | None) -> Run | Outcome:
+        async with self._hevo().client() as hevo:
+            return await self._begin(hevo, run, memory, record)
+
+    async def _begin(self, hevo: HevoAsyncClient, run: Run, memory: Memory, record: Record | None) -> Run | Outcome:
+        from hevo_provider.runs.resume import follow_earlier, make_way
+        from hevo_provider.runs.start import Start
+
+        if record is not None:
+            age = hevo.clock.now() - record.time
+            earlier: Run | Outcome | None
+            if record.cleared:
+                earlier = await make_way(hevo, run, record.run, age=age, logger=self.log)
+            else:
+                earlier = await follow_earlier(
+                    hevo,
+                    run,
+                    record.run,
+                    age=age,
+                    accept_completed_with_failures=self.accept_completed_with_failures,
+                    logger=self.log,
+                )
+            if earlier is not None:
+                return earlier
+        start = self._progress = Start(hevo, run, remember=memory.aremember, logger=self.log)
+        return await start.go()
+
+    async def _run_to_its_end(self, run: Run, memory: Memory, record: Record | None) -> Outcome:
+        from hevo_provider.runs.cancel import cancel_job_of
+        from hevo_provider.runs.wait import Ending, Wait
+
+        async with self._hevo().client() as hevo:
+            while True:
+                begun = await self._begin(hevo, run, memory, None if run.posts else record)
+                if not isinstance(begun, Run):
+                    return begun
+                wait = self._progress = Wait(hevo, begun, self.log, memory.aremember)
+                outcome = await wait.until_done()
+                if outcome.ending is Ending.TIMED_OUT and self.cancel_on_kill:
+                    await cancel_job_of(hevo, outcome.run, self.log)
+                if outcome.ending is not Ending.START:
+                    return outcome
+                run = outcome.run
+
+    def _finish(self, context: Context, outcome: Outcome) -> str:
+        """Say what the outcome means for the task; the run is over, so it is forgotten."""
+        from hevo_provider.runs.wait import Ending
+
+        run, job = outcome.run, outcome.job
+        memory = self._memory(context)
+        if outcome.ending is Ending.TIMED_OUT:
+            if self.cancel_on_kill:
+                memory.forget()
+            raise AirflowTaskTimeout(self._timed_out(run))
+        memory.forget()
+        if job is None:
+            raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id)
+        if outcome.ending is Ending.FOUND:
+            self._publish(context, run.pipeline_id, job)
+            return job.job_id
+        return self._conclude(context, run.pipeline_id, job)
+
+    def _cancel_at_last(self, run: Run) -> None:
+        from hevo_provider.blocking import BlockingCall
+        from hevo_provider.runs.cancel import cancel_job_of
+
+        async def cancel() -> None:
+            client = self._hevo().last_client(KILL_TIMEOUT / 2)
+            if client is not None:
+                async with client as hevo:
+                    await cancel_job_of(hevo, run, self.log)
+
+        BlockingCall().run(cancel)
+
+    # From parameters to a run
+
+    def _ordered(self, context: Context) -> Run:
+        """Return what the rendered parameters ask for."""
+        action = member_of(PipelineAction, "action", self.action)
+        job_type = None if self.job_type is None else member_of(JobType, "job_type", self.job_type)
+        on_active_job = self.on_active_job or (OnActiveJob.FAIL if self.ensure_new_job else OnActiveJob.START)
+        return Run(
+            pipeline_id=pipeline_id_of(self.pipeline_id),
+            action=action.value,
+            job_types=expected_job_types(action, job_type, drop_and_load=self.drop_and_load),
+            drop_and_load=self.drop_and_load,
+            on_active_job=on_active_job.value,
+            wait_for_completion=self.wait_for_completion,
+            cancel_on_kill=self.cancel_on_kill,
+            poll_interval=self.poll_interval,
+            retry_limit=self.retry_limit,
+            api_outage_tolerance=self.api_outage_tolerance,
+            deadline=self._deadline(context),
+            phase=Phase.READY.value,
+        )
+
+    def _deadline(self, context: Context) -> float:
+        """Return when the wait is over, in seconds since the epoch: Airflow itself does not end a deferral in time."""
+        started = context["ti"].start_date
+        longest = self.timeout
+        if self.execution_timeout is not None:
+            limit = self.execution_timeout.total_seconds()
+            longest = min(longest, limit - min(DEADLINE_MARGIN, limit / 10))
+        return (started.timestamp() if started is not None else self._hevo().clock.now()) + longest
+
+    def _check(self, *, only_literals: bool = False) -> None:
+        """Refuse what makes no sense: literals when the DAG is parsed, rendered values before any request."""
+        checks: dict[str, Callable[[Any], object]] = {
+            "pipeline_id": pipeline_id_of,
+            "connection_id": connection_id_of,
+            "action": lambda value: member_of(PipelineAction, "action", value),
+            "job_type": lambda value: None if value is None else member_of(JobType, "job_type", value),
+        }
+        for name, check in checks.items():
+            value = getattr(self, name)
+            if not (only_literals and is_unrendered(value)):
+                check(value)
+        resyncs = is_unrendered(self.action) or checks["action"](self.action) is PipelineAction.RESYNC
+        if self.drop_and_load and not resyncs:
+            raise HevoConfigError("drop_and_load goes with the action RESYNC only.")
+
+    def _memory(self, context: Context) -> Memory:
+        """Return what an earlier worker of this task has left on record."""
+        from hevo_provider.record import Memory
+
+        store = context.get("task_state_store") if self.durable else None
+        return Memory(store, context["ti"], self._hevo().clock)
+
+    def _timed_out(self, run: Run) -> str:
+        what = f"job {run.job_id} had not ended" if run.job_id else "its job had not been found"
+        fate = "Hevo was asked to cancel it" if self.cancel_on_kill and run.is_ours else "the job may still run"
+        return f"Pipeline {run.pipeline_id}: {what} when the task's time was over; {fate}."
+
+
+HevoOperator = HevoPipelineOperator

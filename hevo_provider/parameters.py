@@ -1,0 +1,83 @@
+"""Checks of what a DAG's author wrote: literals when the DAG is parsed, templates once they are rendered."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from hevo_provider.exceptions import HevoConfigError
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def is_unrendered(value: object) -> bool:
+    """Return whether the value is only known when the task runs: a template, or another task's output."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    return hasattr(value, "resolve")  # XComArg and the like
+
+
+def pipeline_id_of(value: object) -> int:
+    """
+    Return the id as a number.
+
+    :raises HevoConfigError: it is not a positive whole number.
+    """
+    number = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value) else value
+    if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
+        raise HevoConfigError(f"pipeline_id must be a positive whole number, not {value!r}.")
+    return number
+
+
+def connection_id_of(value: object) -> str:
+    """
+    Return the id of an Airflow connection.
+
+    :raises HevoConfigError: it is empty or no text.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise HevoConfigError(f"connection_id must name an Airflow connection, not {value!r}.")
+    return value
+
+
+def member_of(kind: type[E], name: str, value: object) -> E:
+    """
+    Return the member for a member or its name.
+
+    :param name: of the parameter, for the message.
+    :raises HevoConfigError: there is no such member.
+    """
+    if isinstance(value, str):
+        for member in kind:
+            if value.strip().upper() == member.value.upper():
+                return member
+    raise HevoConfigError(f"{name} must be one of {', '.join(kind)}, not {value!r}.")
+
+
+def seconds_of(name: str, value: Any, *, least: float = 0.0, above: bool = False) -> float:
+    """
+    Return a duration in seconds.
+
+    :param least: the smallest that is allowed, or with ``above`` the largest that is not.
+    :raises HevoConfigError: it is no number, or too small.
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number):
+        raise HevoConfigError(f"{name} must be a number of seconds, not {value!r}.")
+    if number < least or (above and number == least):
+        raise HevoConfigError(f"{name} must be {'above' if above else 'at least'} {least:g} s, not {value!r}.")
+    return float(number)
+
+
+def count_of(name: str, value: object) -> int:
+    """
+    Return a number of attempts.
+
+    :raises HevoConfigError: it is no whole number above 0.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise HevoConfigError(f"{name} must be a whole number above 0, not {value!r}.")
+    return value

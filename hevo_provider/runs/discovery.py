@@ -1,0 +1,206 @@
+"""
+Whose job is whose.
+
+Starting a pipeline returns no job id, so the job is told from others by what was there before, by its type, and by when
+Hevo's own clock says it was created: two readings of one clock are compared, never two clocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from hevo_provider.client import HevoAsyncClient
+from hevo_provider.exceptions import HevoResponseError
+from hevo_provider.models.answers import Job, Pipeline
+from hevo_provider.models.job import ACTIVE_STATUSES
+from hevo_provider.runs.run import Run
+
+BASELINE_SPAN = 10 * 60 * 1000  # ms
+BASELINE_SIZE = 20
+CLOCK_TOLERANCE = 1000  # ms: the Date header has whole seconds
+STALE_AFTER = 6 * 3600 * 1000  # ms: an unknown status that has not changed for so long is no sign of life
+MAX_PAGES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    The newest jobs of a pipeline.
+
+    :param jobs: as Hevo lists them.
+    :param server_time: Hevo's clock when it did, ms.
+    :param complete: whether these are all jobs of the pipeline.
+    """
+
+    jobs: tuple[Job, ...]
+    server_time: int | None
+    complete: bool
+
+    @property
+    def active(self) -> tuple[Job, ...]:
+        """The jobs that have not ended. One without a known status counts, unless it has been still for hours."""
+        return tuple(job for job in self.jobs if is_active(job, self.server_time))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A pipeline and its newest jobs, read at the same time."""
+
+    pipeline: Pipeline
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """
+    What a list of jobs says about the one that a run looks for.
+
+    :param job: the job, if there is one that fits in every way.
+    :param fallback: a job that fits in all but its time or a type that Hevo left out: taken only when no better shows.
+    :param others: new jobs of other types.
+    """
+
+    job: Job | None = None
+    fallback: Job | None = None
+    others: tuple[Job, ...] = ()
+
+
+async def read_listing(
+    hevo: HevoAsyncClient,
+    pipeline_id: int,
+    *,
+    page_size: int = 100,
+    enough: Callable[[Sequence[Job]], bool] = lambda _: True,
+    retry_limit: int | None = None,
+) -> Listing:
+    """
+    Read the newest page of jobs, and more only where one is not enough.
+
+    :param enough: whether jobs that came newest first go back far enough.
+    :raises HevoResponseError: the jobs do not come newest first, and there are too many to read them all.
+    """
+    jobs: list[Job] = []
+    cursor: str | None = None
+    server_time: int | None = None
+    for _ in range(MAX_PAGES):
+        reply = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
+        server_time = server_time if jobs else reply.server_time
+        jobs += reply.page.data
+        cursor = reply.page.next_cursor
+        if not reply.page.has_more or not cursor:
+            return Listing(tuple(jobs), server_time, complete=True)
+        if _newest_first(jobs) and enough(jobs):
+            return Listing(tuple(jobs), server_time, complete=False)
+    raise HevoResponseError(
+        f"Pipeline {pipeline_id}: {len(jobs)} jobs were read in {MAX_PAGES} pages and there are more; "
+        "they are not sorted newest first, or Hevo's cursor leads in a circle, so the newest cannot be told."
+    )
+
+
+async def read_state(hevo: HevoAsyncClient, pipeline_id: int, *, retry_limit: int | None = None) -> State:
+    """
+    Read a pipeline and its newest jobs with two requests at the same time.
+
+    :raises HevoError: what the first failing one raised.
+    """
+    try:
+        async with asyncio.TaskGroup() as both:
+            pipeline = both.create_task(hevo.get_pipeline(pipeline_id, retry_limit=retry_limit))
+            listing = both.create_task(read_listing(hevo, pipeline_id, retry_limit=retry_limit))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return State(pipeline.result(), listing.result())
+
+
+def with_baseline(run: Run, listing: Listing) -> Run:
+    """Return the run with a note of which jobs were there, and of the time, before the action is sent."""
+    known = [job for job in listing.jobs if job.created_ts is not None]
+    known.sort(key=lambda job: job.created_ts or 0, reverse=True)
+    newest = known[0].created_ts if known else None
+    recent = [job for job in known if newest is None or (job.created_ts or 0) >= newest - BASELINE_SPAN]
+    recent = recent[:BASELINE_SIZE]
+    undated = [job.job_id for job in listing.jobs if job.created_ts is None]
+    left_out = len(recent) < len(known) or not listing.complete
+    return replace(
+        run,
+        baseline=(*(job.job_id for job in recent), *undated),
+        baseline_floor=recent[-1].created_ts if recent and left_out else None,
+        created_after=None if listing.server_time is None else listing.server_time - CLOCK_TOLERANCE,
+        posted_at=listing.server_time,
+    )
+
+
+def reaches_back(run: Run) -> Callable[[Sequence[Job]], bool]:
+    """Return whether jobs, newest first, go back to before the run's action, so that its own cannot be further down."""
+
+    def enough(jobs: Sequence[Job]) -> bool:
+        oldest = jobs[-1] if jobs else None
+        if oldest is None or oldest.job_id in run.baseline:
+            return True
+        return oldest.created_ts is None or oldest.created_ts < (run.created_after or run.baseline_floor or 0)
+
+    return enough
+
+
+def choose(listing: Listing, run: Run) -> Choice:
+    """Tell which of the jobs is the one that the run's action has started."""
+    new = [job for job in listing.jobs if not _was_there(job, run)]
+    expected = [job for job in new if job.type in run.job_types]
+    timely = [job for job in expected if _is_timely(job, run)]
+    untyped = [job for job in new if job.type is None and _is_timely(job, run)]
+    late = [job for job in expected if job not in timely]
+    return Choice(
+        job=min(timely, key=lambda job: _distance(job, run), default=None),
+        fallback=min([*late, *untyped], key=lambda job: _distance(job, run), default=None),
+        others=tuple(job for job in new if job.type is not None and job.type not in run.job_types),
+    )
+
+
+def choose_to_follow(listing: Listing, run: Run) -> Choice:
+    """Tell which job to follow for a run that has started none: the active one, or one that came and went meanwhile."""
+    active = [job for job in listing.active if job.type in run.job_types]
+    ended = [] if run.action else [j for j in listing.jobs if j.type in run.job_types and not _was_there(j, run)]
+    return Choice(
+        job=max([*active], key=_created, default=None) or max(ended, key=_created, default=None),
+        others=tuple(job for job in listing.active if job.type not in run.job_types),
+    )
+
+
+def is_active(job: Job, server_time: int | None) -> bool:
+    """Return whether the job has not ended, as far as its status tells."""
+    if job.status in ACTIVE_STATUSES:
+        return True
+    return not job.is_terminal and not is_stale(job, server_time)
+
+
+def is_stale(job: Job, server_time: int | None) -> bool:
+    """Return whether Hevo last touched the job so long ago that it cannot be at work."""
+    return server_time is not None and job.updated_ts is not None and server_time - job.updated_ts >= STALE_AFTER
+
+
+def _newest_first(jobs: Sequence[Job]) -> bool:
+    times = [job.created_ts for job in jobs if job.created_ts is not None]
+    return all(earlier >= later for earlier, later in pairwise(times))
+
+
+def _was_there(job: Job, run: Run) -> bool:
+    if job.job_id in run.baseline:
+        return True
+    return run.baseline_floor is not None and job.created_ts is not None and job.created_ts < run.baseline_floor
+
+
+def _is_timely(job: Job, run: Run) -> bool:
+    return run.created_after is None or job.created_ts is None or job.created_ts >= run.created_after
+
+
+def _distance(job: Job, run: Run) -> tuple[bool, int]:
+    if job.created_ts is None:
+        return (True, 0)
+    return (False, abs(job.created_ts - run.posted_at) if run.posted_at is not None else job.created_ts)
+
+
+def _created(job: Job) -> int:
+    return job.created_ts or 0

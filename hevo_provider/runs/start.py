@@ -1,0 +1,277 @@
+"""
+Starting a run: the checks, and the one POST. Only workers come here.
+
+Starting is not idempotent and answers no job id. So an action that may have been applied is never just sent again: the
+run goes on to look for its job, and only when none has appeared for a while does :mod:`wait` send it back here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from http import HTTPStatus
+
+from hevo_provider.client import ActionReply, HevoAsyncClient
+from hevo_provider.exceptions import (
+    HevoAPIError,
+    HevoConflictError,
+    HevoError,
+    HevoJobNotFoundError,
+    HevoPipelineBusyError,
+    HevoPipelineStateError,
+    HevoRateLimitError,
+    HevoResponseError,
+    HevoServerError,
+    HevoTransportError,
+)
+from hevo_provider.models.answers import Job, Pipeline
+from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
+from hevo_provider.runs.discovery import (
+    CLOCK_TOLERANCE,
+    Listing,
+    choose,
+    choose_to_follow,
+    read_listing,
+    read_state,
+    with_baseline,
+)
+from hevo_provider.runs.logger import Logger, log
+from hevo_provider.runs.run import Fate, OnActiveJob, Ownership, Phase, Run, any_of
+from hevo_provider.transport import backoff
+
+MOST_POSTS = 3
+MOST_TRIES = 3  # of a POST that certainly did not arrive
+LONGEST_WORKER_PAUSE = 5.0  # seconds; longer waits are spent in the triggerer
+SHOWS_WITHIN = 20.0  # seconds within which Hevo shows a new job, with a margin: 5 to 15 were seen
+
+Remember = Callable[[Run], Awaitable[None]]
+
+
+class Start:
+    """
+    One attempt to start a run.
+
+    :param hevo: a client.
+    :param run: what is to be started; an earlier POST of unknown fate is told by its ``posts``. Kept up to date.
+    :param remember: told of the run just before the POST, so that another worker can go on from there.
+    :param logger: where the story is told.
+    """
+
+    def __init__(
+        self, hevo: HevoAsyncClient, run: Run, *, remember: Remember | None = None, logger: Logger = log
+    ) -> None:
+        self._hevo = hevo
+        self.run = run
+        self._remember = remember
+        self._log = logger
+        self._clock = hevo.clock
+
+    async def go(self) -> Run:
+        """
+        Check the pipeline, deal with active jobs, and send the action.
+
+        :returns: the run in the phase that it waits in next.
+        :raises HevoPipelineStateError: the pipeline is in no state to run.
+        :raises HevoPipelineBusyError: a job is active and the task may neither follow it nor start another.
+        :raises HevoJobNotFoundError: the action was sent as often as is safe and no job ever appeared.
+        :raises HevoError: Hevo refused, or could not be reached before anything was sent.
+        """
+        self.run = await self._next()
+        return self.run
+
+    async def _next(self) -> Run:
+        try:
+            state = await read_state(self._hevo, self.run.pipeline_id)
+        except HevoRateLimitError as error:
+            return self._later(error.retry_after, str(error))
+        waiting = self._check_status(state.pipeline)
+        if waiting is not None:
+            return waiting
+        decided = self._go_on(state.listing) if self.run.posts else self._begin(state.listing)
+        if decided is not None:
+            return decided
+        return await self._send()
+
+    def _check_status(self, pipeline: Pipeline) -> Run | None:
+        run = self.run
+        if pipeline.status == PipelineStatus.INITIALIZED:
+            return None
+        if pipeline.status == PipelineStatus.RESTARTING and run.action == PipelineAction.RESYNC:
+            if run.posts:  # by our own call, so it was applied
+                return self._searching(Fate.ANSWERED)
+            self._log.info("Pipeline %s is RESTARTING; the resync starts when that is over.", run.pipeline_id)
+            return replace(run, phase=Phase.READY.value)
+        raise HevoPipelineStateError(
+            f"Pipeline {run.pipeline_id} is {pipeline.status}; {run.action} needs it to be INITIALIZED. "
+            "Enable or repair the pipeline in Hevo.",
+            pipeline_id=run.pipeline_id,
+        )
+
+    def _begin(self, listing: Listing) -> Run | None:
+        """Deal with jobs that are active before anything was sent; None: send."""
+        run = self.run = replace(with_baseline(self.run, listing), fate=None)
+        active = listing.active
+        if any(job.job_id == run.yield_to for job in active):
+            return replace(run, phase=Phase.READY.value)
+        if not active or run.on_active_job == OnActiveJob.START:
+            return None
+        if run.on_active_job == OnActiveJob.WAIT:
+            self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, _jobs(active), run.action)
+            return replace(run, phase=Phase.READY.value)
+        if run.on_active_job == OnActiveJob.FOLLOW:
+            return self._adopt(listing)
+        raise self._busy(active, "nothing was started")
+
+    def _go_on(self, listing: Listing) -> Run | None:
+        """Decide after a POST of unknown fate; None: send again."""
+        run = self.run
+        job = choose(listing, run).job
+        if job is not None:
+            return replace(self._watching(job), ownership=Ownership.ASSUMED.value)
+        if run.posts >= MOST_POSTS:
+            if any(job.job_id in run.baseline for job in listing.active):  # a refusal in words that nobody knew
+                return self._adopt(listing)
+            raise HevoJobNotFoundError(
+                f"Pipeline {run.pipeline_id}: {run.action} was sent {run.posts} times and no job appeared. Hevo said: "
+                f"{run.note}. Look at the pipeline in Hevo before starting it again.",
+                pipeline_id=run.pipeline_id,
+            )
+        self._log.warning(
+            "Pipeline %s: no job appeared after %s (%s); sending it again.", run.pipeline_id, run.action, run.note
+        )
+        return None
+
+    async def _send(self) -> Run:
+        self.run = replace(self.run, posts=self.run.posts + 1)
+        if self._remember is not None:
+            await self._remember(self._searching(Fate.UNKNOWN))
+        tries = 1
+        while True:
+            sent_at = self._clock.monotonic()
+            try:
+                reply = await self._act()
+            except (HevoRateLimitError, HevoTransportError) as error:
+                if isinstance(error, HevoTransportError) and error.sent:
+                    return self._after_doubt(error)
+                pause = _pause_before_repeating(error, tries)
+                if pause > LONGEST_WORKER_PAUSE or tries >= MOST_TRIES:
+                    self.run = replace(self.run, posts=self.run.posts - 1)
+                    return self._later(max(pause, LONGEST_WORKER_PAUSE), str(error))
+                tries += 1
+                await self._clock.sleep(pause)
+            except HevoConflictError as error:
+                return await self._after_refusal(error)
+            except (HevoServerError, HevoResponseError) as error:
+                return self._after_doubt(error)
+            else:
+                return self._after_answer(reply, self._clock.monotonic() - sent_at)
+
+    async def _act(self) -> ActionReply:
+        run = self.run
+        try:
+            if run.action == PipelineAction.RESYNC:
+                return await self._hevo.resync(run.pipeline_id, drop_and_load=run.drop_and_load)
+            return await self._hevo.sync_now(run.pipeline_id)
+        except HevoAPIError as error:
+            if error.status != HTTPStatus.BAD_REQUEST:
+                raise
+            raise HevoPipelineStateError(
+                f"Pipeline {run.pipeline_id}: Hevo refused {run.action}: {error.message}", pipeline_id=run.pipeline_id
+            ) from error
+
+    # What the answer means
+
+    def _after_answer(self, reply: ActionReply, took: float) -> Run:
+        run = self.run
+        self._log.info(
+            "Pipeline %s: %s accepted%s.", run.pipeline_id, run.action, f" ({reply.message})" if reply.message else ""
+        )
+        if reply.server_time is not None:
+            earliest = reply.server_time - round(took * 1000) - CLOCK_TOLERANCE
+            created_after = earliest if run.created_after is None else max(run.created_after, earliest)
+            if run.posts > 1:  # an earlier call may have started the job after all
+                created_after = earliest if run.created_after is None else run.created_after
+            self.run = replace(run, created_after=created_after, posted_at=reply.server_time)
+        owner = Ownership.OURS if run.posts == 1 else Ownership.ASSUMED
+        return replace(self._searching(Fate.ANSWERED), ownership=owner.value)
+
+    def _after_doubt(self, error: HevoError) -> Run:
+        self._log.warning(
+            "Pipeline %s: whether %s was applied is not known (%s); looking for its job before anything is sent again.",
+            self.run.pipeline_id,
+            self.run.action,
+            error,
+        )
+        self.run = replace(self.run, note=str(error))
+        return self._searching(Fate.UNKNOWN)
+
+    async def _after_refusal(self, error: HevoConflictError) -> Run:
+        """Let the job list decide what Hevo's words only hint at."""
+        self.run = run = replace(self.run, note=str(error))
+        listing = await read_listing(self._hevo, run.pipeline_id)
+        older = [job for job in listing.active if job.job_id in run.baseline]
+        if run.posts > 1:
+            job = choose(listing, run).job
+            if job is not None:  # by the call before, whose fate was unknown
+                return replace(self._watching(job), ownership=Ownership.ASSUMED.value)
+            if not older:
+                return self._searching(Fate.UNKNOWN)
+        if error.status != HTTPStatus.CONFLICT and not older:
+            return self._after_doubt(error)
+        self.run = run = replace(run, posts=0)
+        if run.on_active_job == OnActiveJob.FAIL:
+            raise self._busy(listing.active, f"Hevo refused {run.action} ({error.message})")
+        if run.on_active_job == OnActiveJob.WAIT:
+            return self._later(min(run.poll_interval, SHOWS_WITHIN), str(error))
+        return self._adopt(listing)
+
+    def _adopt(self, listing: Listing) -> Run:
+        """Follow the active job if it is of the expected type."""
+        run = self.run
+        choice = choose_to_follow(listing, run)
+        if choice.job is not None:
+            return replace(self._watching(choice.job), ownership=Ownership.ADOPTED.value)
+        if choice.others:
+            raise self._busy(choice.others, f"none is of type {any_of(run.job_types)}, which this task could follow")
+        return replace(self._searching(Fate.REFUSED), ownership=Ownership.ADOPTED.value)
+
+    # The phases that follow
+
+    def _later(self, pause: float | None, note: str) -> Run:
+        pause = self.run.poll_interval if pause is None else pause
+        self._log.info("Pipeline %s: trying again in %.0f s (%s).", self.run.pipeline_id, pause, note)
+        return replace(self.run, phase=Phase.READY.value, not_before=self._clock.now() + pause, note=note)
+
+    def _searching(self, fate: Fate) -> Run:
+        owner = Ownership.ASSUMED if fate == Fate.UNKNOWN or self.run.posts > 1 else Ownership.OURS
+        return replace(
+            self.run, phase=Phase.FIND.value, fate=fate.value, ownership=owner.value, find_window=SHOWS_WITHIN
+        )
+
+    def _watching(self, job: Job) -> Run:
+        self._log.info(
+            "Pipeline %s: following job %s (%s, %s).", self.run.pipeline_id, job.job_id, job.type, job.status
+        )
+        return replace(
+            self.run, phase=Phase.WATCH.value, job_id=job.job_id, baseline=(), baseline_floor=None, not_before=None
+        )
+
+    def _busy(self, active: tuple[Job, ...], what: str) -> HevoPipelineBusyError:
+        run = self.run
+        there = f"{_jobs(active)} is active" if active else "a job is active that does not show yet"
+        return HevoPipelineBusyError(
+            f"Pipeline {run.pipeline_id}: {there}; {what}. To let the task wait for it, follow it, or start another "
+            'all the same, set on_active_job to "wait", "follow" or "start".',
+            pipeline_id=run.pipeline_id,
+            job_id=active[0].job_id if active else None,
+        )
+
+
+def _pause_before_repeating(error: HevoError, tries: int) -> float:
+    """Return the seconds to wait before a POST that did not arrive is sent again."""
+    retry_after = error.retry_after if isinstance(error, HevoRateLimitError) else None
+    return backoff(tries, 2.0) if retry_after is None else retry_after
+
+
+def _jobs(jobs: tuple[Job, ...]) -> str:
+    return any_of([f"job {job.job_id} ({job.type}, {job.status})" for job in jobs])

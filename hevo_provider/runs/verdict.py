@@ -1,0 +1,71 @@
+"""What a job's end means for the task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hevo_provider.client import HevoAsyncClient
+from hevo_provider.exceptions import HevoError, HevoJobFailedError
+from hevo_provider.models.answers import Job
+from hevo_provider.models.job import JobStatus
+
+MOST_OBJECTS = 10
+_COUNTERS = (
+    "events_ingested",
+    "events_loaded",
+    "events_failed",
+    "objects_success",
+    "objects_skipped",
+    "objects_failed",
+)
+
+
+def is_success(job: Job, *, accept_completed_with_failures: bool) -> bool:
+    """Return whether the job's status lets the task succeed."""
+    if job.status == JobStatus.COMPLETED:
+        return True
+    return job.status == JobStatus.COMPLETED_WITH_FAILURES and accept_completed_with_failures
+
+
+def failure_of(pipeline_id: int, job: Job, failing_objects: Sequence[str] = ()) -> HevoJobFailedError:
+    """Return the error for a job that ended badly."""
+    advice = ""
+    if job.status == JobStatus.COMPLETED_WITH_FAILURES:
+        advice = " Set accept_completed_with_failures=True to let the task succeed all the same."
+    return HevoJobFailedError(
+        f"Pipeline {pipeline_id}: {in_words(job)}.{_objects_in_words(failing_objects)}{advice}",
+        pipeline_id=pipeline_id,
+        job_id=job.job_id,
+    )
+
+
+def in_words(job: Job) -> str:
+    """Return the job with its status and counters, for a log line."""
+    counters = [f"{name} {value}" for name in _COUNTERS if (value := getattr(job, name)) is not None]
+    if job.duration is not None:
+        counters.append(f"duration {job.duration / 1000:.0f} s")
+    return f"job {job.job_id} ({job.type}) ended {job.status}" + (f": {', '.join(counters)}" if counters else "")
+
+
+async def failing_objects(hevo: HevoAsyncClient, pipeline_id: int, job: Job) -> tuple[str, ...]:
+    """
+    Name the objects that made a job fail: GET …/jobs/{job_id}/objects, one page.
+
+    :returns: their names, or none if Hevo does not tell.
+    """
+    try:
+        page = await hevo.newest_job_objects(pipeline_id, job.job_id)
+    except HevoError:
+        return ()
+    return tuple(
+        item.name or item.object_name or item.object_id or "?"
+        for item in page.data
+        if item.status is not None and "FAIL" in item.status.upper()
+    )
+
+
+def _objects_in_words(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - MOST_OBJECTS} more" if len(names) > MOST_OBJECTS else ""
+    return f" Failing objects: {', '.join(names[:MOST_OBJECTS])}{more}."

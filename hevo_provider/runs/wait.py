@@ -1,0 +1,298 @@
+"""
+Waiting for a run: until it may start, until its job shows, until the job ends.
+
+It sends nothing but GETs, so it can run anywhere, twice at once, and again from the start.
+
+An API that is down is weather: the one loop here outlives it, says so once per change, and gives up after
+``api_outage_tolerance``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from hevo_provider.client import HevoAsyncClient
+from hevo_provider.exceptions import HevoJobNotFoundError, HevoJobStalledError, HevoResponseError
+from hevo_provider.models.answers import Job
+from hevo_provider.models.job import ACTIVE_STATUSES, JobStatus
+from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
+from hevo_provider.runs.discovery import (
+    STALE_AFTER,
+    Choice,
+    choose,
+    choose_to_follow,
+    is_stale,
+    reaches_back,
+    read_listing,
+    read_state,
+)
+from hevo_provider.runs.logger import Logger, log
+from hevo_provider.runs.run import Fate, OnActiveJob, Ownership, Phase, Run, any_of
+from hevo_provider.runs.weather import WEATHER, Weather
+
+UNKNOWN_FATE_WINDOW = 60.0  # seconds of readable answers without a new job before an action counts as not applied
+LONGEST_FIND_PAUSE = 15.0  # while the fate of an action is unknown, whatever the poll_interval
+FIND_PAGE = 25  # jobs
+LAST_LOOK = 1.0  # seconds that a look may at least take when the deadline is there
+
+
+class Ending(StrEnum):
+    """How a wait ended."""
+
+    ENDED = "job_ended"  # the job is in a terminal status, good or bad
+    FOUND = "job_found"  # which was all the task wanted
+    START = "start"  # the action may be sent (again): a worker's business
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What a wait came to.
+
+    :param ending: how it ended.
+    :param run: the run as it is now.
+    :param job: the job, once it was seen.
+    """
+
+    ending: Ending
+    run: Run
+    job: Job | None = None
+
+
+class Wait:
+    """
+    One wait for a run.
+
+    :param hevo: a client. Each look asks once: what repeats is the loop here.
+    :param run: what is waited for. Kept up to date, so that whoever cancels the wait sees how far it came.
+    :param logger: where the story is told.
+    :param remember: told of the run when its job is found.
+    """
+
+    def __init__(
+        self,
+        hevo: HevoAsyncClient,
+        run: Run,
+        logger: Logger = log,
+        remember: Callable[[Run], Awaitable[None]] | None = None,
+    ) -> None:
+        self.run = run
+        self.job: Job | None = None
+        self._hevo = hevo
+        self._log = logger
+        self._remember = remember
+        self._clock = hevo.clock
+        self._weather = Weather(hevo.clock, run.pipeline_id, run.api_outage_tolerance, logger)
+        self._looks = 0
+        self._searching_since: float | None = None
+        self._unchanged_since = self._clock.monotonic()
+
+    async def until_done(self) -> Outcome:
+        """
+        Wait until there is nothing more to wait for.
+
+        :returns: how it ended.
+        :raises HevoJobNotFoundError: no job appeared, or it vanished.
+        :raises HevoJobStalledError: the job's status leads nowhere.
+        :raises HevoOutageError: Hevo was out of reach for longer than is tolerated.
+        :raises HevoAuthError: the credentials are refused.
+        """
+        looks = {Phase.READY: self._look_whether_ready, Phase.FIND: self._look_for_job, Phase.WATCH: self._look_at_job}
+        pause = 0.0 if self.run.phase == Phase.WATCH else self._pause()
+        while True:
+            await self._clock.sleep(min(pause, max(0.0, self._time_left())))
+            try:
+                async with asyncio.timeout(self._longest_look()):
+                    outcome = await looks[Phase(self.run.phase)]()
+            except TimeoutError:
+                outcome = None
+            except WEATHER as error:
+                pause = self._weather.pause_after(error, self.run.job_id)
+            else:
+                self._weather.is_fine()
+                if outcome is not None:
+                    return outcome
+                pause = self._pause()
+            if self._time_left() <= 0:
+                return Outcome(Ending.TIMED_OUT, self.run, self.job)
+
+    def _time_left(self) -> float:
+        return float("inf") if self.run.deadline is None else self.run.deadline - self._clock.now()
+
+    def _longest_look(self) -> float | None:
+        """Seconds that a look may take, so that one that hangs does not outlast the deadline."""
+        return None if self.run.deadline is None else max(self._time_left(), LAST_LOOK)
+
+    def _pause(self) -> float:
+        run = self.run
+        if run.phase == Phase.READY and run.not_before is not None:
+            return max(0.0, run.not_before - self._clock.now())
+        if run.phase != Phase.FIND:
+            return run.poll_interval
+        longest = run.poll_interval if run.find_interval is None else run.find_interval
+        if run.fate == Fate.UNKNOWN:
+            longest = min(longest, LONGEST_FIND_PAUSE)
+        elif self._looks + 1 >= run.retry_limit:
+            # The last look comes late enough for Hevo to have shown the job, however few looks there are.
+            return max(run.find_delay, longest if self._looks else 0.0, run.find_window - self._searched_for())
+        first = min(run.find_delay, longest) if self._looks == 0 and run.action else run.find_delay
+        return min(first * 2.0 ** min(self._looks, 30), longest) if self._looks else first
+
+    # Until the action may be sent
+
+    async def _look_whether_ready(self) -> Outcome | None:
+        run = self.run
+        if run.not_before is not None:
+            self.run = run = replace(run, not_before=None)
+        state = await read_state(self._hevo, run.pipeline_id, retry_limit=0)
+        if run.action == PipelineAction.RESYNC and state.pipeline.status == PipelineStatus.RESTARTING:
+            return None
+        if any(run.on_active_job == OnActiveJob.WAIT or job.job_id == run.yield_to for job in state.listing.active):
+            return None
+        return Outcome(Ending.START, run)
+
+    # Until the job shows
+
+    async def _look_for_job(self) -> Outcome | None:
+        run = self.run
+        listing = await read_listing(
+            self._hevo, run.pipeline_id, page_size=FIND_PAGE, enough=reaches_back(run), retry_limit=0
+        )
+        follows = run.action is None or run.fate == Fate.REFUSED
+        choice = choose_to_follow(listing, run) if follows else choose(listing, run)
+        if choice.job is not None:
+            return await self._found(choice.job)
+        if run.action == PipelineAction.RESYNC and not follows and await self._is_restarting():
+            return None
+        self._looks += 1
+        if self._searching_since is None:
+            self._searching_since = self._clock.monotonic()
+        if run.fate == Fate.UNKNOWN:
+            over = self._searched_for() >= UNKNOWN_FATE_WINDOW
+        else:
+            over = self._looks >= run.retry_limit
+        return await self._without_job(choice) if over else None
+
+    def _searched_for(self) -> float:
+        return 0.0 if self._searching_since is None else self._clock.monotonic() - self._searching_since
+
+    async def _is_restarting(self) -> bool:
+        pipeline = await self._hevo.get_pipeline(self.run.pipeline_id, retry_limit=0)
+        if pipeline.status != PipelineStatus.RESTARTING:
+            return False
+        # A resync passes through this state, so it was applied. It takes its time before there is a job to look for.
+        self.run = replace(self.run, fate=Fate.ANSWERED.value)
+        self._looks, self._searching_since = 0, None
+        return True
+
+    async def _found(self, job: Job, *, ownership: str | None = None) -> Outcome | None:
+        """Go on to watch the job; what is known only to tell it from others is dropped."""
+        self.job = job
+        self.run = replace(
+            self.run,
+            phase=Phase.WATCH.value,
+            job_id=job.job_id,
+            ownership=ownership or self.run.ownership,
+            baseline=(),
+            baseline_floor=None,
+        )
+        self._log.info(
+            "Pipeline %s: found job %s (%s, %s)%s.",
+            self.run.pipeline_id,
+            job.job_id,
+            job.type,
+            job.status,
+            _OWNERSHIP_IN_WORDS[Ownership(self.run.ownership)],
+        )
+        if self._remember is not None:
+            await self._remember(self.run)
+        return self._progress(job)
+
+    async def _without_job(self, choice: Choice) -> Outcome | None:
+        run = self.run
+        if choice.fallback is not None:
+            self._log.warning(
+                "Pipeline %s: following job %s (%s) although Hevo's times or type do not prove that it is this task's "
+                "own: no other appeared.",
+                run.pipeline_id,
+                choice.fallback.job_id,
+                choice.fallback.type,
+            )
+            return await self._found(choice.fallback, ownership=Ownership.ASSUMED.value)
+        if run.fate == Fate.UNKNOWN:
+            return Outcome(Ending.START, run)
+        raise HevoJobNotFoundError(_not_found(run, choice, self._looks), pipeline_id=run.pipeline_id)
+
+    # Until the job ends
+
+    async def _look_at_job(self) -> Outcome | None:
+        run = self.run
+        if run.job_id is None:
+            raise HevoJobNotFoundError("There is no job to watch.", pipeline_id=run.pipeline_id)
+        reply = await self._hevo.look_at_job(run.pipeline_id, run.job_id)
+        job, before = reply.job, self.job
+        if job.job_id != run.job_id:
+            raise HevoResponseError(f"Hevo was asked for job {run.job_id} and answered with job {job.job_id}.")
+        self.job = job
+        if before is None or (before.status, before.updated_ts) != (job.status, job.updated_ts):
+            self._unchanged_since = self._clock.monotonic()
+            self._tell_change(before, job)
+        elif self._leads_nowhere(job, reply.server_time):
+            raise HevoJobStalledError(
+                f"Pipeline {run.pipeline_id}: job {job.job_id} has been {job.status} for hours without any change. "
+                "Look at it in Hevo.",
+                pipeline_id=run.pipeline_id,
+                job_id=job.job_id,
+            )
+        return self._progress(job)
+
+    def _progress(self, job: Job) -> Outcome | None:
+        if not self.run.wait_for_completion:
+            return Outcome(Ending.FOUND, self.run, job)
+        return Outcome(Ending.ENDED, self.run, job) if job.is_terminal else None
+
+    def _tell_change(self, before: Job | None, job: Job) -> None:
+        if before is not None and before.status == job.status:
+            return
+        known = job.is_terminal or job.status in ACTIVE_STATUSES
+        if known:
+            self._log.info("Pipeline %s: job %s is %s.", self.run.pipeline_id, job.job_id, job.status)
+        else:
+            self._log.warning(
+                "Pipeline %s: job %s is %s, a status that this version does not know; waiting on.",
+                self.run.pipeline_id,
+                job.job_id,
+                job.status,
+            )
+
+    def _leads_nowhere(self, job: Job, server_time: int | None) -> bool:
+        if job.status in ACTIVE_STATUSES and job.status != JobStatus.CANCELLING:
+            return False  # long jobs are no fault
+        return is_stale(job, server_time) or (self._clock.monotonic() - self._unchanged_since) * 1000 >= STALE_AFTER
+
+
+_OWNERSHIP_IN_WORDS = {
+    Ownership.OURS: "",
+    Ownership.ASSUMED: ", taken for this task's own; it will not be cancelled by this task",
+    Ownership.ADOPTED: ", which this task follows but did not start",
+}
+
+
+def _not_found(run: Run, choice: Choice, looks: int) -> str:
+    wanted = any_of(run.job_types)
+    others = ", ".join(sorted({f"{job.type} (job {job.job_id}, {job.status})" for job in choice.others}))
+    instead = f" Of other types there is {others}: set job_type to follow that." if others else ""
+    if run.action is None:
+        return (
+            f"Pipeline {run.pipeline_id}: no active job of type {wanted} was there in {looks} looks.{instead} "
+            "Start the job before the sensor, or allow more looks (wait_for_job_max_attempts)."
+        )
+    return (
+        f"Pipeline {run.pipeline_id}: Hevo accepted {run.action}, but no job of type {wanted} appeared in {looks} "
+        f"looks.{instead} See the pipeline's jobs in Hevo before another start; if they take long to appear, raise "
+        "retry_limit."
+    )

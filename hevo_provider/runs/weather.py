@@ -1,0 +1,93 @@
+"""An API that is down while a task waits: endured, told once per change, and given up on after a while."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hevo_provider.clock import Clock
+from hevo_provider.exceptions import (
+    HevoAPIError,
+    HevoAuthError,
+    HevoError,
+    HevoJobNotFoundError,
+    HevoNotFoundError,
+    HevoOutageError,
+    HevoResponseError,
+    HevoTransportError,
+)
+from hevo_provider.runs.logger import Logger
+from hevo_provider.transport import backoff
+
+WEATHER = (HevoTransportError, HevoResponseError, HevoAPIError)
+MISSING_TOLERANCE = 300.0  # seconds for which a job or pipeline may answer 404
+FIRST_PAUSE = 2.0
+LONGEST_PAUSE = 60.0
+LONGEST_RETRY_AFTER = 300.0
+
+
+class Weather:
+    """
+    Whether Hevo can be reached, seen by one wait.
+
+    :param tolerance: seconds without a usable answer after which the wait fails.
+    """
+
+    def __init__(self, clock: Clock, pipeline_id: int, tolerance: float, logger: Logger) -> None:
+        self._clock = clock
+        self._pipeline_id = pipeline_id
+        self._tolerance = tolerance
+        self._log = logger
+        self._failures = 0
+        self._bad_since = 0.0
+        self._missing_since: float | None = None
+        self._kind: object = None
+
+    def is_fine(self) -> None:
+        """Take note of a usable answer."""
+        if self._failures:
+            lasted = self._clock.monotonic() - self._bad_since
+            self._log.info("Pipeline %s: Hevo answers again after %.0f s.", self._pipeline_id, lasted)
+            self._failures, self._missing_since, self._kind = 0, None, None
+
+    def pause_after(self, error: HevoError, job_id: str | None) -> float:
+        """
+        Take note of a look without a usable answer.
+
+        :returns: seconds to wait before the next.
+        :raises HevoAuthError: the error itself: waiting does not mend credentials.
+        :raises HevoJobNotFoundError: what is looked at has been missing for five minutes.
+        :raises HevoOutageError: there has been no usable answer for longer than is tolerated.
+        """
+        if isinstance(error, HevoAuthError):
+            raise error
+        now = self._clock.monotonic()
+        if not self._failures:
+            self._bad_since = now
+        self._failures += 1
+        kind = (type(error), getattr(error, "status", None))
+        if kind != self._kind:
+            self._kind = kind
+            self._log.warning("Pipeline %s: %s. Waiting on.", self._pipeline_id, error)
+        what = f"Pipeline {self._pipeline_id}" + (f", job {job_id}" if job_id else "")
+        if isinstance(error, HevoNotFoundError):
+            self._missing_since = now if self._missing_since is None else self._missing_since
+            if now - self._missing_since >= MISSING_TOLERANCE:
+                raise HevoJobNotFoundError(
+                    f"{what}: Hevo has not known it for {now - self._missing_since:.0f} s ({error}). It may have been "
+                    "deleted, or the connection points to another account or region.",
+                    pipeline_id=self._pipeline_id,
+                    job_id=job_id,
+                ) from None
+        if now - self._bad_since >= self._tolerance:
+            lasted = now - self._bad_since
+            since = datetime.fromtimestamp(self._clock.now() - lasted, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+            raise HevoOutageError(
+                f"{what}: no usable answer from Hevo since {since} ({lasted:.0f} s); the last failure was: {error}. "
+                "The job may still be running. Raise api_outage_tolerance to wait longer.",
+                pipeline_id=self._pipeline_id,
+                job_id=job_id,
+            ) from None
+        retry_after = error.retry_after if isinstance(error, HevoAPIError) else None
+        if retry_after is not None:
+            return min(retry_after, LONGEST_RETRY_AFTER)
+        return backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE)

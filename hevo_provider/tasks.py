@@ -1,0 +1,134 @@
+"""What the operator and the sensor share: the way into the event loop, the deferral, and what a job's end means."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from uuid import uuid4
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
+
+from hevo_provider.exceptions import (
+    HevoAuthError,
+    HevoConfigError,
+    HevoError,
+    HevoHopelessError,
+    HevoNotFoundError,
+    HevoRunError,
+)
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+    from hevo_provider.blocking import BlockingCall
+    from hevo_provider.hooks import HevoHook
+    from hevo_provider.models.answers import Job
+    from hevo_provider.runs.run import Run
+
+    Base = BaseOperator
+else:
+    # Not BaseOperator: Airflow's metaclass gives every operator class an __init__ that would cut a sensor's short.
+    Base = object
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+JOB_KEY = "hevo_job"
+LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
+DETAILS_TIMEOUT = 5.0  # seconds for what is only nice to know
+
+
+class HevoTask(Base):
+    """A task that follows a job of Hevo. Not for use by itself."""
+
+    connection_id: str
+    accept_completed_with_failures: bool
+
+    _call: BlockingCall | None = None
+    _hook: HevoHook | None = None
+
+    def _hevo(self) -> HevoHook:
+        """Return the hook of this process; it keeps the credentials for a kill."""
+        from hevo_provider.hooks import HevoHook
+
+        if self._hook is None:
+            self._hook = HevoHook(self.connection_id, longest_pause=LONGEST_WORKER_PAUSE)
+        return self._hook
+
+    def _block_on(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a coroutine function to its end; a signal ends it too."""
+        from hevo_provider.blocking import BlockingCall
+
+        self._call = call = BlockingCall()
+        try:
+            return call.run(function, *args, **kwargs)
+        except asyncio.CancelledError:
+            raise HevoRunError("The task was killed while it talked to Hevo.") from None
+        finally:
+            self._call = None
+
+    def _defer_until_done(self, context: Context, run: Run) -> NoReturn:
+        """Leave the worker; a triggerer waits for the run and calls ``execute_complete`` with its event."""
+        from hevo_provider.kill import TOKEN_KEY
+        from hevo_provider.triggers import HevoJobTrigger
+
+        token = str(uuid4())
+        context["ti"].xcom_push(key=TOKEN_KEY, value=token)
+        trigger = HevoJobTrigger(connection_id=self.connection_id, run_token=token, **run.to_json())
+        self.defer(trigger=trigger, method_name="execute_complete")
+        raise AssertionError("unreachable: defer() raises")
+
+    def _conclude(self, context: Context, pipeline_id: int, job: Job) -> str:
+        """
+        Tell what became of the job, and say what it means for the task.
+
+        :returns: the job's id.
+        :raises HevoJobFailedError: it did not end well.
+        """
+        from hevo_provider.models.job import JobStatus
+        from hevo_provider.runs.verdict import failing_objects, failure_of, in_words, is_success
+
+        self._publish(context, pipeline_id, job)
+        names: tuple[str, ...] = ()
+        if job.status in {JobStatus.FAILED, JobStatus.COMPLETED_WITH_FAILURES}:
+
+            async def ask() -> tuple[str, ...]:
+                async with self._hevo().client() as hevo:
+                    return await failing_objects(hevo, pipeline_id, job)
+
+            names = self._best_effort(ask) or ()
+        error = failure_of(pipeline_id, job, names)
+        if not is_success(job, accept_completed_with_failures=self.accept_completed_with_failures):
+            raise error
+        if job.status == JobStatus.COMPLETED:
+            self.log.info("Pipeline %s: %s.", pipeline_id, in_words(job))
+        else:
+            self.log.warning("%s Accepted.", error)
+        return job.job_id
+
+    def _publish(self, context: Context, pipeline_id: int, job: Job) -> None:
+        """Push the job's state and counters to the XCom ``hevo_job``."""
+        from hevo_provider.runs.events import facts_of
+
+        context["ti"].xcom_push(key=JOB_KEY, value={"pipeline_id": pipeline_id, **facts_of(job)})
+
+    def _best_effort(self, function: Callable[[], Awaitable[T]]) -> T | None:
+        async def limited() -> T | None:
+            try:
+                async with asyncio.timeout(DETAILS_TIMEOUT):
+                    return await function()
+            except (HevoError, TimeoutError):
+                return None
+
+        return self._block_on(limited)
+
+
+@contextmanager
+def hopeless_errors_fail_for_good() -> Iterator[None]:
+    """Fail the task without retries where another try would not mend it: parameters, connection, credentials."""
+    try:
+        yield
+    except (HevoConfigError, HevoAuthError, HevoNotFoundError, HevoHopelessError, AirflowNotFoundException) as error:
+        raise AirflowFailException(str(error)) from error

@@ -1,0 +1,118 @@
+"""``HevoJobTrigger``: a run is waited for in the triggerer, where a waiting task costs almost nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from hevo_provider.exceptions import HevoError, HevoRunError
+from hevo_provider.hooks import DEFAULT_CONNECTION_ID, HevoHook
+from hevo_provider.kill import was_killed
+from hevo_provider.runs.cancel import cancel_job_of
+from hevo_provider.runs.events import event_of, event_of_error
+from hevo_provider.runs.run import Run
+from hevo_provider.runs.wait import Ending, Wait
+
+_LAST_WORK: set[asyncio.Task[None]] = set()  # what outlives its trigger: an event loop keeps only weak references
+
+
+class HevoJobTrigger(BaseTrigger):
+    """
+    Wait for a run, and send one event about how it ended.
+
+    It sends nothing but GETs, so it can run twice at once and start again anywhere; and, when the run's deadline has
+    passed or the task was killed, the one request that cancels the job.
+
+    Class path and parameters are stored in Airflow's database: they only ever grow.
+
+    :param pipeline_id: the pipeline.
+    :param connection_id: the Airflow connection.
+    :param run_token: tells this wait from later ones of the same task.
+    :param run: what else is known of the run: see :class:`hevo_provider.runs.run.Run`. To follow a job until it ends,
+        ``job_id`` is enough.
+    """
+
+    def __init__(
+        self,
+        pipeline_id: int,
+        connection_id: str = DEFAULT_CONNECTION_ID,
+        run_token: str | None = None,
+        **run: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.connection_id = connection_id
+        self.run_token = run_token
+        self.ordered = Run(pipeline_id=pipeline_id, **run)
+        self._wait: Wait | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and parameters, to start this wait again elsewhere. No credentials are among them."""
+        return (
+            "hevo_provider.triggers.HevoJobTrigger",
+            {"connection_id": self.connection_id, "run_token": self.run_token, **self.ordered.to_json()},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then send the event."""
+        try:
+            event = await self._event()
+        except asyncio.CancelledError:
+            if not hasattr(BaseTrigger, "on_kill"):  # before Airflow 3.3 this is all that a kill looks like
+                await self._to_its_end(self._cancel_if_killed())
+            raise
+        yield TriggerEvent(event)
+
+    async def on_kill(self) -> None:
+        """Cancel the job if it was the user who ended the wait (called by Airflow 3.3 and later)."""
+        await self._to_its_end(self._cancel_if_killed())
+
+    async def _event(self) -> dict[str, Any]:
+        run = self.ordered
+        try:
+            async with self._hook().shared_client() as hevo:
+                self._wait = wait = Wait(hevo, run, self.log)
+                outcome = await wait.until_done()
+                if outcome.ending is Ending.TIMED_OUT and run.cancel_on_kill:
+                    await cancel_job_of(hevo, outcome.run, self.log)
+                return event_of(outcome)
+        except HevoError as error:
+            return event_of_error(error, self._latest())
+        except Exception as error:
+            # Airflow 2's dag.test() starts a trigger that raised again, for ever.
+            self.log.exception("The wait for pipeline %s failed.", run.pipeline_id)
+            return event_of_error(HevoRunError(f"{type(error).__name__}: {error}"), self._latest())
+
+    def _latest(self) -> Run:
+        return self.ordered if self._wait is None else self._wait.run
+
+    def _hook(self) -> HevoHook:
+        # The wait repeats by itself: a look asks once.
+        return HevoHook(self.connection_id, retry_limit=0)
+
+    async def _cancel_if_killed(self) -> None:
+        run = self._latest()
+        if not run.cancel_on_kill or not run.is_ours:
+            return
+        try:
+            killed = await was_killed(
+                self.task_instance,
+                trigger_id=self.trigger_id,
+                run_token=self.run_token,
+                waits_for_end=run.wait_for_completion,
+            )
+            if killed:
+                async with HevoHook(self.connection_id).client() as hevo:
+                    await cancel_job_of(hevo, run, self.log)
+        except Exception:
+            self.log.exception("Pipeline %s: the job was not cancelled and may still run.", run.pipeline_id)
+
+    @staticmethod
+    async def _to_its_end(work: Any) -> None:
+        """Do work that Airflow's repeated cancelling does not reach: 3.3 gives ``on_kill`` no more than a second."""
+        task = asyncio.ensure_future(work)
+        _LAST_WORK.add(task)
+        task.add_done_callback(_LAST_WORK.discard)
+        await asyncio.shield(task)
