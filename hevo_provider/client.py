@@ -9,17 +9,16 @@ It knows nothing of Airflow and can be used alone::
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from pydantic_core import from_json
 
-from hevo_provider.exceptions import HevoConfigError, HevoResponseError
-from hevo_provider.models.answers import ID_PATTERN, Job, JobPage, Pipeline, PipelinePage
+from hevo_provider.exceptions import HevoResponseError
+from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage
 from hevo_provider.models.object import JobObject, JobObjectPage, PipelineObject, PipelineObjectPage
-from hevo_provider.parameters import pipeline_id_of
+from hevo_provider.parameters import job_id_of, object_id_of, pipeline_id_of
 from hevo_provider.transport import Credentials, HevoTransport, Reply
 
 __all__ = ["ActionReply", "HevoAsyncClient", "JobReply", "JobsReply"]
@@ -223,7 +222,7 @@ class HevoAsyncClient(HevoTransport):
 
     async def get_object(self, pipeline_id: int, object_id: str) -> PipelineObject:
         """Fetch one object with its fields: GET /pipelines/{id}/objects/{object_id}."""
-        path = f"{_pipeline(pipeline_id)}/objects/{checked_id(object_id, 'object_id')}"
+        path = f"{_pipeline(pipeline_id)}/objects/{object_id_of(object_id)}"
         return await self.request("GET", path, _reads(PipelineObject.from_json))
 
     async def refresh_schema(self, pipeline_id: int) -> ActionReply:
@@ -236,7 +235,7 @@ class HevoAsyncClient(HevoTransport):
 
         :param object_ids: the objects.
         """
-        body = {"object_ids": [checked_id(object_id, "object_id") for object_id in object_ids]}
+        body = {"object_ids": [object_id_of(object_id) for object_id in object_ids]}
         return await self._act(f"{_pipeline(pipeline_id)}/objects/actions/resync", body, repeatable=False)
 
     async def _act(
@@ -260,23 +259,12 @@ class HevoAsyncClient(HevoTransport):
         raise HevoResponseError(f"GET {path}: the pages of the listing lead in a circle or never end.")
 
 
-def checked_id(value: object, name: str) -> str:
-    """
-    Return the id of a job or an object, sure to stay within its place in a URL.
-
-    :raises HevoConfigError: it is no such id.
-    """
-    if not isinstance(value, str) or not re.fullmatch(ID_PATTERN, value):
-        raise HevoConfigError(f"{name} is not an id of Hevo: {value!r}.")
-    return value
-
-
 def _pipeline(pipeline_id: int) -> str:
     return f"/api/v1/pipelines/{pipeline_id_of(pipeline_id)}"
 
 
 def _job(pipeline_id: int, job_id: str) -> str:
-    return f"{_pipeline(pipeline_id)}/jobs/{checked_id(job_id, 'job_id')}"
+    return f"{_pipeline(pipeline_id)}/jobs/{job_id_of(job_id)}"
 
 
 def _page_params(limit: int, cursor: str | None) -> dict[str, str]:

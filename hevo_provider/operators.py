@@ -20,7 +20,7 @@ from hevo_provider.parameters import (
     seconds_of,
 )
 from hevo_provider.runs.run import LONGEST_TIMEOUT, OnActiveJob, Phase, Run, expected_job_types
-from hevo_provider.tasks import HevoTask, hopeless_errors_fail_for_good
+from hevo_provider.tasks import HevoTask, deadline_of, hopeless_errors_fail_for_good
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from hevo_provider.runs.wait import Outcome, Wait
 
 KILL_TIMEOUT = 3.0  # seconds for on_kill: Airflow kills the process 5 s after its SIGTERM
-DEADLINE_MARGIN = 5.0  # seconds: Airflow 2's own sweep of timed out deferrals would lose the job's id
 
 
 class HevoPipelineOperator(HevoTask, BaseOperator):
@@ -268,18 +267,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             poll_interval=self.poll_interval,
             retry_limit=self.retry_limit,
             api_outage_tolerance=self.api_outage_tolerance,
-            deadline=self._deadline(context),
+            deadline=deadline_of(context, self.timeout, self.execution_timeout),
             phase=Phase.READY.value,
         )
-
-    def _deadline(self, context: Context) -> float:
-        """Return when the wait is over, in seconds since the epoch: Airflow itself does not end a deferral in time."""
-        started = context["ti"].start_date
-        longest = self.timeout
-        if self.execution_timeout is not None:
-            limit = self.execution_timeout.total_seconds()
-            longest = min(longest, limit - min(DEADLINE_MARGIN, limit / 10))
-        return (started.timestamp() if started is not None else self._hevo().clock.now()) + longest
 
     def _check(self, *, only_literals: bool = False) -> None:
         """Refuse what makes no sense: literals when the DAG is parsed, rendered values before any request."""

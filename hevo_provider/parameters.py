@@ -12,6 +12,9 @@ from hevo_provider.exceptions import HevoConfigError
 
 E = TypeVar("E", bound=StrEnum)
 
+# An id goes into the path of a URL: nothing that could lead to another path, or into a log line, is one.
+ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}"
+
 
 def is_unrendered(value: object) -> bool:
     """Return whether the value is only known when the task runs: a template, or another task's output."""
@@ -30,6 +33,30 @@ def pipeline_id_of(value: object) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
         raise HevoConfigError(f"pipeline_id must be a positive whole number, not {value!r}.")
     return number
+
+
+def job_id_of(value: object) -> str:
+    """
+    Return the id of a job, sure to stay within its place in a URL.
+
+    :raises HevoConfigError: it is empty, the text "None", or no id of Hevo.
+    """
+    if not isinstance(value, str) or value.strip() in {"", "None"}:
+        raise HevoConfigError(f"job_id is {value!r}: the task that should have returned the job's id did not.")
+    if not re.fullmatch(ID_PATTERN, value):
+        raise HevoConfigError(f"job_id is not an id of Hevo: {value!r}.")
+    return value
+
+
+def object_id_of(value: object) -> str:
+    """
+    Return the id of an object, sure to stay within its place in a URL.
+
+    :raises HevoConfigError: it is no id of Hevo.
+    """
+    if not isinstance(value, str) or not re.fullmatch(ID_PATTERN, value):
+        raise HevoConfigError(f"object_id is not an id of Hevo: {value!r}.")
+    return value
 
 
 def connection_id_of(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
@@ -20,6 +21,8 @@ from hevo_provider.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
     from hevo_provider.blocking import BlockingCall
@@ -37,6 +40,7 @@ T = TypeVar("T")
 
 JOB_KEY = "hevo_job"
 LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
+DEADLINE_MARGIN = 5.0  # seconds: Airflow 2's own sweep of timed out deferrals would lose the job's id
 DETAILS_TIMEOUT = 5.0  # seconds for what is only nice to know
 
 
@@ -123,6 +127,19 @@ class HevoTask(Base):
                 return None
 
         return self._block_on(limited)
+
+
+def deadline_of(context: Context, timeout: float, execution_timeout: timedelta | None) -> float:
+    """
+    Return when a wait is over, in seconds since the epoch: Airflow itself does not end a deferral in time.
+
+    :param timeout: seconds from the task's start.
+    """
+    started = context["ti"].start_date
+    if execution_timeout is not None:
+        limit = execution_timeout.total_seconds()
+        timeout = min(timeout, limit - min(DEADLINE_MARGIN, limit / 10))
+    return (started.timestamp() if started is not None else time.time()) + timeout
 
 
 @contextmanager

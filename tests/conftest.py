@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.airflow_database import copy_migrated_database
+
+if TYPE_CHECKING:
+    from hevo_provider.sandbox import Sandbox
+    from tests.play import TaskInstance, VirtualClock
 
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="hevo-tests-"))
 
@@ -33,3 +40,33 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def airflow_database() -> None:
     """Give this run's Airflow home a database, for what needs one: ``dag.test()``, connections, XComs."""
     copy_migrated_database(AIRFLOW_HOME / "airflow.db")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
+    """A time that the provider and the sandbox share, and that passes at once."""
+    from hevo_provider.hooks import HevoHook
+    from tests.play import VirtualClock
+
+    clock = VirtualClock()
+    monkeypatch.setattr(HevoHook, "clock", clock.clock)
+    return clock
+
+
+@pytest.fixture
+def hevo(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A Hevo on the virtual clock, and Airflow's default connection to it."""
+    from hevo_provider.sandbox import Sandbox
+
+    with Sandbox(clock=clock.now) as sandbox:
+        connection = {"conn_type": "hevo", "host": sandbox.url, "login": sandbox.key, "password": sandbox.secret}
+        monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps(connection))
+        yield sandbox
+
+
+@pytest.fixture
+def ti(clock: VirtualClock) -> TaskInstance:
+    """A task instance in its first try."""
+    from tests.play import TaskInstance
+
+    return TaskInstance(clock)

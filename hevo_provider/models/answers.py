@@ -13,10 +13,9 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from hevo_provider.exceptions import HevoResponseError
 from hevo_provider.models.job import TERMINAL_STATUSES
+from hevo_provider.parameters import ID_PATTERN
 
-# An id goes into the path of a URL: nothing that could lead to another path, or into a log line, is one.
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}$"
-Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+Id = Annotated[str, StringConstraints(pattern=f"^{ID_PATTERN}$")]
 
 
 class Answer(BaseModel):

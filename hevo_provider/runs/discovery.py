@@ -133,6 +133,24 @@ def with_baseline(run: Run, listing: Listing) -> Run:
     )
 
 
+def with_first_look(run: Run, listing: Listing) -> Run:
+    """Return a run that only follows, with a note of which jobs were there when it first looked."""
+    return replace(with_baseline(run, listing), looked=True, created_after=None, posted_at=None)
+
+
+def since_search_began(run: Run, listing: Listing, now: float) -> Run:
+    """
+    Return a run that has no baseline, with Hevo's time of the moment when its search began.
+
+    :param now: seconds since the epoch by this machine's clock, of which only the time that has passed is used.
+    """
+    if run.searching_since is None:
+        return run
+    if listing.server_time is None:
+        return replace(run, looked=False)
+    return replace(run, created_after=listing.server_time - round((now - run.searching_since) * 1000))
+
+
 def reaches_back(run: Run) -> Callable[[Sequence[Job]], bool]:
     """Return whether jobs, newest first, go back to before the run's action, so that its own cannot be further down."""
 
@@ -162,9 +180,9 @@ def choose(listing: Listing, run: Run) -> Choice:
 def choose_to_follow(listing: Listing, run: Run) -> Choice:
     """Tell which job to follow for a run that has started none: the active one, or one that came and went meanwhile."""
     active = [job for job in listing.active if job.type in run.job_types]
-    ended = [] if run.action else [j for j in listing.jobs if j.type in run.job_types and not _was_there(j, run)]
+    ended = [job for job in listing.jobs if job.type in run.job_types and job.is_terminal and _came_and_went(job, run)]
     return Choice(
-        job=max([*active], key=_created, default=None) or max(ended, key=_created, default=None),
+        job=max(active, key=_created, default=None) or max(ended, key=_created, default=None),
         others=tuple(job for job in listing.active if job.type not in run.job_types),
     )
 
@@ -190,6 +208,12 @@ def _was_there(job: Job, run: Run) -> bool:
     if job.job_id in run.baseline:
         return True
     return run.baseline_floor is not None and job.created_ts is not None and job.created_ts < run.baseline_floor
+
+
+def _came_and_went(job: Job, run: Run) -> bool:
+    if run.created_after is not None:  # a time, where no process has lived long enough to make a baseline
+        return max(job.created_ts or 0, job.updated_ts or 0) >= run.created_after
+    return run.looked and not _was_there(job, run)
 
 
 def _is_timely(job: Job, run: Run) -> bool:

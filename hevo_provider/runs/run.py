@@ -79,6 +79,9 @@ class Run:
     :param baseline_floor: a job created before this (Hevo's clock, ms) was there too, although it is not listed.
     :param created_after: Hevo's clock (ms): a job created earlier is older than the action.
     :param posted_at: Hevo's clock (ms) when the action was sent.
+    :param looked: whether a run that only follows has had its first look, which made the baseline.
+    :param searching_since: seconds since the epoch when the search began, for a process that has no baseline because it
+        cannot remember one (a rescheduled sensor).
     :param not_before: seconds since the epoch before which Hevo asked not to be called.
     :param yield_to: an earlier job of this very task that is being cancelled: its end is waited for.
     :param note: what Hevo said last, for messages.
@@ -108,6 +111,8 @@ class Run:
     baseline_floor: int | None = None
     created_after: int | None = None
     posted_at: int | None = None
+    looked: bool = False
+    searching_since: float | None = None
     not_before: float | None = None
     yield_to: str | None = None
     note: str | None = None

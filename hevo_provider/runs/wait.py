@@ -28,6 +28,8 @@ from hevo_provider.runs.discovery import (
     reaches_back,
     read_listing,
     read_state,
+    since_search_began,
+    with_first_look,
 )
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.run import Fate, OnActiveJob, Ownership, Phase, Run, any_of
@@ -68,7 +70,8 @@ class Wait:
     One wait for a run.
 
     :param hevo: a client. Each look asks once: what repeats is the loop here.
-    :param run: what is waited for. Kept up to date, so that whoever cancels the wait sees how far it came.
+    :param run: what is waited for. Kept up to date, like ``job``, as last seen, and ``looks``, how many found none; so
+        that whoever ends the wait sees how far it came.
     :param logger: where the story is told.
     :param remember: told of the run when its job is found.
     """
@@ -82,12 +85,13 @@ class Wait:
     ) -> None:
         self.run = run
         self.job: Job | None = None
-        self._hevo = hevo
+        self.looks = 0
+        self.hevo = hevo
         self._log = logger
         self._remember = remember
         self._clock = hevo.clock
         self._weather = Weather(hevo.clock, run.pipeline_id, run.api_outage_tolerance, logger)
-        self._looks = 0
+        self._endure: float | None = None
         self._searching_since: float | None = None
         self._unchanged_since = self._clock.monotonic()
 
@@ -101,24 +105,34 @@ class Wait:
         :raises HevoOutageError: Hevo was out of reach for longer than is tolerated.
         :raises HevoAuthError: the credentials are refused.
         """
-        looks = {Phase.READY: self._look_whether_ready, Phase.FIND: self._look_for_job, Phase.WATCH: self._look_at_job}
-        pause = 0.0 if self.run.phase == Phase.WATCH else self._pause()
+        pause = 0.0 if self.run.phase == Phase.WATCH else self.pause
         while True:
             await self._clock.sleep(min(pause, max(0.0, self._time_left())))
-            try:
-                async with asyncio.timeout(self._longest_look()):
-                    outcome = await looks[Phase(self.run.phase)]()
-            except TimeoutError:
-                outcome = None
-            except WEATHER as error:
-                pause = self._weather.pause_after(error, self.run.job_id)
-            else:
-                self._weather.is_fine()
-                if outcome is not None:
-                    return outcome
-                pause = self._pause()
+            outcome = await self.look()
+            if outcome is not None:
+                return outcome
             if self._time_left() <= 0:
                 return Outcome(Ending.TIMED_OUT, self.run, self.job)
+            pause = self.pause
+
+    async def look(self) -> Outcome | None:
+        """
+        Look once, whatever the weather.
+
+        :returns: how the wait ended; None: look again after :attr:`pause` seconds.
+        """
+        looks = {Phase.READY: self._look_whether_ready, Phase.FIND: self._look_for_job, Phase.WATCH: self._look_at_job}
+        self._endure = None
+        try:
+            async with asyncio.timeout(self._longest_look()):
+                outcome = await looks[Phase(self.run.phase)]()
+        except TimeoutError:
+            return None
+        except WEATHER as error:
+            self._endure = self._weather.pause_after(error, self.run.job_id)
+            return None
+        self._weather.is_fine()
+        return outcome
 
     def _time_left(self) -> float:
         return float("inf") if self.run.deadline is None else self.run.deadline - self._clock.now()
@@ -127,8 +141,12 @@ class Wait:
         """Seconds that a look may take, so that one that hangs does not outlast the deadline."""
         return None if self.run.deadline is None else max(self._time_left(), LAST_LOOK)
 
-    def _pause(self) -> float:
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look."""
         run = self.run
+        if self._endure is not None:
+            return self._endure
         if run.phase == Phase.READY and run.not_before is not None:
             return max(0.0, run.not_before - self._clock.now())
         if run.phase != Phase.FIND:
@@ -136,11 +154,12 @@ class Wait:
         longest = run.poll_interval if run.find_interval is None else run.find_interval
         if run.fate == Fate.UNKNOWN:
             longest = min(longest, LONGEST_FIND_PAUSE)
-        elif self._looks + 1 >= run.retry_limit:
+        first = min(run.find_delay, longest) if run.action else run.find_delay
+        pause = min(first * 2.0 ** min(self.looks, 30), longest) if self.looks else first
+        if run.fate == Fate.ANSWERED and self.looks + 1 >= run.retry_limit:
             # The last look comes late enough for Hevo to have shown the job, however few looks there are.
-            return max(run.find_delay, longest if self._looks else 0.0, run.find_window - self._searched_for())
-        first = min(run.find_delay, longest) if self._looks == 0 and run.action else run.find_delay
-        return min(first * 2.0 ** min(self._looks, 30), longest) if self._looks else first
+            return max(pause, run.find_window - self._searched_for())
+        return pause
 
     # Until the action may be sent
 
@@ -148,7 +167,7 @@ class Wait:
         run = self.run
         if run.not_before is not None:
             self.run = run = replace(run, not_before=None)
-        state = await read_state(self._hevo, run.pipeline_id, retry_limit=0)
+        state = await read_state(self.hevo, run.pipeline_id, retry_limit=0)
         if run.action == PipelineAction.RESYNC and state.pipeline.status == PipelineStatus.RESTARTING:
             return None
         if any(run.on_active_job == OnActiveJob.WAIT or job.job_id == run.yield_to for job in state.listing.active):
@@ -160,33 +179,36 @@ class Wait:
     async def _look_for_job(self) -> Outcome | None:
         run = self.run
         listing = await read_listing(
-            self._hevo, run.pipeline_id, page_size=FIND_PAGE, enough=reaches_back(run), retry_limit=0
+            self.hevo, run.pipeline_id, page_size=FIND_PAGE, enough=reaches_back(run), retry_limit=0
         )
         follows = run.action is None or run.fate == Fate.REFUSED
+        run = since_search_began(run, listing, self._clock.now())
         choice = choose_to_follow(listing, run) if follows else choose(listing, run)
         if choice.job is not None:
             return await self._found(choice.job)
         if run.action == PipelineAction.RESYNC and not follows and await self._is_restarting():
             return None
-        self._looks += 1
+        if run.action is None and not run.looked and run.searching_since is None:
+            self.run = run = with_first_look(run, listing)
+        self.looks += 1
         if self._searching_since is None:
             self._searching_since = self._clock.monotonic()
         if run.fate == Fate.UNKNOWN:
             over = self._searched_for() >= UNKNOWN_FATE_WINDOW
         else:
-            over = self._looks >= run.retry_limit
+            over = self.looks >= run.retry_limit
         return await self._without_job(choice) if over else None
 
     def _searched_for(self) -> float:
         return 0.0 if self._searching_since is None else self._clock.monotonic() - self._searching_since
 
     async def _is_restarting(self) -> bool:
-        pipeline = await self._hevo.get_pipeline(self.run.pipeline_id, retry_limit=0)
+        pipeline = await self.hevo.get_pipeline(self.run.pipeline_id, retry_limit=0)
         if pipeline.status != PipelineStatus.RESTARTING:
             return False
         # A resync passes through this state, so it was applied. It takes its time before there is a job to look for.
         self.run = replace(self.run, fate=Fate.ANSWERED.value)
-        self._looks, self._searching_since = 0, None
+        self.looks, self._searching_since = 0, None
         return True
 
     async def _found(self, job: Job, *, ownership: str | None = None) -> Outcome | None:
@@ -225,7 +247,7 @@ class Wait:
             return await self._found(choice.fallback, ownership=Ownership.ASSUMED.value)
         if run.fate == Fate.UNKNOWN:
             return Outcome(Ending.START, run)
-        raise HevoJobNotFoundError(_not_found(run, choice, self._looks), pipeline_id=run.pipeline_id)
+        raise HevoJobNotFoundError(_not_found(run, choice, self.looks), pipeline_id=run.pipeline_id)
 
     # Until the job ends
 
@@ -233,7 +255,7 @@ class Wait:
         run = self.run
         if run.job_id is None:
             raise HevoJobNotFoundError("There is no job to watch.", pipeline_id=run.pipeline_id)
-        reply = await self._hevo.look_at_job(run.pipeline_id, run.job_id)
+        reply = await self.hevo.look_at_job(run.pipeline_id, run.job_id)
         job, before = reply.job, self.job
         if job.job_id != run.job_id:
             raise HevoResponseError(f"Hevo was asked for job {run.job_id} and answered with job {job.job_id}.")
