@@ -1,7 +1,7 @@
 """
 A stage for tests: a clock that never waits, and a task's way through worker and triggerer.
 
-The operator, the trigger and the HTTP between them and the sandbox are real. What is played is Airflow: what it stores is
+The operator, the trigger and the HTTP between them and the sandbox are real. Airflow is played: what it stores is
 serialized here too, so that nothing can lean on an object that would not survive the database.
 """
 
