@@ -122,6 +122,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         """
         with hopeless_errors_fail_for_good():
             self._check()
+            if self.durable and not self._memory(context).works:
+                self.log.info(
+                    "This Airflow cannot remember a job across a lost worker (3.3 and later can): a retry would start "
+                    "a new one."
+                )
             return self._go_on(context, self._ordered(context))
 
     def execute_complete(self, context: Context, event: object = None) -> str:
