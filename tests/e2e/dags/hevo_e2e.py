@@ -40,16 +40,17 @@ with DAG("job_ends", schedule=None, catchup=False):
 
 with DAG("sensor_modes", schedule=None, catchup=False):
     start = HevoPipelineOperator(task_id="start", pipeline_id=PIPELINE, wait_for_completion=False)
-    for task_id, mode, deferrable in (
-        ("poke", "poke", False),
-        ("reschedule", "reschedule", False),
-        ("deferrable", "poke", True),
+    for task_id, mode, deferrable, poke_interval in (
+        ("poke", "poke", False, 1),
+        # Airflow fails a task that it puts back in line before it has seen the end of the process that gave way.
+        ("reschedule", "reschedule", False, 5),
+        ("deferrable", "poke", True, 1),
     ):
         start >> HevoSensor(
             task_id=task_id,
             pipeline_id=PIPELINE,
             job_id=JOB_OF_START,
-            poke_interval=1,
+            poke_interval=poke_interval,
             mode=mode,
             deferrable=deferrable,
         )
