@@ -28,6 +28,7 @@ def test_in_every_mode_the_sensor_waits_for_the_job_that_the_operator_started(
 
     assert airflow.task("sensor_modes", "run", mode)["state"] == "success"
     assert airflow.xcom("sensor_modes", "run", "start") == job.id
+    assert airflow.xcom("sensor_modes", "run", mode) == job.id
 
 
 def test_without_a_job_id_the_sensor_finds_the_job_that_runs(airflow: AirflowApi, new_pipeline: PipelineMaker) -> None:
