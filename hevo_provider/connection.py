@@ -1,15 +1,23 @@
-"""What an Airflow connection says about Hevo: where it is, and how to authenticate."""
+"""What an Airflow connection says about Hevo: where it is, how to authenticate, and how to get there."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from yarl import URL
+
 from hevo_provider.exceptions import HevoConfigError
+from hevo_provider.parameters import seconds_of
 from hevo_provider.transport import Credentials, checked_base_url
 
+CONNECTION_TYPE = "hevo"
 DOMAIN = "hevodata.com"
 
 
@@ -31,30 +39,45 @@ class ConnectionSettings:
     :param base_url: scheme, host and port of Hevo's API.
     :param credentials: API key and secret.
     :param headers: sent with every request.
+    :param timeout: seconds that one request may take; None if the connection does not say.
+    :param request_kwargs: how aiohttp gets to Hevo: ``proxy`` and ``ssl``. The proxy may hold credentials of its own.
+    :param link: pattern of a pipeline's page in Hevo's web UI; None for the usual one. Checked where it is used: it
+        must not keep a pipeline from running.
+    :param lineage_namespaces: OpenLineage namespaces by the name or id of a source or destination. Checked where used.
     """
 
     base_url: str
     credentials: Credentials
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float | None = None
+    request_kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    link: object = field(default=None, repr=False)
+    lineage_namespaces: object = field(default=None, repr=False)
 
     @classmethod
     def of(cls, connection: AirflowConnection, extra: Mapping[str, Any]) -> ConnectionSettings:
         """
-        Read a connection: login is the API key, password its secret, extra may hold ``{"headers": {…}}``.
+        Read a connection: login is the API key, password its secret, extra holds the rest. Blocks if it names a file.
 
         :raises HevoConfigError: something is missing or cannot be used.
         """
         if not connection.login or not connection.password:
             missing = "login (the API key)" if not connection.login else "password (the API secret)"
             raise HevoConfigError(f"The connection has no {missing}.")
-        headers = extra.get("headers") or {}
-        if not isinstance(headers, Mapping) or not all(isinstance(value, str) for value in headers.values()):
-            raise HevoConfigError('The connection\'s extra must hold "headers" as an object of texts.')
         return cls(
             base_url=base_url_of(connection.host, connection.port, connection.schema),
             credentials=Credentials(connection.login, connection.password),
-            headers=dict(headers),
+            headers=texts_of("headers", _value(extra, "headers")),
+            timeout=_timeout(extra),
+            request_kwargs=_proxy(extra) | _tls(extra),
+            link=_value(extra, "link"),
+            lineage_namespaces=_value(extra, "lineage_namespaces"),
         )
+
+
+def names_a_file(extra: Mapping[str, Any]) -> bool:
+    """Return whether :meth:`ConnectionSettings.of` will read a file."""
+    return _value(extra, "ca_file") is not None
 
 
 def base_url_of(host: str | None, port: int | None = None, schema: str | None = None) -> str:
@@ -77,3 +100,84 @@ def base_url_of(host: str | None, port: int | None = None, schema: str | None = 
         authority, slash, path = rest.partition("/")
         host = f"{scheme}://{authority}:{port}{slash}{path}"
     return checked_base_url(host)
+
+
+def texts_of(name: str, value: object) -> dict[str, str]:
+    """
+    Return a field of the extra that maps texts to texts.
+
+    :param value: a JSON object, or its text: Airflow 2's form knows no objects, and shows one as Python would.
+    :raises HevoConfigError: it is something else.
+    """
+    value = _read_object(value) if isinstance(value, str) else value
+    value = {} if value is None else value
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
+        raise HevoConfigError(f'"{name}" in the connection\'s extra must be a JSON object of texts.')
+    return dict(value)
+
+
+def _value(extra: Mapping[str, Any], name: str) -> Any:
+    """Read a field of the extra, where older connections have it under a prefix; None if it is empty."""
+    value = extra.get(name, extra.get(f"extra__{CONNECTION_TYPE}__{name}"))
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _text(extra: Mapping[str, Any], name: str) -> str | None:
+    value = _value(extra, name)
+    if value is not None and not isinstance(value, str):
+        raise HevoConfigError(f'"{name}" in the connection\'s extra must be a text.')
+    return None if value is None else value.strip()
+
+
+def _read_object(text: str) -> object:
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return read(text)
+    return text
+
+
+def _timeout(extra: Mapping[str, Any]) -> float | None:
+    value = _value(extra, "timeout")
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise HevoConfigError('"timeout" in the connection\'s extra must be a number of seconds.') from None
+    return None if value is None else seconds_of('"timeout" in the connection\'s extra', value, above=True)
+
+
+def _flag(extra: Mapping[str, Any], name: str) -> bool:
+    value = _value(extra, name)
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower(), value)
+    if value is not None and not isinstance(value, bool):
+        raise HevoConfigError(f'"{name}" in the connection\'s extra must be true or false.')
+    return bool(value)
+
+
+def _proxy(extra: Mapping[str, Any]) -> dict[str, Any]:
+    proxy = _text(extra, "proxy")
+    if proxy is None:
+        return {}
+    try:
+        url = URL(proxy)
+        usable = url.scheme in {"http", "https"} and bool(url.host)
+    except ValueError:
+        usable = False
+    if not usable:  # not shown: it may hold a password
+        raise HevoConfigError('"proxy" in the connection\'s extra must be a URL such as http://proxy.example.com:3128.')
+    return {"proxy": proxy}
+
+
+def _tls(extra: Mapping[str, Any]) -> dict[str, Any]:
+    if _flag(extra, "skip_tls_verification"):
+        return {"ssl": False}
+    ca_file = _text(extra, "ca_file")
+    if ca_file is None:
+        return {}
+    try:
+        return {"ssl": ssl.create_default_context(cafile=ca_file)}
+    except OSError as error:  # ssl.SSLError is one too
+        raise HevoConfigError(
+            f"The CA file {ca_file} cannot be used: {error.strerror or type(error).__name__}."
+        ) from None

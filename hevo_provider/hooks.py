@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import wraps
@@ -13,7 +14,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from hevo_provider.blocking import BlockingCall
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
-from hevo_provider.connection import ConnectionSettings
+from hevo_provider.connection import ConnectionSettings, names_a_file
 from hevo_provider.exceptions import HevoConfigError, HevoError
 from hevo_provider.sessions import shared_client
 from hevo_provider.transport import MAX_RETRY_PAUSE, RETRYABLE_STATUS_CODES, Credentials
@@ -25,6 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DEFAULT_CONNECTION_ID = "hevo_airflow_conn_id"
+DEFAULT_TIMEOUT = 30.0
 _OURS_ALONE = {"allow_redirects", "auth", "headers", "data", "json", "params"}
 
 
@@ -84,15 +86,15 @@ class HevoHook(BaseHook):
     Talk to Hevo with the credentials of an Airflow connection.
 
     Methods that start with ``a`` are for async code, the others block. The connection's type is ``hevo`` or ``http``:
-    host (``us.hevodata.com``, a bare region, or a URL), login (API key), password (API secret), extra
-    ``{"headers": {…}}``.
+    host (``us.hevodata.com``, a bare region, or a URL), login (API key), password (API secret); extra may hold
+    ``headers``, ``timeout``, ``proxy``, ``ca_file``, ``skip_tls_verification``, ``link`` and ``lineage_namespaces``.
 
     :param connection_id: the connection.
     :param retry_limit: how often a request is repeated after a failure that may pass. Actions that start a job are not.
     :param retry_delay: seconds before the first repetition; doubles, with full jitter.
-    :param timeout: seconds that one request may take.
+    :param timeout: seconds that one request may take. None takes the connection's, or else 30.
     :param extra_headers: sent with every request, over those of the connection.
-    :param extra_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
+    :param extra_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``, over the connection's.
     :param retryable_status_codes: HTTP statuses that are worth a repetition.
     :param longest_pause: seconds; where Hevo asks to wait longer than this, the error is raised instead.
     """
@@ -110,14 +112,14 @@ class HevoHook(BaseHook):
         *,
         retry_limit: int = 3,
         retry_delay: float = 2.0,
-        timeout: float = 30.0,
+        timeout: float | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_kwargs: Mapping[str, Any] | None = None,
         retryable_status_codes: Collection[int] = RETRYABLE_STATUS_CODES,
         longest_pause: float = MAX_RETRY_PAUSE,
     ) -> None:
         super().__init__()
-        if retry_limit < 0 or retry_delay < 0 or timeout <= 0:
+        if retry_limit < 0 or retry_delay < 0 or (timeout is not None and timeout <= 0):
             raise HevoConfigError("retry_limit and retry_delay must not be negative, and timeout must be above 0.")
         if forbidden := _OURS_ALONE & set(extra_kwargs or {}):
             raise HevoConfigError(f"extra_kwargs must not contain {', '.join(sorted(forbidden))}.")
@@ -130,6 +132,20 @@ class HevoHook(BaseHook):
         self.retryable_status_codes = frozenset(retryable_status_codes)
         self.longest_pause = longest_pause
         self._settings: ConnectionSettings | None = None
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the connection form's own fields, for Airflow before 3.2."""
+        from hevo_provider.connection_form import widgets
+
+        return widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return labels and placeholders of the connection form's other fields, for Airflow before 3.2."""
+        from hevo_provider.connection_form import behaviour
+
+        return behaviour()
 
     # From the connection to a client
 
@@ -173,7 +189,11 @@ class HevoHook(BaseHook):
 
     async def _look_up(self) -> ConnectionSettings:
         connection = await get_async_connection(self.connection_id)
-        self._settings = self._read(connection, await get_async_extra_dejson(connection))
+        extra = await get_async_extra_dejson(connection)
+        if names_a_file(extra):  # which is read from disk
+            self._settings = await asyncio.to_thread(self._read, connection, extra)
+        else:
+            self._settings = self._read(connection, extra)
         return self._settings
 
     async def _renewed_credentials(self) -> Credentials:
@@ -188,13 +208,13 @@ class HevoHook(BaseHook):
 
     def _client_for(self, settings: ConnectionSettings, **changes: Any) -> HevoAsyncClient:
         options: dict[str, Any] = {
-            "timeout": self.timeout,
+            "timeout": self.timeout or settings.timeout or DEFAULT_TIMEOUT,
             "retry_limit": self.retry_limit,
             "retry_delay": self.retry_delay,
             "longest_pause": self.longest_pause,
             "retryable_status_codes": self.retryable_status_codes,
             "headers": {**settings.headers, **self.extra_headers},
-            "request_kwargs": self.extra_kwargs,
+            "request_kwargs": {**settings.request_kwargs, **self.extra_kwargs},
             "reauthenticate": self._renewed_credentials,
             "clock": self.clock,
         }

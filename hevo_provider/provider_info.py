@@ -4,6 +4,62 @@ from __future__ import annotations
 
 from typing import Any
 
+_TEXT = {"type": ["string", "null"]}
+
+CONNECTION_TYPE: dict[str, Any] = {
+    "connection-type": "hevo",
+    "hook-class-name": "hevo_provider.hooks.HevoHook",
+    "hook-name": "Hevo Data",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port"],
+        "relabeling": {"host": "Region or host", "login": "API key", "password": "API secret"},
+        "placeholders": {
+            "host": "us, us2, eu, in, asia, au - or a host such as us.hevodata.com",
+            "login": "from Hevo's settings, API keys",
+            "password": "shown by Hevo once, when the key is made",
+        },
+    },
+    "conn-fields": {
+        "timeout": {
+            "label": "Time-out",
+            "description": "Seconds that one request may take; 30 if empty.",
+            "schema": {"type": ["integer", "null"], "minimum": 1},
+        },
+        "headers": {
+            "label": "Headers",
+            "description": 'Sent with every request, as a JSON object: {"X-Team": "data"}.',
+            "schema": {"type": ["object", "null"]},
+        },
+        "proxy": {
+            "label": "Proxy",
+            "description": "URL of an HTTP proxy to go through, such as http://proxy.example.com:3128.",
+            "schema": _TEXT,
+        },
+        "ca_file": {
+            "label": "CA file",
+            "description": "Path of a PEM file on workers and triggerers: the certificate authorities to trust instead "
+            "of the system's.",
+            "schema": _TEXT,
+        },
+        "skip_tls_verification": {
+            "label": "Skip TLS verification",
+            "description": "Accept any certificate. The API key is then sent to whoever answers: not for production.",
+            "schema": {"type": ["boolean", "null"], "default": False},
+        },
+        "link": {
+            "label": "Pipeline link",
+            "description": "Where the button of a task leads; https://{host}/pipeline/{pipeline_id}/overview if empty.",
+            "schema": _TEXT,
+        },
+        "lineage_namespaces": {
+            "label": "Lineage namespaces",
+            "description": "OpenLineage namespaces of sources and destinations whose address Hevo does not tell, by "
+            'their name or id: {"Warehouse": "snowflake://org-account"}.',
+            "schema": {"type": ["object", "null"]},
+        },
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, by Airflow's schema for it."""
@@ -11,7 +67,7 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-provider-hevo",
         "name": "Hevo Data",
         "description": "Run Hevo Data pipelines from Airflow and follow their jobs to the end.",
-        "connection-types": [{"connection-type": "hevo", "hook-class-name": "hevo_provider.hooks.HevoHook"}],
+        "connection-types": [CONNECTION_TYPE],
         "hooks": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.hooks"]}],
         "operators": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.operators"]}],
         "sensors": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.sensors"]}],
