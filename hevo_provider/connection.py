@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,12 +12,12 @@ from typing import Any, Protocol
 
 from yarl import URL
 
+from hevo_provider.address import base_url_of
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of
-from hevo_provider.transport import Credentials, checked_base_url
+from hevo_provider.transport import Credentials
 
 CONNECTION_TYPE = "hevo"
-DOMAIN = "hevodata.com"
 
 
 class AirflowConnection(Protocol):
@@ -78,28 +77,6 @@ class ConnectionSettings:
 def names_a_file(extra: Mapping[str, Any]) -> bool:
     """Return whether :meth:`ConnectionSettings.of` will read a file."""
     return _value(extra, "ca_file") is not None
-
-
-def base_url_of(host: str | None, port: int | None = None, schema: str | None = None) -> str:
-    """
-    Return the base URL for a host name, a bare region such as ``us``, or a full URL.
-
-    :param port: used where the host names none.
-    :param schema: ``https`` (default) or ``http``, used where the host names none.
-    :raises HevoConfigError: it makes no URL, or one that credentials must not be sent to.
-    """
-    host = (host or "").strip()
-    if not host:
-        raise HevoConfigError(f"The connection has no host: give a region such as us, or us.{DOMAIN}.")
-    if "://" not in host:
-        if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", host) and host != "localhost":
-            host = f"{host.lower()}.{DOMAIN}"
-        host = f"{(schema or 'https').strip().lower()}://{host}"
-    if port and not re.search(r":\d+(/|$)", host.split("://", 1)[1].rsplit("]", 1)[-1]):
-        scheme, rest = host.split("://", 1)
-        authority, slash, path = rest.partition("/")
-        host = f"{scheme}://{authority}:{port}{slash}{path}"
-    return checked_base_url(host)
 
 
 def texts_of(name: str, value: object) -> dict[str, str]:

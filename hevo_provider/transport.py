@@ -11,44 +11,44 @@ import asyncio
 import json
 import logging
 import random
-import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
+from hevo_provider.address import checked_base_url
+from hevo_provider.body import read_limited
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoAuthError,
     HevoConfigError,
-    HevoConflictError,
     HevoError,
-    HevoNotFoundError,
-    HevoRateLimitError,
     HevoResponseError,
-    HevoServerError,
-    HevoTimeoutError,
     HevoTransportError,
 )
+from hevo_provider.failures import NO_ANSWER, transport_error_of
+from hevo_provider.replies import HEADERS_OF_ERRORS, Reply, raise_for_error
+
+__all__ = ["RETRYABLE_STATUS_CODES", "Credentials", "HevoTransport", "Reply", "backoff"]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MAX_BODY = 10 * 1024 * 1024
 MAX_RETRY_PAUSE = 60.0
 KEEP_ALIVE = 120.0  # seconds; longer than any usual poll_interval, so that a poll finds its connection open
+CONNECT_TIMEOUT = 10.0
 RETRYABLE_STATUS_CODES = frozenset({429, *range(500, 600)})
-_SUCCESS, _REDIRECT, _SERVER_ERROR = 2, 3, 5  # hundreds of HTTP statuses
-_RUNNING_JOB_WORDS = re.compile(r"in[ _-]?progress|already|running|active|busy|conflict", re.IGNORECASE)
+SHORTEST_SECRET = 6  # bytes; a shorter one cannot be told from ordinary text in an answer
+_OURS_ALONE = {"allow_redirects", "auth", "auto_decompress", "data", "headers", "json", "params", "raise_for_status"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +57,6 @@ class Credentials:
 
     key: str = field(repr=False)
     secret: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """
-    What came back for one request that was answered well.
-
-    :param body: the undecoded body.
-    :param date: the ``Date`` header: Hevo's clock when it answered.
-    """
-
-    status: int
-    body: bytes
-    date: str | None
-
-    @property
-    def server_time(self) -> int | None:
-        """Hevo's clock when it answered, in milliseconds since the epoch, whole seconds; None if it did not say."""
-        return _milliseconds(self.date)
 
 
 Reauthenticate = Callable[[], Awaitable[Credentials]]
@@ -97,7 +78,7 @@ class HevoTransport:
     :param request_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
     :param reauthenticate: asked once for fresh credentials when Hevo refuses the present ones.
     :param clock: where time comes from.
-    :raises HevoConfigError: the URL or the credentials cannot be used.
+    :raises HevoConfigError: the URL, the credentials, the headers or ``request_kwargs`` cannot be used.
     """
 
     def __init__(  # noqa: PLR0913 - all but the first two have a default
@@ -125,8 +106,11 @@ class HevoTransport:
         self._retry_delay = retry_delay
         self._longest_pause = longest_pause
         self._retryable_status_codes = retryable_status_codes
-        self._headers = dict(headers or {})
-        self._request_kwargs = {**(request_kwargs or {}), "allow_redirects": False}
+        self._headers = checked_headers(headers or {})
+        self._request_kwargs = checked_request_kwargs(request_kwargs or {}) | {
+            "allow_redirects": False,
+            "auto_decompress": False,
+        }
         self._reauthenticate = reauthenticate
         self._renewal = asyncio.Lock()
         self._use(credentials)
@@ -210,31 +194,28 @@ class HevoTransport:
 
     async def _send(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Reply:
         url = URL(self.base_url + path, encoded=True)
-        headers = self._auth_headers if body is None else self._auth_headers | {"Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
+        headers = self._auth_headers
+        data = None
+        if body is not None:
+            headers = CIMultiDict(headers)
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
         try:
             async with (
                 asyncio.timeout(self._timeout),
                 self._open_session().request(
-                    method, url, params=params, data=data, **(self._request_kwargs | {"headers": headers})
+                    method, url, params=params, data=data, headers=headers, **self._request_kwargs
                 ) as response,
             ):
-                content = self._without_secrets(await _read_limited(response))
-        except TimeoutError as error:
-            sent = not isinstance(error, aiohttp.ConnectionTimeoutError)
-            raise HevoTimeoutError(
-                f"{method} {path}: no answer from {self.host} within {self._timeout:g} s", sent=sent
-            ) from None
-        except aiohttp.ClientConnectorError as error:
-            raise HevoTransportError(
-                f"{method} {path}: cannot connect to {self.host}: {_reason(error)}", sent=False
-            ) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise HevoTransportError(
-                f"{method} {path}: the connection to {self.host} failed: {_reason(error)}"
-            ) from None
-        raise_for_error(response.status, response.headers, content, method=method, path=path)
-        return Reply(response.status, content, response.headers.get("Date"))
+                content = self._without_secrets(await read_limited(response))
+        except NO_ANSWER as error:
+            failure = transport_error_of(error, request=f"{method} {path}", host=self.host, timeout=self._timeout)
+        else:
+            if response.status != HTTPStatus.OK:
+                told = {name: self._redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
+                raise_for_error(response.status, told, content, method=method, path=path)
+            return Reply(response.status, content, response.headers.get("Date"))
+        raise failure  # here, so that aiohttp's exception is not even its context
 
     @property
     def host(self) -> str:
@@ -245,16 +226,14 @@ class HevoTransport:
         if not credentials.key or not credentials.secret:
             missing = "API key (login)" if not credentials.key else "API secret (password)"
             raise HevoConfigError(f"The Hevo connection has no {missing}.")
-        self._credentials = credentials
         if ":" in credentials.key:
             raise HevoConfigError("The Hevo API key (login) must not contain a colon.")
-        token = b64encode(f"{credentials.key}:{credentials.secret}".encode())
-        self._auth_headers = {
-            "Accept": "application/json",
-            **self._headers,
-            "Authorization": f"Basic {token.decode()}",
-        }
-        self._secrets = (token, credentials.secret.encode(), credentials.key.encode())
+        token = b64encode(f"{credentials.key}:{credentials.secret}".encode()).decode()
+        self._credentials = credentials
+        self._auth_headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity"})
+        self._auth_headers.update(self._headers)
+        self._auth_headers["Authorization"] = f"Basic {token}"
+        self._secrets = _spellings(token, credentials.secret, credentials.key)
 
     def _without_secrets(self, content: bytes) -> bytes:
         # A gateway's error page may echo the request; what it says ends in logs.
@@ -263,81 +242,44 @@ class HevoTransport:
                 content = content.replace(secret, b"***")
         return content
 
+    def _redacted(self, text: str) -> str:
+        return self._without_secrets(text.encode()).decode("utf-8", "replace")
+
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
-                timeout=aiohttp.ClientTimeout(total=None, connect=min(self._timeout, 10.0)),
+                timeout=aiohttp.ClientTimeout(total=None, connect=min(self._timeout, CONNECT_TIMEOUT)),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
 
 
-def checked_base_url(base_url: str) -> str:
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """
-    Return the URL without a trailing slash.
+    Return the headers.
 
-    :raises HevoConfigError: it is no http(s) URL, carries credentials, or would send them unencrypted over a network.
+    :raises HevoConfigError: one could not be sent; its value, which may be a secret, is not in the message.
     """
-    try:
-        url = URL(base_url)
-        host, _ = url.host, url.port
-    except ValueError:
-        raise HevoConfigError("The Hevo host is not a valid URL.") from None
-    if url.scheme not in {"http", "https"} or not host:
-        raise HevoConfigError(f"The Hevo host must be a name, a region or an http(s) URL, not {host or 'empty'!r}.")
-    if url.user is not None or url.password is not None:
-        raise HevoConfigError("The Hevo host must not contain credentials: use the connection's login and password.")
-    if url.scheme == "http" and not _is_loopback(host):
-        raise HevoConfigError(f"Refusing to send the API key unencrypted to {host}: use https.")
-    if url.query_string or url.fragment:
-        raise HevoConfigError("The Hevo host must not contain a query or a fragment.")
-    return str(url).rstrip("/")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise HevoConfigError(f"The header {name!r} must be a text.")
+        if not name or not name.isascii() or any(c.isspace() or not c.isprintable() or c == ":" for c in name):
+            raise HevoConfigError(f"{name!r} is no name of a header.")
+        if not all(c.isprintable() or c == "\t" for c in value):
+            raise HevoConfigError(f"The header {name!r} must not contain line breaks or control characters.")
+    return dict(headers)
 
 
-def _host_of(location: str | None) -> str:
-    try:
-        return URL(location or "").host or "another path"
-    except ValueError:
-        return "no valid address"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str) -> None:
+def checked_request_kwargs(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Turn an error status into its exception; return for any 2xx.
+    Return what is handed to aiohttp with every request.
 
-    :raises HevoAPIError: or one of its children.
+    :raises HevoConfigError: it would change what is decided here.
     """
-    family = status // 100
-    if family == _SUCCESS:
-        return
-    message = _message_of(body)
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise HevoAuthError(status, method, path, message)
-    if status == HTTPStatus.NOT_FOUND:
-        raise HevoNotFoundError(status, method, path, message)
-    if status == HTTPStatus.CONFLICT or (
-        status == HTTPStatus.INTERNAL_SERVER_ERROR and _RUNNING_JOB_WORDS.search(message)
-    ):
-        raise HevoConflictError(status, method, path, message)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise HevoRateLimitError(status, method, path, message, retry_after=_retry_after(headers))
-    if family == _SERVER_ERROR:
-        raise HevoServerError(status, method, path, message, retry_after=_retry_after(headers))
-    if family == _REDIRECT:
-        message = (
-            f"a redirect to {_host_of(headers.get('Location'))}, which is not followed: check the connection's host"
-        )
-    raise HevoAPIError(status, method, path, message)
+    if forbidden := _OURS_ALONE & set(kwargs):
+        raise HevoConfigError(f"extra_kwargs must not contain {', '.join(sorted(forbidden))}.")
+    return dict(kwargs)
 
 
 def backoff(attempt: int, first: float, limit: float = MAX_RETRY_PAUSE) -> float:
@@ -345,51 +287,7 @@ def backoff(attempt: int, first: float, limit: float = MAX_RETRY_PAUSE) -> float
     return random.uniform(0, min(limit, first * 2.0 ** min(attempt - 1, 30)))  # noqa: S311 - spreads load, guards nothing
 
 
-async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await response.content.readany():
-        size += len(chunk)
-        if size > MAX_BODY:
-            response.close()
-            raise HevoResponseError(f"Hevo's answer is larger than {MAX_BODY} bytes and was not read.")
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _message_of(body: bytes) -> str:
-    try:
-        value = json.loads(body[:4096])
-    except ValueError:
-        value = None
-    text = ""
-    if isinstance(value, dict):
-        parts = (value.get(name) for name in ("error", "message", "detail"))
-        text = ": ".join(part for part in parts if isinstance(part, str))
-    text = text or body[:200].decode("utf-8", "replace")
-    # One line, no control characters: it goes into logs.
-    return "".join(c if c.isprintable() else " " for c in text).strip()[:500] or "(no message)"
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    until, now = _milliseconds(value), _milliseconds(headers.get("Date"))
-    return max(0.0, (until - now) / 1000) if until is not None and now is not None else None
-
-
-def _milliseconds(date: str | None) -> int | None:
-    if not date:
-        return None
-    try:
-        return int(parsedate_to_datetime(date).timestamp() * 1000)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _reason(error: BaseException) -> str:
-    """Say why a connection failed without the repr of aiohttp's exception, which may hold our headers."""
-    inner = getattr(error, "os_error", None)
-    strerror = getattr(inner or error, "strerror", None)
-    return f"{type(error).__name__}" + (f" ({strerror})" if strerror else "")
+def _spellings(*secrets: str) -> tuple[bytes, ...]:
+    """Return the secrets in the forms in which an answer may hold them, the longest first."""
+    forms = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
+    return tuple(sorted({f.encode() for f in forms if len(f) >= SHORTEST_SECRET}, key=len, reverse=True))

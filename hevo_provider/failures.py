@@ -1,0 +1,80 @@
+"""
+Why no answer came, in words a person can act on.
+
+aiohttp's exceptions stay here: the repr of some prints the Authorization header.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+
+import aiohttp
+
+from hevo_provider.exceptions import HevoTimeoutError, HevoTransportError
+
+_ALL = (aiohttp.ClientError, OSError, ValueError)
+NO_ANSWER: tuple[type[Exception], ...] = _ALL  # what aiohttp raises where no answer can be had
+
+# What OpenSSL calls an answer that is not TLS at all.
+_NOT_TLS = {
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "HTTP_REQUEST",
+    "UNKNOWN_PROTOCOL",
+    "PACKET_LENGTH_TOO_LONG",
+}
+
+
+def transport_error_of(error: Exception, *, request: str, host: str, timeout: float) -> HevoTransportError:
+    """
+    Return our error for one of :data:`NO_ANSWER`.
+
+    :param request: method and path, for the message.
+    :param host: whom it was sent to.
+    :param timeout: seconds that were granted.
+    """
+    if isinstance(error, TimeoutError):
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            advice = "check the host, and whether a firewall or proxy stands between"
+            return HevoTimeoutError(f"{request}: no connection to {host} could be made in time; {advice}", sent=False)
+        return HevoTimeoutError(f"{request}: no answer from {host} within {timeout:g} s")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return HevoTransportError(f"{request}: the proxy refused to connect to {host} ({error.status})", sent=False)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
+        return HevoTransportError(f"{request}: cannot connect to {host}: {_why_no_connection(error)}", sent=False)
+    return HevoTransportError(f"{request}: the connection to {host} failed: {_name(error)}{_in_brackets(error)}")
+
+
+def _why_no_connection(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "there is no such host; check the region in the connection's host"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy {error.host} does not answer{_in_brackets(error)}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return _why_no_tls(error)
+    if isinstance(getattr(error, "os_error", None), ConnectionRefusedError):
+        return "nothing listens there; check host and port"
+    return f"no connection{_in_brackets(error)}; check the host, and whether a firewall or proxy stands between"
+
+
+def _why_no_tls(error: aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        inner = error.certificate_error
+        reason = inner.verify_message if isinstance(inner, ssl.SSLCertVerificationError) else _name(inner)
+        return f"its TLS certificate is not trusted ({reason}); check the host, and the CA that a proxy may need"
+    reason = getattr(error.os_error, "reason", None) or "no reason given"
+    return "what answers there does not speak TLS; check host and port" if reason in _NOT_TLS else f"no TLS ({reason})"
+
+
+def _in_brackets(error: Exception) -> str:
+    """Return the operating system's words, where there are any."""
+    inner = getattr(error, "os_error", error)
+    number = getattr(inner, "errno", None)
+    if isinstance(number, int) and number > 0 and not isinstance(inner, ssl.SSLError):
+        return f" ({os.strerror(number)})"
+    return ""
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__

@@ -1,0 +1,116 @@
+"""From status, headers and body to data or a precise exception: pure functions, no network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+from pydantic_core import from_json
+
+from hevo_provider.address import host_of
+from hevo_provider.exceptions import (
+    HevoAPIError,
+    HevoAuthError,
+    HevoConflictError,
+    HevoNotFoundError,
+    HevoRateLimitError,
+    HevoServerError,
+)
+
+HEADERS_OF_ERRORS = ("Date", "Location", "Retry-After")  # what is read of an error beside its body
+_SUCCESS, _REDIRECT, _SERVER_ERROR = 2, 3, 5  # hundreds of HTTP statuses
+_RUNNING_JOB_WORDS = re.compile(r"in[ _-]?progress|already|running|active|busy|conflict", re.IGNORECASE)
+_LONGEST_MESSAGE = 500  # characters
+_LONGEST_RETRY_AFTER = 9  # digits
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    What came back for one request that was answered well.
+
+    :param status: the HTTP status.
+    :param body: the undecoded body.
+    :param date: the ``Date`` header: Hevo's clock when it answered.
+    """
+
+    status: int
+    body: bytes
+    date: str | None
+
+    @property
+    def server_time(self) -> int | None:
+        """Hevo's clock when it answered, in milliseconds since the epoch, whole seconds; None if it did not say."""
+        return milliseconds_of(self.date)
+
+
+def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str) -> None:
+    """
+    Turn an error status into its exception; return for any 2xx.
+
+    :raises HevoAPIError: or one of its children.
+    """
+    family = status // 100
+    if family == _SUCCESS:
+        return
+    if family == _REDIRECT:
+        target = host_of(headers.get("Location")) or "another path"
+        message = f"a redirect to {target}, which is not followed: check the connection's host"
+        raise HevoAPIError(status, method, path, message)
+    message = _message_of(body)
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise HevoAuthError(status, method, path, message)
+    if status == HTTPStatus.NOT_FOUND:
+        raise HevoNotFoundError(status, method, path, message)
+    if status == HTTPStatus.CONFLICT or (
+        status == HTTPStatus.INTERNAL_SERVER_ERROR and _RUNNING_JOB_WORDS.search(message)
+    ):
+        raise HevoConflictError(status, method, path, message)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise HevoRateLimitError(status, method, path, message, retry_after=retry_after_of(headers))
+    if family == _SERVER_ERROR:
+        raise HevoServerError(status, method, path, message, retry_after=retry_after_of(headers))
+    raise HevoAPIError(status, method, path, message)
+
+
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """
+    Return the seconds that a server asks to wait.
+
+    Where it names a point in time, that is compared with its own clock. None if it said nothing that can be read.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value) if len(value) <= _LONGEST_RETRY_AFTER else float("9" * _LONGEST_RETRY_AFTER)
+    until, now = milliseconds_of(value), milliseconds_of(headers.get("Date"))
+    return max(0.0, (until - now) / 1000) if until is not None and now is not None else None
+
+
+def milliseconds_of(date: str | None) -> int | None:
+    """Return an HTTP date as milliseconds since the epoch; None if it is none."""
+    if not date:
+        return None
+    try:
+        return int(parsedate_to_datetime(date).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def printable(text: str, longest: int = _LONGEST_MESSAGE) -> str:
+    """Return text of a server as one line without control characters: it goes into logs and errors."""
+    return "".join(c if c.isprintable() else " " for c in text[:longest]).strip()
+
+
+def _message_of(body: bytes) -> str:
+    try:
+        value = from_json(body[:65536])
+    except ValueError:
+        value = None
+    text = ""
+    if isinstance(value, dict):
+        parts = (value.get(name) for name in ("error", "message", "detail"))
+        text = ": ".join(part for part in parts if isinstance(part, str))
+    return printable(text or body[:200].decode("utf-8", "replace")) or "(no message)"
