@@ -35,9 +35,7 @@ class _Page(Protocol[Item_co]):
     @property
     def data(self) -> tuple[Item_co, ...]: ...
     @property
-    def has_more(self) -> bool: ...
-    @property
-    def next_cursor(self) -> str | None: ...
+    def following(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +248,8 @@ class HevoAsyncClient(HevoTransport):
             page = await self.request("GET", path, _reads(read), params=_page_params(limit, cursor))
             for item in page.data:
                 yield item
-            cursor = page.next_cursor
-            if not page.has_more or not cursor:
+            cursor = page.following
+            if cursor is None:
                 return
             if cursor in seen:
                 break

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from hevo_provider.exceptions import HevoResponseError
 from hevo_provider.models.job import TERMINAL_STATUSES
 from hevo_provider.parameters import ID_PATTERN
 
 Id = Annotated[str, StringConstraints(pattern=f"^{ID_PATTERN}$")]
+# A name of the API's own, known or new: it ends up in log lines, so it is one short line itself.
+Word = Annotated[str, StringConstraints(pattern=r"^[!-~](?:[ -~]{0,98}[!-~])?$")]
+# What others do with a number must not fail on its size.
+Number = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class Answer(BaseModel):
@@ -71,24 +75,36 @@ def _excerpt(body: bytes) -> str:
     return repr(text) + ("…" if len(body) > len(text) else "")
 
 
+class Page(Answer):
+    """One page of a listing."""
+
+    has_more: bool | None = None
+    next_cursor: str | None = None
+
+    @property
+    def following(self) -> str | None:
+        """The cursor of the next page, if there is one."""
+        return None if self.has_more is False else self.next_cursor or None
+
+
 class Job(Answer):
     """A job of a pipeline. Times are milliseconds since the epoch, ``duration`` is milliseconds."""
 
     job_id: Id
-    type: str | None = None
-    status: str | None = None
-    created_ts: int | None = None
-    updated_ts: int | None = None
-    events_ingested: int | None = None
-    events_loaded: int | None = None
-    events_failed: int | None = None
-    objects_success: int | None = None
-    objects_queued: int | None = None
-    objects_skipped: int | None = None
-    objects_failed: int | None = None
-    billable_events: int | None = None
-    non_billable_events: int | None = None
-    duration: int | None = None
+    type: Word | None = None
+    status: Word | None = None
+    created_ts: Number | None = None
+    updated_ts: Number | None = None
+    events_ingested: Number | None = None
+    events_loaded: Number | None = None
+    events_failed: Number | None = None
+    objects_success: Number | None = None
+    objects_queued: Number | None = None
+    objects_skipped: Number | None = None
+    objects_failed: Number | None = None
+    billable_events: Number | None = None
+    non_billable_events: Number | None = None
+    duration: Number | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -96,12 +112,10 @@ class Job(Answer):
         return self.status in TERMINAL_STATUSES
 
 
-class JobPage(Answer):
+class JobPage(Page):
     """One page of a pipeline's jobs, newest first as far as is known."""
 
     data: tuple[Job, ...]
-    has_more: bool = False
-    next_cursor: str | None = None
 
 
 class System(Answer):
@@ -120,15 +134,15 @@ class Schedule(Answer):
     """When Hevo runs the pipeline by itself."""
 
     sync_type: str | None = None
-    frequency_minutes: int | None = None
+    frequency_minutes: Number | None = None
 
 
 class Pipeline(Answer):
     """A pipeline. Times are milliseconds since the epoch."""
 
-    id: int
+    id: Number
     name: str | None = None
-    status: str | None = None
+    status: Word | None = None
     source: System | None = None
     destination: System | None = None
     destination_prefix: str | None = None
@@ -140,13 +154,11 @@ class Pipeline(Answer):
     source_schema_status: str | None = None
     created_by_email: str | None = None
     updated_by_email: str | None = None
-    created_ts: int | None = None
-    updated_ts: int | None = None
+    created_ts: Number | None = None
+    updated_ts: Number | None = None
 
 
-class PipelinePage(Answer):
+class PipelinePage(Page):
     """One page of the account's pipelines."""
 
     data: tuple[Pipeline, ...]
-    has_more: bool = False
-    next_cursor: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hevo_provider.models.answers import Answer, Id
+from hevo_provider.models.answers import Answer, Id, Number, Page, Word
 
 __all__ = ["Field", "JobObject", "JobObjectPage", "Namespace", "PipelineObject", "PipelineObjectPage"]
 
@@ -22,7 +22,7 @@ class Field(Answer):
     source_type: str | None = None
     destination_name: str | None = None
     destination_type: str | None = None
-    status: str | None = None
+    status: Word | None = None
     primary_key: bool | None = None
 
 
@@ -32,8 +32,8 @@ class PipelineObject(Answer):
     object_id: Id
     source_namespace: Namespace | None = None
     destination_namespace: Namespace | None = None
-    field_count: int | None = None
-    status: str | None = None
+    field_count: Number | None = None
+    status: Word | None = None
     replication_status: str | None = None
     object_name: str | None = None
     destination_table_name: str | None = None
@@ -41,12 +41,10 @@ class PipelineObject(Answer):
     fields: tuple[Field, ...] | None = None
 
 
-class PipelineObjectPage(Answer):
+class PipelineObjectPage(Page):
     """One page of a pipeline's objects."""
 
     data: tuple[PipelineObject, ...]
-    has_more: bool = False
-    next_cursor: str | None = None
 
 
 class JobObject(Answer):
@@ -55,13 +53,11 @@ class JobObject(Answer):
     object_id: str | None = None
     name: str | None = None
     object_name: str | None = None
-    rows: int | None = None
-    status: str | None = None
+    rows: Number | None = None
+    status: Word | None = None
 
 
-class JobObjectPage(Answer):
+class JobObjectPage(Page):
     """One page of a job's objects."""
 
     data: tuple[JobObject, ...]
-    has_more: bool = False
-    next_cursor: str | None = None

@@ -89,11 +89,13 @@ async def read_listing(
         reply = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
         server_time = server_time if jobs else reply.server_time
         jobs += reply.page.data
-        cursor = reply.page.next_cursor
-        if not reply.page.has_more or not cursor:
+        cursor = reply.page.following
+        if cursor is None and not reply.page.has_more:
             return Listing(tuple(jobs), server_time, complete=True)
         if _newest_first(jobs) and enough(jobs):
             return Listing(tuple(jobs), server_time, complete=False)
+        if cursor is None:
+            break
     raise HevoResponseError(
         f"Pipeline {pipeline_id}: {len(jobs)} jobs were read in {MAX_PAGES} pages and there are more; "
         "they are not sorted newest first, or Hevo's cursor leads in a circle, so the newest cannot be told."
