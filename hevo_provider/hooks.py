@@ -155,9 +155,20 @@ class HevoHook(BaseHook):
 
         :raises HevoConfigError: the connection cannot be used.
         """
-        connection = self.get_connection(self.connection_id)
-        self._settings = self._read(connection, connection.extra_dejson)
-        return self._client_for(self._settings)
+        self._settings = None
+        return self._client_for(self.settings)
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """
+        What the connection says; looked up unless it was before. Not for an event loop.
+
+        :raises HevoConfigError: the connection cannot be used.
+        """
+        if self._settings is None:
+            connection = self.get_connection(self.connection_id)
+            self._settings = self._read(connection, connection.extra_dejson)
+        return self._settings
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[HevoAsyncClient]:

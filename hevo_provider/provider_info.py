@@ -72,6 +72,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.operators"]}],
         "sensors": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.sensors"]}],
         "triggers": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.triggers"]}],
+        "extra-links": ["hevo_provider.links.HevoPipelineLink"],
         "integrations": [
             {
                 "integration-name": "Hevo Data",

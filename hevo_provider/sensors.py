@@ -110,6 +110,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         :raises AirflowSensorTimeout: ``timeout`` has passed.
         :raises HevoRunError: the job did not end well, or none was found.
         """
+        self._show_page(context)
         if not self.deferrable:
             return super().execute(context)
         with self._failing_like_a_sensor():

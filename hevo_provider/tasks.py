@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from hevo_provider.exceptions import (
     HevoAuthError,
@@ -19,6 +19,8 @@ from hevo_provider.exceptions import (
     HevoNotFoundError,
     HevoRunError,
 )
+from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
+from hevo_provider.parameters import pipeline_id_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -47,9 +49,13 @@ DETAILS_TIMEOUT = 5.0  # seconds for what is only nice to know
 class HevoTask(Base):
     """A task that follows a job of Hevo. Not for use by itself."""
 
+    operator_extra_links = (HevoPipelineLink(),)
+
+    pipeline_id: int | str
     connection_id: str
     accept_completed_with_failures: bool
 
+    _built_for_map_index: bool
     _call: BlockingCall | None = None
     _hook: HevoHook | None = None
 
@@ -96,7 +102,7 @@ class HevoTask(Base):
 
         self._publish(context, pipeline_id, job)
         names: tuple[str, ...] = ()
-        if job.status in {JobStatus.FAILED, JobStatus.COMPLETED_WITH_FAILURES}:
+        if job.status in {JobStatus.FAILED, JobStatus.COMPLETED_WITH_FAILURES, JobStatus.DEFERRED_WITH_FAILURES}:
 
             async def ask() -> tuple[str, ...]:
                 async with self._hevo().client() as hevo:
@@ -112,6 +118,17 @@ class HevoTask(Base):
             self.log.warning("%s Accepted.", error)
         return job.job_id
 
+    def _show_page(self, context: Context) -> None:
+        """Push the address of the pipeline's page, for the task's link. Never fails: the run itself will say why."""
+        with suppress(HevoError, AirflowNotFoundException):
+            settings = self._hevo().settings
+            try:
+                page = page_of(settings, pipeline_id_of(self.pipeline_id))
+            except HevoConfigError as error:
+                self.log.warning("There is no link to the pipeline: %s", error)
+            else:
+                context["ti"].xcom_push(key=PAGE_KEY, value=page)
+
     def _publish(self, context: Context, pipeline_id: int, job: Job) -> None:
         """Push the job's state and counters to the XCom ``hevo_job``."""
         from hevo_provider.runs.events import facts_of
@@ -123,7 +140,7 @@ class HevoTask(Base):
             try:
                 async with asyncio.timeout(DETAILS_TIMEOUT):
                     return await function()
-            except (HevoError, TimeoutError):
+            except (HevoError, AirflowException, TimeoutError):  # also where the connection has gone meanwhile
                 return None
 
         return self._block_on(limited)
