@@ -15,9 +15,15 @@ from hevo_provider.blocking import BlockingCall
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
 from hevo_provider.connection import ConnectionSettings, names_a_file
-from hevo_provider.exceptions import HevoConfigError, HevoError
+from hevo_provider.exceptions import HevoAuthError, HevoConfigError, HevoError, HevoNotFoundError, HevoResponseError
 from hevo_provider.sessions import shared_client
-from hevo_provider.transport import MAX_RETRY_PAUSE, RETRYABLE_STATUS_CODES, Credentials
+from hevo_provider.transport import (
+    MAX_RETRY_PAUSE,
+    RETRYABLE_STATUS_CODES,
+    Credentials,
+    checked_headers,
+    checked_request_kwargs,
+)
 
 if TYPE_CHECKING:
     from hevo_provider.connection import AirflowConnection
@@ -27,7 +33,11 @@ T = TypeVar("T")
 
 DEFAULT_CONNECTION_ID = "hevo_airflow_conn_id"
 DEFAULT_TIMEOUT = 30.0
-_OURS_ALONE = {"allow_redirects", "auth", "headers", "data", "json", "params"}
+_ADVICE: Mapping[type[HevoError], str] = {
+    HevoAuthError: "Check login (the API key) and password (the API secret), and that they belong to this region.",
+    HevoNotFoundError: "What answers there is not Hevo's API: check the host.",
+    HevoResponseError: "What answers there is not Hevo's API: check the host.",
+}
 
 
 def _through_client(
@@ -64,7 +74,12 @@ def _twin(
 
     @wraps(method)
     def call(self: HevoHook, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return BlockingCall().run(method, self, *args, **kwargs)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return BlockingCall().run(method, self, *args, **kwargs)
+        name = method.__name__
+        raise RuntimeError(f"HevoHook.{name} would block the event loop that calls it: use a{name} there.")
 
     return call
 
@@ -121,14 +136,12 @@ class HevoHook(BaseHook):
         super().__init__()
         if retry_limit < 0 or retry_delay < 0 or (timeout is not None and timeout <= 0):
             raise HevoConfigError("retry_limit and retry_delay must not be negative, and timeout must be above 0.")
-        if forbidden := _OURS_ALONE & set(extra_kwargs or {}):
-            raise HevoConfigError(f"extra_kwargs must not contain {', '.join(sorted(forbidden))}.")
         self.connection_id = connection_id
         self.retry_limit = retry_limit
         self.retry_delay = retry_delay
         self.timeout = timeout
-        self.extra_headers = dict(extra_headers or {})
-        self.extra_kwargs = dict(extra_kwargs or {})
+        self.extra_headers = checked_headers(extra_headers or {})
+        self.extra_kwargs = checked_request_kwargs(extra_kwargs or {})
         self.retryable_status_codes = frozenset(retryable_status_codes)
         self.longest_pause = longest_pause
         self._settings: ConnectionSettings | None = None
@@ -238,10 +251,11 @@ class HevoHook(BaseHook):
         try:
             return True, BlockingCall().run(self._check)
         except HevoError as error:
-            return False, str(error)
+            return False, " ".join([f"{error}.", *(_ADVICE[kind] for kind in _ADVICE if isinstance(error, kind))])
 
     async def _check(self) -> str:
-        async with self.client() as hevo:
+        settings = self._settings or await self._look_up()
+        async with self._client_for(settings, retry_limit=0) as hevo:  # somebody is waiting at the button
             async for pipeline in hevo.list_pipelines(limit=1):
                 return f"Connected to {hevo.host}; pipeline {pipeline.id} is there."
             return f"Connected to {hevo.host}; there are no pipelines."
