@@ -12,14 +12,15 @@ from hevo_provider.exceptions import HevoConfigError, HevoRunError
 from hevo_provider.models.job import JobType
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.parameters import (
+    LONGEST_TIMEOUT,
+    OnActiveJob,
     connection_id_of,
     count_of,
-    is_unrendered,
+    flag_of,
     member_of,
     pipeline_id_of,
     seconds_of,
 )
-from hevo_provider.runs.run import LONGEST_TIMEOUT, OnActiveJob, Phase, Run, expected_job_types
 from hevo_provider.tasks import HevoTask, deadline_of, hopeless_errors_fail_for_good
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from hevo_provider.client import HevoAsyncClient
     from hevo_provider.record import Memory, Record
+    from hevo_provider.runs.run import Run
     from hevo_provider.runs.start import Start
     from hevo_provider.runs.wait import Outcome, Wait
 
@@ -98,16 +100,16 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self.connection_id = connection_id
         self.poll_interval = seconds_of("poll_interval", poll_interval, above=True)
         self.retry_limit = count_of("retry_limit", retry_limit)
-        self.deferrable = deferrable
-        self.wait_for_completion = wait_for_completion
-        self.accept_completed_with_failures = accept_completed_with_failures
-        self.ensure_new_job = ensure_new_job
-        self.drop_and_load = drop_and_load
+        self.deferrable = flag_of("deferrable", deferrable)
+        self.wait_for_completion = flag_of("wait_for_completion", wait_for_completion)
+        self.accept_completed_with_failures = flag_of("accept_completed_with_failures", accept_completed_with_failures)
+        self.ensure_new_job = flag_of("ensure_new_job", ensure_new_job)
+        self.drop_and_load = flag_of("drop_and_load", drop_and_load)
         self.on_active_job = None if on_active_job is None else member_of(OnActiveJob, "on_active_job", on_active_job)
-        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_kill = flag_of("cancel_on_kill", cancel_on_kill)
         self.timeout = seconds_of("timeout", timeout, above=True)
         self.api_outage_tolerance = seconds_of("api_outage_tolerance", api_outage_tolerance)
-        self.durable = durable
+        self.durable = flag_of("durable", durable)
         self._check(only_literals=True)
 
     # Airflow's entry points
@@ -139,6 +141,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         :raises HevoRunError: the job did not end well.
         """
         from hevo_provider.runs.events import read_event
+        from hevo_provider.runs.run import Phase
         from hevo_provider.runs.wait import Ending, Outcome
 
         with hopeless_errors_fail_for_good():
@@ -147,7 +150,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             run = told.run or replace(self._ordered(context), job_id=told.job_id)
             if told.ending is Ending.START:
                 return self._go_on(context, run)
-            return self._finish(context, Outcome(told.ending, run, told.job))
+            if told.ending is Ending.FOUND and self.wait_for_completion:  # the DAG was changed meanwhile
+                self._defer_until_done(context, replace(run, phase=Phase.WATCH.value))
+            return self._finish(context, Outcome(told.ending, run, told.job, cancelled=told.cancelled))
 
     def on_kill(self) -> None:
         """Stop talking to Hevo, and cancel the job that this process has started. Called from a signal handler."""
@@ -165,12 +170,15 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     def _go_on(self, context: Context, run: Run) -> str:
         """Start the run, or go on with what an earlier try has started, and wait for it."""
+        from hevo_provider.runs.run import Phase
+        from hevo_provider.runs.wait import Outcome
+
         memory = self._memory(context)
         record = memory.recall() if not run.posts else None
         if not self.deferrable:
             return self._finish(context, self._wait_synchronously(run, memory, record))
         begun = self._block_on(self._begin_alone, run, memory, record)
-        if not isinstance(begun, Run):
+        if isinstance(begun, Outcome):
             return self._finish(context, begun)
         if begun.phase != Phase.READY:
             memory.remember(begun)
@@ -209,17 +217,17 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     async def _run_to_its_end(self, run: Run, memory: Memory, record: Record | None) -> Outcome:
         from hevo_provider.runs.cancel import cancel_job_of
-        from hevo_provider.runs.wait import Ending, Wait
+        from hevo_provider.runs.wait import Ending, Outcome, Wait
 
         async with self._hevo().client() as hevo:
             while True:
                 begun = await self._begin(hevo, run, memory, None if run.posts else record)
-                if not isinstance(begun, Run):
+                if isinstance(begun, Outcome):
                     return begun
                 wait = self._progress = Wait(hevo, begun, self.log, memory.aremember)
                 outcome = await wait.until_done()
                 if outcome.ending is Ending.TIMED_OUT and self.cancel_on_kill:
-                    await cancel_job_of(hevo, outcome.run, self.log)
+                    outcome = replace(outcome, cancelled=await cancel_job_of(hevo, outcome.run, self.log))
                 if outcome.ending is not Ending.START:
                     return outcome
                 run = outcome.run
@@ -233,7 +241,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         if outcome.ending is Ending.TIMED_OUT:
             if self.cancel_on_kill:
                 memory.forget()
-            raise AirflowTaskTimeout(self._timed_out(run))
+            raise AirflowTaskTimeout(_timed_out(outcome))
         memory.forget()
         if job is None:
             raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id)
@@ -258,7 +266,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     def _ordered(self, context: Context) -> Run:
         """Return what the rendered parameters ask for."""
-        action = member_of(PipelineAction, "action", self.action)
+        from hevo_provider.runs.run import Phase, Run, expected_job_types
+
+        action = self._action_of(self.action)
         job_type = None if self.job_type is None else member_of(JobType, "job_type", self.job_type)
         on_active_job = self.on_active_job or (OnActiveJob.FAIL if self.ensure_new_job else OnActiveJob.START)
         return Run(
@@ -281,16 +291,16 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         checks: dict[str, Callable[[Any], object]] = {
             "pipeline_id": pipeline_id_of,
             "connection_id": connection_id_of,
-            "action": lambda value: member_of(PipelineAction, "action", value),
+            "action": self._action_of,
             "job_type": lambda value: None if value is None else member_of(JobType, "job_type", value),
         }
-        for name, check in checks.items():
-            value = getattr(self, name)
-            if not (only_literals and is_unrendered(value)):
-                check(value)
-        resyncs = is_unrendered(self.action) or checks["action"](self.action) is PipelineAction.RESYNC
-        if self.drop_and_load and not resyncs:
+        self._check_values(checks, only_literals=only_literals)
+
+    def _action_of(self, value: object) -> PipelineAction:
+        action = member_of(PipelineAction, "action", value)
+        if self.drop_and_load and action is not PipelineAction.RESYNC:
             raise HevoConfigError("drop_and_load goes with the action RESYNC only.")
+        return action
 
     def _memory(self, context: Context) -> Memory:
         """Return what an earlier worker of this task has left on record."""
@@ -299,10 +309,12 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         store = context.get("task_state_store") if self.durable else None
         return Memory(store, context["ti"], self._hevo().clock)
 
-    def _timed_out(self, run: Run) -> str:
-        what = f"job {run.job_id} had not ended" if run.job_id else "its job had not been found"
-        fate = "Hevo was asked to cancel it" if self.cancel_on_kill and run.is_ours else "the job may still run"
-        return f"Pipeline {run.pipeline_id}: {what} when the task's time was over; {fate}."
+
+def _timed_out(outcome: Outcome) -> str:
+    run = outcome.run
+    what = f"job {run.job_id} had not ended" if run.job_id else "its job had not been found"
+    fate = "Hevo was asked to cancel it" if outcome.cancelled else "it may still run"
+    return f"Pipeline {run.pipeline_id}: {what} when the task's time was over; {fate}."
 
 
 HevoOperator = HevoPipelineOperator

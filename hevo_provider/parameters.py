@@ -12,8 +12,19 @@ from hevo_provider.exceptions import HevoConfigError
 
 E = TypeVar("E", bound=StrEnum)
 
+LONGEST_TIMEOUT = 7 * 24 * 3600.0  # seconds
+
 # An id goes into the path of a URL: nothing that could lead to another path, or into a log line, is one.
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}"
+
+
+class OnActiveJob(StrEnum):
+    """What to do when a job of the pipeline is active before anything was sent."""
+
+    FAIL = "fail"
+    WAIT = "wait"
+    FOLLOW = "follow"
+    START = "start"
 
 
 def is_unrendered(value: object) -> bool:
@@ -41,6 +52,8 @@ def job_id_of(value: object) -> str:
 
     :raises HevoConfigError: it is empty, the text "None", or no id of Hevo.
     """
+    if isinstance(value, int) and not isinstance(value, bool):  # an id of digits, rendered as a native object
+        value = str(value)
     if not isinstance(value, str) or value.strip() in {"", "None"}:
         raise HevoConfigError(f"job_id is {value!r}: the task that should have returned the job's id did not.")
     if not re.fullmatch(ID_PATTERN, value):
@@ -82,6 +95,17 @@ def member_of(kind: type[E], name: str, value: object) -> E:
             if value.strip().upper() == member.value.upper():
                 return member
     raise HevoConfigError(f"{name} must be one of {', '.join(kind)}, not {value!r}.")
+
+
+def flag_of(name: str, value: object) -> bool:
+    """
+    Return the flag. A text is none: "False" would count as true.
+
+    :raises HevoConfigError: it is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise HevoConfigError(f"{name} must be True or False, not {value!r}.")
+    return value
 
 
 def seconds_of(name: str, value: Any, *, least: float = 0.0, above: bool = False) -> float:

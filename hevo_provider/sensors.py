@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +16,25 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRunError
+from hevo_provider.exceptions import (
+    HevoConfigError,
+    HevoJobNotFoundError,
+    HevoNotFoundError,
+    HevoResponseError,
+    HevoRunError,
+    HevoServerError,
+    HevoTransportError,
+)
 from hevo_provider.models.job import JobType
 from hevo_provider.parameters import (
     connection_id_of,
     count_of,
-    is_unrendered,
+    flag_of,
     job_id_of,
     member_of,
     pipeline_id_of,
     seconds_of,
 )
-from hevo_provider.runs.run import Phase, Run
 from hevo_provider.tasks import HevoTask, deadline_of, hopeless_errors_fail_for_good
 
 if TYPE_CHECKING:
@@ -35,6 +42,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from hevo_provider.client import HevoAsyncClient
+    from hevo_provider.runs.run import Run
     from hevo_provider.runs.wait import Outcome, Wait
 
 
@@ -92,8 +101,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self.job_id = job_id
         self.job_type = job_type
         self.connection_id = connection_id
-        self.accept_completed_with_failures = accept_completed_with_failures
-        self.deferrable = deferrable
+        self.accept_completed_with_failures = flag_of("accept_completed_with_failures", accept_completed_with_failures)
+        self.deferrable = flag_of("deferrable", deferrable)
         self.wait_for_job_max_attempts = count_of("wait_for_job_max_attempts", wait_for_job_max_attempts)
         self.wait_for_job_interval = seconds_of("wait_for_job_interval", wait_for_job_interval, above=True)
         self.wait_for_job_initial_delay = seconds_of("wait_for_job_initial_delay", wait_for_job_initial_delay)
@@ -114,10 +123,10 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         with self._failing_like_a_sensor():
-            outcome, run = self._look(self._ordered(context))
+            outcome, wait = self._look(self._ordered(context))
             if outcome is not None:
                 return self._conclude_outcome(context, outcome)
-            return self._defer_until_done(context, replace(run, retry_limit=run.retry_limit - 1))
+            return self._defer_until_done(context, replace(wait.run, retry_limit=wait.run.retry_limit - wait.looks))
 
     def execute_complete(self, context: Context, event: object = None) -> Any:
         """
@@ -136,34 +145,65 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once. The base class calls this in the modes ``poke`` and ``reschedule``."""
         with hopeless_errors_fail_for_good():
-            outcome, run = self._look(self._ordered(context))
+            outcome, wait = self._look(self._ordered(context))
             if outcome is not None:
                 return PokeReturnValue(is_done=True, xcom_value=self._conclude_outcome(context, outcome))
-        self.poke_interval = self._pause_after_poke(run)
+        self.poke_interval = self._pause_after(wait)
         return PokeReturnValue(is_done=False)
 
     # One look
 
-    def _look(self, run: Run) -> tuple[Outcome | None, Run]:
-        """Look once, and return how the wait ended, if it did, and the run as it is now."""
+    def _look(self, run: Run) -> tuple[Outcome | None, Wait]:
+        """Look once, and return how the wait ended, if it did, and the wait."""
         return self._block_on(self._alook, run)
 
-    async def _alook(self, run: Run) -> tuple[Outcome | None, Run]:
+    async def _alook(self, run: Run) -> tuple[Outcome | None, Wait]:
         from hevo_provider.runs.wait import Wait
 
         async with self._hevo().client() as hevo:
             if self._wait is None:
                 self._wait = Wait(hevo, run, self.log)
-            self._wait.hevo = hevo
-            return await self._wait.look(), self._wait.run
+            wait = self._wait
+            wait.hevo = hevo
+            outcome = await wait.look()
+            if isinstance(wait.trouble, HevoNotFoundError):
+                await self._check_missing(hevo, wait.run, wait.trouble)
+            return outcome, wait
 
-    def _pause_after_poke(self, run: Run) -> float:
+    async def _check_missing(self, hevo: HevoAsyncClient, run: Run, error: HevoNotFoundError) -> None:
+        """
+        Tell a job that may show yet from a pipeline that never will: GET /pipelines/{id}.
+
+        :raises HevoNotFoundError: there is no such pipeline.
+        :raises HevoJobNotFoundError: the job has had time enough. In the other modes the wait itself tells.
+        """
+        from hevo_provider.runs.weather import MISSING_TOLERANCE
+
+        with suppress(HevoTransportError, HevoResponseError, HevoServerError):
+            await hevo.get_pipeline(run.pipeline_id, retry_limit=0)
+        if run.searching_since is not None and hevo.clock.now() - run.searching_since >= MISSING_TOLERANCE:
+            raise HevoJobNotFoundError(
+                f"Pipeline {run.pipeline_id}: Hevo does not know job {run.job_id} ({error}). It may have been deleted, "
+                "or belong to another pipeline.",
+                pipeline_id=run.pipeline_id,
+                job_id=run.job_id,
+            )
+
+    def _pause_after(self, wait: Wait) -> float:
         """Return the seconds until the next poke: while the job is being found, those of the search."""
-        if self._wait is None or run.phase == Phase.WATCH:
-            return self.poll_interval
-        searched_for = 0.0 if run.searching_since is None else self._hevo().clock.now() - run.searching_since
-        is_first = self._wait.looks <= 1 and searched_for < self.wait_for_job_initial_delay
-        return self.wait_for_job_initial_delay if is_first else self.wait_for_job_interval
+        from hevo_provider.runs.run import Phase
+
+        run = wait.run
+        if run.phase == Phase.WATCH:
+            pause = self.poll_interval
+        elif wait.looks > 1 or self._searched_for(run) >= self.wait_for_job_initial_delay:
+            pause = self.wait_for_job_interval
+        else:
+            pause = self.wait_for_job_initial_delay
+        return pause if wait.trouble is None else max(pause, wait.pause)
+
+    def _searched_for(self, run: Run) -> float:
+        return 0.0 if run.searching_since is None else self._hevo().clock.now() - run.searching_since
 
     def _first_look(self, context: Context) -> float:
         from hevo_provider.rescheduled import first_look_of
@@ -194,7 +234,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
-        except HevoError as error:
+        except Exception as error:
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
@@ -203,6 +243,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
 
     def _ordered(self, context: Context) -> Run:
         """Return what the rendered parameters ask for."""
+        from hevo_provider.runs.run import Phase, Run
+
         self._check()
         job_id = None if self.job_id is None else job_id_of(self.job_id)
         searching_since = self._first_look(context) if self.reschedule and not self.deferrable else None
@@ -239,7 +281,4 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             "job_type": lambda value: member_of(JobType, "job_type", value),
             "job_id": lambda value: None if value is None else job_id_of(value),
         }
-        for name, check in checks.items():
-            value = getattr(self, name)
-            if not (only_literals and is_unrendered(value)):
-                check(value)
+        self._check_values(checks, only_literals=only_literals)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
@@ -20,7 +20,7 @@ from hevo_provider.exceptions import (
     HevoRunError,
 )
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
-from hevo_provider.parameters import pipeline_id_of
+from hevo_provider.parameters import is_unrendered, pipeline_id_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -55,9 +55,22 @@ class HevoTask(Base):
     connection_id: str
     accept_completed_with_failures: bool
 
-    _built_for_map_index: bool
     _call: BlockingCall | None = None
     _hook: HevoHook | None = None
+
+    def _check_values(self, checks: Mapping[str, Callable[[Any], object]], *, only_literals: bool) -> None:
+        """
+        Check the values of template fields, by name.
+
+        :param only_literals: leave out what is only known when the task runs.
+        :raises HevoConfigError: one makes no sense.
+        """
+        if only_literals and getattr(self, "_BaseOperator__from_mapped", False):
+            return  # a mapped task in its worker: execute checks the values, and fails the task for good
+        for name, check in checks.items():
+            value = getattr(self, name)
+            if not (only_literals and is_unrendered(value)):
+                check(value)
 
     def _hevo(self) -> HevoHook:
         """Return the hook of this process; it keeps the credentials for a kill."""

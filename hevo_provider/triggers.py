@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -76,7 +77,7 @@ class HevoJobTrigger(BaseTrigger):
                 self._wait = wait = Wait(hevo, run, self.log)
                 outcome = await wait.until_done()
                 if outcome.ending is Ending.TIMED_OUT and run.cancel_on_kill:
-                    await cancel_job_of(hevo, outcome.run, self.log)
+                    outcome = replace(outcome, cancelled=await cancel_job_of(hevo, outcome.run, self.log))
                 return event_of(outcome)
         except HevoError as error:
             return event_of_error(error, self._latest())

@@ -183,8 +183,12 @@ def choose_to_follow(listing: Listing, run: Run) -> Choice:
     """Tell which job to follow for a run that has started none: the active one, or one that came and went meanwhile."""
     active = [job for job in listing.active if job.type in run.job_types]
     ended = [job for job in listing.jobs if job.type in run.job_types and job.is_terminal and _came_and_went(job, run)]
+    if run.searching_since is None:
+        job = max(active, key=_created, default=None) or max(ended, key=_created, default=None)
+    else:
+        job = _found_first([*active, *ended], run)
     return Choice(
-        job=max(active, key=_created, default=None) or max(ended, key=_created, default=None),
+        job=job,
         others=tuple(job for job in listing.active if job.type not in run.job_types),
     )
 
@@ -216,6 +220,17 @@ def _came_and_went(job: Job, run: Run) -> bool:
     if run.created_after is not None:  # a time, where no process has lived long enough to make a baseline
         return max(job.created_ts or 0, job.updated_ts or 0) >= run.created_after
     return run.looked and not _was_there(job, run)
+
+
+def _found_first(jobs: Sequence[Job], run: Run) -> Job | None:
+    """
+    Return the job that a search found first, or would have found, however many came later.
+
+    A process that cannot remember which job it follows must come to the same one at every look.
+    """
+    began = run.created_after
+    there = [job for job in jobs if began is None or _created(job) < began]
+    return max(there, key=_created, default=None) or min(jobs, key=_created, default=None)
 
 
 def _is_timely(job: Job, run: Run) -> bool:

@@ -43,6 +43,7 @@ class Event:
     :param job_id: the job, if it is known.
     :param job: the job as it was last seen.
     :param run: the run, where the worker has to go on with it.
+    :param cancelled: whether Hevo was asked to cancel the job.
     """
 
     ending: Ending
@@ -50,6 +51,7 @@ class Event:
     job_id: str | None
     job: Job | None
     run: Run | None
+    cancelled: bool = False
 
 
 def event_of(outcome: Outcome) -> dict[str, Any]:
@@ -63,6 +65,8 @@ def event_of(outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.ending is Ending.START:
         event["run"] = run.to_json()
+    if outcome.ending is Ending.TIMED_OUT:
+        event["cancelled"] = outcome.cancelled
     return event
 
 
@@ -111,4 +115,4 @@ def read_event(event: object) -> Event:
             "not known; look at it in Hevo.",
             job_id=job_id,
         )
-    return Event(ending, pipeline_id, job_id, job, run)
+    return Event(ending, pipeline_id, job_id, job, run, cancelled=event.get("cancelled") is True)

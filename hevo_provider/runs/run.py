@@ -9,8 +9,7 @@ from typing import Any, Self
 
 from hevo_provider.models.job import JobType
 from hevo_provider.models.pipeline import PipelineAction
-
-LONGEST_TIMEOUT = 7 * 24 * 3600.0
+from hevo_provider.parameters import OnActiveJob
 
 
 class Phase(StrEnum):
@@ -35,15 +34,6 @@ class Ownership(StrEnum):
     OURS = "ours"
     ASSUMED = "assumed"  # started by a call of unknown fate, or told apart by less than its time
     ADOPTED = "adopted"  # somebody else's
-
-
-class OnActiveJob(StrEnum):
-    """What to do when a job of the pipeline is active before anything was sent."""
-
-    FAIL = "fail"
-    WAIT = "wait"
-    FOLLOW = "follow"
-    START = "start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +62,7 @@ class Run:
 
     :param phase: a ``Phase``.
     :param job_id: the job, once it is known.
+    :param last_status: the job's status as the log last told it.
     :param ownership: an ``Ownership``.
     :param posts: how many times the action was sent without being refused.
     :param fate: a ``Fate``; None before the action was sent.
@@ -104,6 +95,7 @@ class Run:
 
     phase: str = Phase.WATCH.value
     job_id: str | None = None
+    last_status: str | None = None
     ownership: str = Ownership.ADOPTED.value
     posts: int = 0
     fate: str | None = None

@@ -26,6 +26,7 @@ from hevo_provider.exceptions import (
 )
 from hevo_provider.models.answers import Job, Pipeline
 from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
+from hevo_provider.parameters import OnActiveJob
 from hevo_provider.runs.discovery import (
     CLOCK_TOLERANCE,
     Listing,
@@ -36,7 +37,7 @@ from hevo_provider.runs.discovery import (
     with_baseline,
 )
 from hevo_provider.runs.logger import Logger, log
-from hevo_provider.runs.run import Fate, OnActiveJob, Ownership, Phase, Run, any_of
+from hevo_provider.runs.run import Fate, Ownership, Phase, Run, any_of
 from hevo_provider.transport import backoff
 
 MOST_POSTS = 3

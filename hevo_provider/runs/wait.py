@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.exceptions import HevoJobNotFoundError, HevoJobStalledError, HevoResponseError
+from hevo_provider.exceptions import HevoError, HevoJobNotFoundError, HevoJobStalledError, HevoResponseError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.job import ACTIVE_STATUSES, JobStatus
 from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
+from hevo_provider.parameters import OnActiveJob
 from hevo_provider.runs.discovery import (
     STALE_AFTER,
     Choice,
@@ -32,7 +33,7 @@ from hevo_provider.runs.discovery import (
     with_first_look,
 )
 from hevo_provider.runs.logger import Logger, log
-from hevo_provider.runs.run import Fate, OnActiveJob, Ownership, Phase, Run, any_of
+from hevo_provider.runs.run import Fate, Ownership, Phase, Run, any_of
 from hevo_provider.runs.weather import WEATHER, Weather
 
 UNKNOWN_FATE_WINDOW = 60.0  # seconds of readable answers without a new job before an action counts as not applied
@@ -58,11 +59,13 @@ class Outcome:
     :param ending: how it ended.
     :param run: the run as it is now.
     :param job: the job, once it was seen.
+    :param cancelled: whether Hevo was asked to cancel the job, because time was over.
     """
 
     ending: Ending
     run: Run
     job: Job | None = None
+    cancelled: bool = False
 
 
 class Wait:
@@ -70,8 +73,8 @@ class Wait:
     One wait for a run.
 
     :param hevo: a client. Each look asks once: what repeats is the loop here.
-    :param run: what is waited for. Kept up to date, like ``job``, as last seen, and ``looks``, how many found none; so
-        that whoever ends the wait sees how far it came.
+    :param run: what is waited for. Kept up to date, like ``job``, as last seen, ``looks``, how many found none, and
+        ``trouble``, what kept the last look from an answer; so that whoever ends the wait sees how far it came.
     :param logger: where the story is told.
     :param remember: told of the run when its job is found.
     """
@@ -86,6 +89,7 @@ class Wait:
         self.run = run
         self.job: Job | None = None
         self.looks = 0
+        self.trouble: HevoError | None = None
         self.hevo = hevo
         self._log = logger
         self._remember = remember
@@ -122,13 +126,14 @@ class Wait:
         :returns: how the wait ended; None: look again after :attr:`pause` seconds.
         """
         looks = {Phase.READY: self._look_whether_ready, Phase.FIND: self._look_for_job, Phase.WATCH: self._look_at_job}
-        self._endure = None
+        self._endure = self.trouble = None
         try:
             async with asyncio.timeout(self._longest_look()):
                 outcome = await looks[Phase(self.run.phase)]()
         except TimeoutError:
             return None
         except WEATHER as error:
+            self.trouble = error
             self._endure = self._weather.pause_after(error, self.run.job_id)
             return None
         self._weather.is_fine()
@@ -152,9 +157,11 @@ class Wait:
         if run.phase != Phase.FIND:
             return run.poll_interval
         longest = run.poll_interval if run.find_interval is None else run.find_interval
+        if run.action is None:
+            return longest if self.looks else run.find_delay
         if run.fate == Fate.UNKNOWN:
             longest = min(longest, LONGEST_FIND_PAUSE)
-        first = min(run.find_delay, longest) if run.action else run.find_delay
+        first = min(run.find_delay, longest)
         pause = min(first * 2.0 ** min(self.looks, 30), longest) if self.looks else first
         if run.fate == Fate.ANSWERED and self.looks + 1 >= run.retry_limit:
             # The last look comes late enough for Hevo to have shown the job, however few looks there are.
@@ -218,6 +225,7 @@ class Wait:
             self.run,
             phase=Phase.WATCH.value,
             job_id=job.job_id,
+            last_status=str(job.status),
             ownership=ownership or self.run.ownership,
             baseline=(),
             baseline_floor=None,
@@ -230,6 +238,7 @@ class Wait:
             job.status,
             _OWNERSHIP_IN_WORDS[Ownership(self.run.ownership)],
         )
+        self._tell_if_unknown(job)
         if self._remember is not None:
             await self._remember(self.run)
         return self._progress(job)
@@ -262,7 +271,7 @@ class Wait:
         self.job = job
         if before is None or (before.status, before.updated_ts) != (job.status, job.updated_ts):
             self._unchanged_since = self._clock.monotonic()
-            self._tell_change(before, job)
+            self._tell_change(job)
         elif self._leads_nowhere(job, reply.server_time):
             raise HevoJobStalledError(
                 f"Pipeline {run.pipeline_id}: job {job.job_id} has been {job.status} for hours without any change. "
@@ -277,19 +286,23 @@ class Wait:
             return Outcome(Ending.FOUND, self.run, job)
         return Outcome(Ending.ENDED, self.run, job) if job.is_terminal else None
 
-    def _tell_change(self, before: Job | None, job: Job) -> None:
-        if before is not None and before.status == job.status:
+    def _tell_change(self, job: Job) -> None:
+        if self.run.last_status == str(job.status):
             return
-        known = job.is_terminal or job.status in ACTIVE_STATUSES
-        if known:
+        self.run = replace(self.run, last_status=str(job.status))
+        if not self._tell_if_unknown(job):
             self._log.info("Pipeline %s: job %s is %s.", self.run.pipeline_id, job.job_id, job.status)
-        else:
+
+    def _tell_if_unknown(self, job: Job) -> bool:
+        unknown = not job.is_terminal and job.status not in ACTIVE_STATUSES
+        if unknown:
             self._log.warning(
                 "Pipeline %s: job %s is %s, a status that this version does not know; waiting on.",
                 self.run.pipeline_id,
                 job.job_id,
                 job.status,
             )
+        return unknown
 
     def _leads_nowhere(self, job: Job, server_time: int | None) -> bool:
         if job.status in ACTIVE_STATUSES and job.status != JobStatus.CANCELLING:
@@ -310,7 +323,7 @@ def _not_found(run: Run, choice: Choice, looks: int) -> str:
     instead = f" Of other types there is {others}: set job_type to follow that." if others else ""
     if run.action is None:
         return (
-            f"Pipeline {run.pipeline_id}: no active job of type {wanted} was there in {looks} looks.{instead} "
+            f"Pipeline {run.pipeline_id}: no active job of type {wanted} was there at any look.{instead} "
             "Start the job before the sensor, or allow more looks (wait_for_job_max_attempts)."
         )
     return (
