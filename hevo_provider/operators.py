@@ -124,6 +124,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         """
         with hopeless_errors_fail_for_good():
             self._check()
+            self._show_page(context)
             if self.durable and not self._memory(context).works:
                 self.log.info(
                     "This Airflow cannot remember a job across a lost worker (3.3 and later can): a retry would start "
