@@ -289,5 +289,8 @@ def backoff(attempt: int, first: float, limit: float = MAX_RETRY_PAUSE) -> float
 
 def _spellings(*secrets: str) -> tuple[bytes, ...]:
     """Return the secrets in the forms in which an answer may hold them, the longest first."""
-    forms = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
+    forms = set(secrets)
+    for secret in secrets:
+        forms |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+        forms.add(quote(secret, safe=""))
     return tuple(sorted({f.encode() for f in forms if len(f) >= SHORTEST_SECRET}, key=len, reverse=True))
