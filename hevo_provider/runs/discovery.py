@@ -12,17 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client import MAX_PAGE, HevoAsyncClient
 from hevo_provider.exceptions import HevoResponseError
 from hevo_provider.models.answers import Job, Pipeline
 from hevo_provider.models.job import ACTIVE_STATUSES
-from hevo_provider.runs.run import Run
+from hevo_provider.runs.run import Fate, Run
 
 BASELINE_SPAN = 10 * 60 * 1000  # ms
 BASELINE_SIZE = 20
 CLOCK_TOLERANCE = 1000  # ms: the Date header has whole seconds
 STALE_AFTER = 6 * 3600 * 1000  # ms: an unknown status that has not changed for so long is no sign of life
 MAX_PAGES = 20
+SHOWS_WITHIN = 20.0  # seconds within which Hevo shows a new job, with a margin: 5 to 15 were seen
+PROMPT = 2000  # ms after the action within which its job is created, as a rule; the Date header has whole seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Choice:
 
     :param job: the job, if there is one that fits in every way.
     :param fallback: a job that fits in all but its time or a type that Hevo left out: taken only when no better shows.
+        None while it is not sure that anything was started at all, for one that is older than the action.
     :param others: new jobs of other types.
     """
 
@@ -72,13 +75,14 @@ async def read_listing(
     hevo: HevoAsyncClient,
     pipeline_id: int,
     *,
-    page_size: int = 100,
+    page_size: int = MAX_PAGE,
     enough: Callable[[Sequence[Job]], bool] = lambda _: True,
     retry_limit: int | None = None,
 ) -> Listing:
     """
     Read the newest page of jobs, and more only where one is not enough.
 
+    :param page_size: jobs on the first page; where that is not enough, the pages that follow are as large as can be.
     :param enough: whether jobs that came newest first go back far enough.
     :raises HevoResponseError: the jobs do not come newest first, and there are too many to read them all.
     """
@@ -89,6 +93,7 @@ async def read_listing(
         reply = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
         server_time = server_time if jobs else reply.server_time
         jobs += reply.page.data
+        page_size = MAX_PAGE
         cursor = reply.page.following
         if cursor is None and not reply.page.has_more:
             return Listing(tuple(jobs), server_time, complete=True)
@@ -168,14 +173,19 @@ def reaches_back(run: Run) -> Callable[[Sequence[Job]], bool]:
 def choose(listing: Listing, run: Run) -> Choice:
     """Tell which of the jobs is the one that the run's action has started."""
     new = [job for job in listing.jobs if not _was_there(job, run)]
-    expected = [job for job in new if job.type in run.job_types]
-    timely = [job for job in expected if _is_timely(job, run)]
-    untyped = [job for job in new if job.type is None and _is_timely(job, run)]
-    late = [job for job in expected if job not in timely]
+    timely = [job for job in new if _is_timely(job, run)]
+    expected = [job for job in timely if job.type in run.job_types]
+    # A job that was created later may show earlier: the run's own gets its time to show first.
+    sure = expected if _own_would_show(listing, run) else [job for job in expected if _is_prompt(job, run)]
+    others = [job for job in new if job.type is not None and job.type not in run.job_types]
+    vague = [job for job in timely if job.type is None]
+    if run.fate == Fate.ANSWERED and not any(job in timely for job in others):
+        # Something was started, and nothing else could be it: the clocks of two servers of Hevo may differ.
+        vague += [job for job in new if job.type in run.job_types and job not in timely]
     return Choice(
-        job=min(timely, key=lambda job: _distance(job, run), default=None),
-        fallback=min([*late, *untyped], key=lambda job: _distance(job, run), default=None),
-        others=tuple(job for job in new if job.type is not None and job.type not in run.job_types),
+        job=min(sure, key=lambda job: _distance(job, run), default=None),
+        fallback=min(vague, key=lambda job: _distance(job, run), default=None),
+        others=tuple(others),
     )
 
 
@@ -191,6 +201,11 @@ def choose_to_follow(listing: Listing, run: Run) -> Choice:
         job=job,
         others=tuple(job for job in listing.active if job.type not in run.job_types),
     )
+
+
+def is_older(job: Job, run: Run) -> bool:
+    """Return whether the job was there before the run's action: it is known from then, or Hevo's clock says so."""
+    return _was_there(job, run) or not _is_timely(job, run)
 
 
 def is_active(job: Job, server_time: int | None) -> bool:
@@ -235,6 +250,16 @@ def _found_first(jobs: Sequence[Job], run: Run) -> Job | None:
 
 def _is_timely(job: Job, run: Run) -> bool:
     return run.created_after is None or job.created_ts is None or job.created_ts >= run.created_after
+
+
+def _is_prompt(job: Job, run: Run) -> bool:
+    return run.posted_at is None or (job.created_ts is not None and job.created_ts <= run.posted_at + PROMPT)
+
+
+def _own_would_show(listing: Listing, run: Run) -> bool:
+    if listing.server_time is None or run.posted_at is None:
+        return True
+    return listing.server_time - run.posted_at >= SHOWS_WITHIN * 1000
 
 
 def _distance(job: Job, run: Run) -> tuple[bool, int]:

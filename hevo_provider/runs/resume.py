@@ -6,13 +6,11 @@ from dataclasses import replace
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoNotFoundError
-from hevo_provider.models.answers import Job
 from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
 from hevo_provider.runs.cancel import cancel_job_of
-from hevo_provider.runs.discovery import choose, is_active, read_state
+from hevo_provider.runs.discovery import SHOWS_WITHIN, Choice, choose, is_active, read_state
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.run import Fate, Ownership, Phase, Run
-from hevo_provider.runs.start import SHOWS_WITHIN
 from hevo_provider.runs.verdict import in_words, is_success
 from hevo_provider.runs.wait import UNKNOWN_FATE_WINDOW, Ending, Outcome
 
@@ -35,14 +33,16 @@ async def follow_earlier(
     :returns: the run to wait for; its outcome, if its job has succeeded meanwhile; None if it left nothing to follow:
         no job, or one that failed, which is what retries are for.
     """
-    if earlier.phase == Phase.READY:
+    if earlier.phase == Phase.READY or not run.asks_for_the_same_as(earlier):
         return None
     run = run.continuing(earlier)
-    job, restarting = await _job_of(hevo, run)
+    choice, restarting = await _choice_of(hevo, run)
+    job = choice.job
     if job is None:
         if restarting:
             return replace(run, phase=Phase.FIND.value, fate=Fate.ANSWERED.value)
-        return run if age < UNKNOWN_FATE_WINDOW and run.job_id is None else None
+        may_show = run.job_id is None and (age < UNKNOWN_FATE_WINDOW or choice.fallback is not None)
+        return run if may_show else None
     if job.is_terminal:
         if not is_success(job, accept_completed_with_failures=accept_completed_with_failures):
             logger.info("Pipeline %s: the earlier try's %s; starting a new one.", run.pipeline_id, in_words(job))
@@ -68,7 +68,8 @@ async def make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float,
     """
     if earlier.phase == Phase.READY or earlier.ownership == Ownership.ADOPTED:
         return None
-    job, restarting = await _job_of(hevo, earlier)
+    choice, restarting = await _choice_of(hevo, earlier)
+    job = choice.job
     if job is not None and is_active(job, None):
         if run.cancel_on_kill:
             await cancel_job_of(hevo, replace(earlier, job_id=job.job_id), logger)
@@ -79,13 +80,13 @@ async def make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float,
     return None
 
 
-async def _job_of(hevo: HevoAsyncClient, run: Run) -> tuple[Job | None, bool]:
+async def _choice_of(hevo: HevoAsyncClient, run: Run) -> tuple[Choice, bool]:
     """Return the run's job if it shows, and whether the pipeline is restarting on its behalf."""
     if run.job_id is not None:
         try:
-            return await hevo.get_job(run.pipeline_id, run.job_id), False
+            return Choice(await hevo.get_job(run.pipeline_id, run.job_id)), False
         except HevoNotFoundError:
-            return None, False
+            return Choice(), False
     state = await read_state(hevo, run.pipeline_id)
     restarting = run.action == PipelineAction.RESYNC and state.pipeline.status == PipelineStatus.RESTARTING
-    return choose(state.listing, run).job, restarting
+    return choose(state.listing, run), restarting

@@ -130,6 +130,11 @@ class Run:
         """Return this run, as asked for now, at the point that an earlier worker of the task had reached."""
         return replace(self, **{name: getattr(earlier, name) for name in _PROGRESS})
 
+    def asks_for_the_same_as(self, other: Run) -> bool:
+        """Return whether both runs send the same action to the same pipeline."""
+        same = ("pipeline_id", "action", "drop_and_load")
+        return all(getattr(self, name) == getattr(other, name) for name in same)
+
     @property
     def is_ours(self) -> bool:
         """Whether the job may be cancelled: this run started it, and only this run."""

@@ -29,9 +29,11 @@ from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
 from hevo_provider.parameters import OnActiveJob
 from hevo_provider.runs.discovery import (
     CLOCK_TOLERANCE,
+    SHOWS_WITHIN,
     Listing,
     choose,
     choose_to_follow,
+    is_older,
     read_listing,
     read_state,
     with_baseline,
@@ -43,7 +45,8 @@ from hevo_provider.transport import backoff
 MOST_POSTS = 3
 MOST_TRIES = 3  # of a POST that certainly did not arrive
 LONGEST_WORKER_PAUSE = 5.0  # seconds; longer waits are spent in the triggerer
-SHOWS_WITHIN = 20.0  # seconds within which Hevo shows a new job, with a margin: 5 to 15 were seen
+
+UNREADABLE = (HevoTransportError, HevoServerError, HevoResponseError)  # nobody knows what Hevo would have said
 
 Remember = Callable[[Run], Awaitable[None]]
 
@@ -54,15 +57,23 @@ class Start:
 
     :param hevo: a client.
     :param run: what is to be started; an earlier POST of unknown fate is told by its ``posts``. Kept up to date.
+    :param patient: whether the task has been waiting already, so that an API that is down is endured.
     :param remember: told of the run just before the POST, so that another worker can go on from there.
     :param logger: where the story is told.
     """
 
     def __init__(
-        self, hevo: HevoAsyncClient, run: Run, *, remember: Remember | None = None, logger: Logger = log
+        self,
+        hevo: HevoAsyncClient,
+        run: Run,
+        *,
+        patient: bool = False,
+        remember: Remember | None = None,
+        logger: Logger = log,
     ) -> None:
         self._hevo = hevo
         self.run = run
+        self._patient = patient or run.posts > 0
         self._remember = remember
         self._log = logger
         self._clock = hevo.clock
@@ -85,6 +96,10 @@ class Start:
             state = await read_state(self._hevo, self.run.pipeline_id)
         except HevoRateLimitError as error:
             return self._later(error.retry_after, str(error))
+        except UNREADABLE as error:
+            if not self._patient:
+                raise
+            return self._later(None, str(error))
         waiting = self._check_status(state.pipeline)
         if waiting is not None:
             return waiting
@@ -98,8 +113,8 @@ class Start:
         if pipeline.status == PipelineStatus.INITIALIZED:
             return None
         if pipeline.status == PipelineStatus.RESTARTING and run.action == PipelineAction.RESYNC:
-            if run.posts:  # by our own call, so it was applied
-                return self._searching(Fate.ANSWERED)
+            if run.posts:  # by our own call, as far as can be told, so it was applied
+                return replace(self._searching(Fate.ANSWERED), ownership=Ownership.ASSUMED.value)
             self._log.info("Pipeline %s is RESTARTING; the resync starts when that is over.", run.pipeline_id)
             return replace(run, phase=Phase.READY.value)
         raise HevoPipelineStateError(
@@ -111,17 +126,11 @@ class Start:
     def _begin(self, listing: Listing) -> Run | None:
         """Deal with jobs that are active before anything was sent; None: send."""
         run = self.run = replace(with_baseline(self.run, listing), fate=None)
-        active = listing.active
-        if any(job.job_id == run.yield_to for job in active):
+        if any(job.job_id == run.yield_to for job in listing.active):
             return replace(run, phase=Phase.READY.value)
-        if not active or run.on_active_job == OnActiveJob.START:
+        if not listing.active or run.on_active_job == OnActiveJob.START:
             return None
-        if run.on_active_job == OnActiveJob.WAIT:
-            self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, _jobs(active), run.action)
-            return replace(run, phase=Phase.READY.value)
-        if run.on_active_job == OnActiveJob.FOLLOW:
-            return self._adopt(listing)
-        raise self._busy(active, "nothing was started")
+        return self._give_way(listing, "nothing was started")
 
     def _go_on(self, listing: Listing) -> Run | None:
         """Decide after a POST of unknown fate; None: send again."""
@@ -129,8 +138,10 @@ class Start:
         job = choose(listing, run).job
         if job is not None:
             return replace(self._watching(job), ownership=Ownership.ASSUMED.value)
+        if listing.active and run.on_active_job != OnActiveJob.START:
+            return self._give_way(listing, "no job of this task's own appeared, and none is started beside it")
         if run.posts >= MOST_POSTS:
-            if any(job.job_id in run.baseline for job in listing.active):  # a refusal in words that nobody knew
+            if any(is_older(job, run) for job in listing.active):  # a refusal in words that nobody knew
                 return self._adopt(listing)
             raise HevoJobNotFoundError(
                 f"Pipeline {run.pipeline_id}: {run.action} was sent {run.posts} times and no job appeared. Hevo said: "
@@ -142,10 +153,28 @@ class Start:
         )
         return None
 
+    def _give_way(self, listing: Listing, why: str) -> Run:
+        """Wait for the active jobs, follow one, or fail: as the user wants it."""
+        run, active = self.run, listing.active
+        if run.on_active_job == OnActiveJob.WAIT:
+            self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, _jobs(active), run.action)
+            return replace(run, phase=Phase.READY.value)
+        if run.on_active_job == OnActiveJob.FOLLOW:
+            return self._adopt(listing)
+        raise self._busy(active, why)
+
     async def _send(self) -> Run:
-        self.run = replace(self.run, posts=self.run.posts + 1)
+        self.run = before = replace(self.run, phase=Phase.READY.value)
+        self.run = replace(before, posts=before.posts + 1)
         if self._remember is not None:
             await self._remember(self._searching(Fate.UNKNOWN))
+        try:
+            return await self._post(before)
+        except (HevoAPIError, HevoPipelineStateError):
+            await self._was_not_applied(before)
+            raise
+
+    async def _post(self, before: Run) -> Run:
         tries = 1
         while True:
             sent_at = self._clock.monotonic()
@@ -156,7 +185,7 @@ class Start:
                     return self._after_doubt(error)
                 pause = _pause_before_repeating(error, tries)
                 if pause > LONGEST_WORKER_PAUSE or tries >= MOST_TRIES:
-                    self.run = replace(self.run, posts=self.run.posts - 1)
+                    await self._was_not_applied(before)
                     return self._later(max(pause, LONGEST_WORKER_PAUSE), str(error))
                 tries += 1
                 await self._clock.sleep(pause)
@@ -174,11 +203,19 @@ class Start:
                 return await self._hevo.resync(run.pipeline_id, drop_and_load=run.drop_and_load)
             return await self._hevo.sync_now(run.pipeline_id)
         except HevoAPIError as error:
+            if error.status == HTTPStatus.REQUEST_TIMEOUT:  # a gateway's word: whether Hevo got the call is not known
+                raise HevoTransportError(str(error)) from None
             if error.status != HTTPStatus.BAD_REQUEST:
                 raise
             raise HevoPipelineStateError(
                 f"Pipeline {run.pipeline_id}: Hevo refused {run.action}: {error.message}", pipeline_id=run.pipeline_id
             ) from error
+
+    async def _was_not_applied(self, before: Run) -> None:
+        """Take back what was put on record before the POST: no other worker shall look for its job."""
+        self.run = before
+        if self._remember is not None:
+            await self._remember(self._searching(Fate.UNKNOWN) if before.posts else before)
 
     # What the answer means
 
@@ -209,8 +246,11 @@ class Start:
     async def _after_refusal(self, error: HevoConflictError) -> Run:
         """Let the job list decide what Hevo's words only hint at."""
         self.run = run = replace(self.run, note=str(error))
-        listing = await read_listing(self._hevo, run.pipeline_id)
-        older = [job for job in listing.active if job.job_id in run.baseline]
+        try:
+            listing = await read_listing(self._hevo, run.pipeline_id)
+        except (HevoRateLimitError, *UNREADABLE):
+            return self._after_doubt(error)
+        older = [job for job in listing.active if is_older(job, run)]
         if run.posts > 1:
             job = choose(listing, run).job
             if job is not None:  # by the call before, whose fate was unknown
@@ -219,7 +259,8 @@ class Start:
                 return self._searching(Fate.UNKNOWN)
         if error.status != HTTPStatus.CONFLICT and not older:
             return self._after_doubt(error)
-        self.run = run = replace(run, posts=0)
+        await self._was_not_applied(replace(run, posts=0))
+        run = self.run
         if run.on_active_job == OnActiveJob.FAIL:
             raise self._busy(listing.active, f"Hevo refused {run.action} ({error.message})")
         if run.on_active_job == OnActiveJob.WAIT:

@@ -163,7 +163,7 @@ class Wait:
             longest = min(longest, LONGEST_FIND_PAUSE)
         first = min(run.find_delay, longest)
         pause = min(first * 2.0 ** min(self.looks, 30), longest) if self.looks else first
-        if run.fate == Fate.ANSWERED and self.looks + 1 >= run.retry_limit:
+        if run.fate in {Fate.ANSWERED, Fate.REFUSED} and self.looks + 1 >= run.retry_limit:
             # The last look comes late enough for Hevo to have shown the job, however few looks there are.
             return max(pause, run.find_window - self._searched_for())
         return pause

@@ -1,0 +1,268 @@
+"""
+The one POST that starts a job, when nobody can tell whether it was applied: exactly one job, and the task succeeds.
+
+Request time-outs are real time, so they are made tiny; everything else happens on the virtual clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from hevo_provider.client import ActionReply, HevoAsyncClient
+from hevo_provider.exceptions import (
+    HevoJobNotFoundError,
+    HevoPipelineBusyError,
+    HevoPipelineStateError,
+    HevoTransportError,
+)
+from hevo_provider.hooks import HevoHook
+from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.sandbox import Fault, Request, Sandbox
+from tests.play import START, TaskInstance, VirtualClock, play
+
+IN_PROGRESS = {"error": "Internal Server Error", "message": "job is in progress"}
+
+LOST: dict[str, Callable[..., Fault]] = {
+    "reset": Fault.reset,
+    "time-out": Fault.hang,
+    "gateway-error": partial(Fault.status, 503),
+}
+GARBLED: dict[str, Callable[..., Fault]] = {
+    "in-the-words-of-a-refusal": partial(Fault.status, 500, body=IN_PROGRESS),
+    "cut-off-in-its-middle": Fault.truncated,
+    "page-of-a-proxy": Fault.html,
+    "time-out-of-a-gateway": partial(Fault.status, 408),
+}
+
+in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
+for_both_actions = pytest.mark.parametrize("action", ["SYNC_NOW", "RESYNC"])
+applied_or_not = pytest.mark.parametrize("applied", [True, False], ids=["applied", "not-applied"])
+
+
+@pytest.fixture(autouse=True)
+def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = HevoHook.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "timeout", 0.1)
+
+
+def operator(**parameters: Any) -> HevoPipelineOperator:
+    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
+
+
+def sent_at(hevo: Sandbox, action: str = "sync_now") -> list[float]:
+    """Return the seconds since the start of the test at which the action arrived at Hevo."""
+    return [request.at - START for request in hevo.requests_of(action)]
+
+
+@in_both_modes
+@for_both_actions
+@pytest.mark.parametrize("parallel_jobs", [True, False], ids=["parallel-jobs", "one-job-at-a-time"])
+@pytest.mark.parametrize("appear_after", [0.0, 15.0], ids=["shows-at-once", "shows-late"])
+@applied_or_not
+@pytest.mark.parametrize("lost", LOST)
+def test_an_answer_that_is_lost_costs_no_second_job(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    lost: str,
+    applied: bool,
+    appear_after: float,
+    parallel_jobs: bool,
+    action: str,
+    deferrable: bool,
+) -> None:
+    pipeline = hevo.add_pipeline(
+        7, appear_after=appear_after, duration=90, restarting_for=20, parallel_jobs=parallel_jobs
+    )
+    hevo.inject(action.lower(), LOST[lost](after=applied))
+
+    job_id = play(operator(action=action, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
+
+
+@in_both_modes
+@for_both_actions
+@applied_or_not
+@pytest.mark.parametrize("garbled", GARBLED)
+def test_an_answer_that_makes_no_sense_costs_no_second_job(
+    hevo: Sandbox, ti: TaskInstance, garbled: str, applied: bool, action: str, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=15, duration=90)
+    hevo.inject(action.lower(), GARBLED[garbled](after=applied))
+
+    job_id = play(operator(action=action, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
+
+
+@in_both_modes
+@applied_or_not
+@pytest.mark.parametrize("refusal", [409, 500])
+def test_a_job_that_outlasts_the_search_without_showing_is_not_started_twice(
+    hevo: Sandbox, ti: TaskInstance, refusal: int, applied: bool, deferrable: bool
+) -> None:
+    """Longer than Hevo was ever seen to need: what saves the run is that Hevo refuses the second call."""
+    pipeline = hevo.add_pipeline(7, appear_after=90, duration=300, refusal=refusal)
+    hevo.inject("sync_now", Fault.reset(after=applied))
+
+    job_id = play(operator(deferrable=deferrable, retry_limit=20), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_nothing_is_sent_again_before_hevo_has_shown_no_job_for_a_minute(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.reset())
+    hevo.inject("list_jobs", Fault.no_op(), *[Fault.status(503)] * 5)
+
+    play(operator(deferrable=deferrable), ti)
+
+    first, second = sent_at(hevo)
+    looks = [request for request in hevo.requests_of("list_jobs") if request.status == 200 and request.at > START]
+    assert second - (looks[0].at - START) >= 60
+    assert first == 0
+
+
+@in_both_modes
+def test_a_call_that_never_arrives_is_given_up_after_three(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.status(502), times=None)
+
+    with pytest.raises(HevoJobNotFoundError, match=r"SYNC_NOW was sent 3 times and no job appeared.*502"):
+        play(operator(deferrable=deferrable), ti)
+
+    assert len(sent_at(hevo)) == 3
+    assert pipeline.jobs == []
+
+
+@in_both_modes
+@for_both_actions
+def test_too_many_calls_are_waited_out_and_the_action_is_sent_again_when_hevo_allows_it(
+    hevo: Sandbox, ti: TaskInstance, action: str, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=30)
+    hevo.inject(action.lower(), Fault.status(429, headers={"Retry-After": "3"}))
+    hevo.inject(action.lower(), Fault.status(429, headers={"Retry-After": "100"}))
+
+    job_id = play(operator(action=action, deferrable=deferrable), ti)
+
+    assert sent_at(hevo, action.lower()) == [0, 3, pytest.approx(103, abs=1)]
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+@pytest.mark.parametrize("times", [1, 7])
+def test_a_refused_connection_is_tried_again(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, times: int, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    refused = [HevoTransportError("Connection refused", sent=False)] * times
+    sync_now = HevoAsyncClient.sync_now
+
+    async def refuse_at_first(self: HevoAsyncClient, pipeline_id: int) -> ActionReply:
+        if refused:
+            raise refused.pop()
+        return await sync_now(self, pipeline_id)
+
+    monkeypatch.setattr(HevoAsyncClient, "sync_now", refuse_at_first)
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert sent_at(hevo)[0] < 60, "what did not arrive needs no search for its job"
+
+
+# What Hevo has refused was not applied: nobody looks for its job, in this try or the next.
+
+
+@in_both_modes
+@pytest.mark.parametrize("refusal", [409, 500])
+def test_a_task_that_was_refused_waits_for_the_other_job_and_then_starts_its_own(
+    hevo: Sandbox, ti: TaskInstance, refusal: int, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=5, baseline_lag=8, refusal=refusal)
+    other = pipeline.start_job(ago=2, duration=50)
+
+    job_id = play(operator(on_active_job="wait", deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [other.id, job_id]
+
+
+@in_both_modes
+def test_the_retry_of_a_task_that_was_refused_does_not_take_the_other_job_for_its_own(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, baseline_lag=15)
+    other = pipeline.start_job(ago=2, duration=3600)
+    with pytest.raises(HevoPipelineBusyError, match="a job is active that does not show yet"):
+        play(operator(deferrable=deferrable), ti)
+
+    clock.advance(20)
+    ti.next_try()
+    with pytest.raises(HevoPipelineBusyError, match=other.id):
+        play(operator(deferrable=deferrable), ti)
+
+
+@in_both_modes
+def test_the_retry_after_a_bad_request_sends_the_action_without_a_search(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.status(400))
+    with pytest.raises(HevoPipelineStateError):
+        play(operator(deferrable=deferrable), ti)
+
+    clock.advance(20)
+    ti.next_try()
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert sent_at(hevo) == [0, 20]
+
+
+@in_both_modes
+def test_a_job_that_is_only_taken_for_the_tasks_own_is_never_cancelled(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+    pipeline = hevo.add_pipeline(7, duration=None)
+    hevo.inject("sync_now", Fault.reset(after=True))
+
+    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+        play(operator(deferrable=deferrable, timeout=600), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
+
+
+@in_both_modes
+def test_a_pipeline_that_another_user_restarts_meanwhile_is_not_cancelled_either(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    """RESTARTING after our own call means that it was applied, but the proof is not good enough to cancel a job."""
+    from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+    pipeline = hevo.add_pipeline(7, duration=None)
+    hevo.inject("resync", Fault.reset())
+
+    def restart_before_the_second_call(request: Request) -> None:
+        if request.route == "get_pipeline" and request.at >= START + 60 and not pipeline.jobs:
+            pipeline.restarting_for = 20
+            pipeline.start_through_api("RESYNC", restarts=True)
+
+    hevo.on_request = restart_before_the_second_call
+
+    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+        play(operator(action="RESYNC", deferrable=deferrable, timeout=600), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
