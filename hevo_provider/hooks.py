@@ -9,13 +9,20 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from hevo_provider.blocking import BlockingCall
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
 from hevo_provider.connection import ConnectionSettings, names_a_file
-from hevo_provider.exceptions import HevoAuthError, HevoConfigError, HevoError, HevoNotFoundError, HevoResponseError
+from hevo_provider.exceptions import (
+    HevoAuthError,
+    HevoConfigError,
+    HevoError,
+    HevoNotFoundError,
+    HevoResponseError,
+    HevoTransportError,
+)
 from hevo_provider.sessions import shared_client
 from hevo_provider.transport import (
     MAX_RETRY_PAUSE,
@@ -212,8 +219,17 @@ class HevoHook(BaseHook):
         return self._client_for(self._settings or await self._look_up())
 
     async def _look_up(self) -> ConnectionSettings:
-        connection = await get_async_connection(self.connection_id)
-        extra = await get_async_extra_dejson(connection)
+        try:
+            connection = await get_async_connection(self.connection_id)
+            extra = await get_async_extra_dejson(connection)
+        except AirflowNotFoundException as error:
+            raise HevoConfigError(f"Airflow connection {self.connection_id!r}: {error}") from None
+        except Exception as error:  # noqa: BLE001 - each version and secrets backend has errors of its own
+            # Airflow's own API or database is out of reach, which passes. A wait endures it like any other weather.
+            message = (
+                f"Airflow could not look up the connection {self.connection_id!r}: {type(error).__name__}: {error}"
+            )
+            raise HevoTransportError(message, sent=False) from None
         if names_a_file(extra):  # which is read from disk
             self._settings = await asyncio.to_thread(self._read, connection, extra)
         else:

@@ -9,13 +9,15 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from hevo_provider.exceptions import HevoError, HevoRunError
+from hevo_provider.client import HevoAsyncClient
+from hevo_provider.exceptions import HevoError, HevoRunError, HevoTransportError
 from hevo_provider.hooks import DEFAULT_CONNECTION_ID, HevoHook
 from hevo_provider.kill import was_killed
 from hevo_provider.runs.cancel import cancel_job_of
 from hevo_provider.runs.events import event_of, event_of_error
 from hevo_provider.runs.run import Run
-from hevo_provider.runs.wait import Ending, Wait
+from hevo_provider.runs.wait import Ending, Outcome, Wait
+from hevo_provider.runs.weather import Weather
 
 _LAST_WORK: set[asyncio.Task[None]] = set()  # what outlives its trigger: an event loop keeps only weak references
 
@@ -72,13 +74,15 @@ class HevoJobTrigger(BaseTrigger):
 
     async def _event(self) -> dict[str, Any]:
         run = self.ordered
+        hook = HevoHook(self.connection_id, retry_limit=0)  # the wait repeats by itself: a look asks once
+        weather = Weather(hook.clock, run.pipeline_id, run.api_outage_tolerance, self.log)
         try:
-            async with self._hook().shared_client() as hevo:
-                self._wait = wait = Wait(hevo, run, self.log)
-                outcome = await wait.until_done()
-                if outcome.ending is Ending.TIMED_OUT and run.cancel_on_kill:
-                    outcome = replace(outcome, cancelled=await cancel_job_of(hevo, outcome.run, self.log))
-                return event_of(outcome)
+            while True:
+                try:
+                    async with hook.shared_client() as hevo:
+                        return event_of(await self._outcome(hevo))
+                except HevoTransportError as error:  # only the look-up of the connection lets it through
+                    await hook.clock.sleep(weather.pause_after(error, run.job_id))
         except HevoError as error:
             return event_of_error(error, self._latest())
         except Exception as error:
@@ -86,12 +90,15 @@ class HevoJobTrigger(BaseTrigger):
             self.log.exception("The wait for pipeline %s failed.", run.pipeline_id)
             return event_of_error(HevoRunError(f"{type(error).__name__}: {error}"), self._latest())
 
+    async def _outcome(self, hevo: HevoAsyncClient) -> Outcome:
+        self._wait = wait = Wait(hevo, self.ordered, self.log)
+        outcome = await wait.until_done()
+        if outcome.ending is Ending.TIMED_OUT and self.ordered.cancel_on_kill:
+            return replace(outcome, cancelled=await cancel_job_of(hevo, outcome.run, self.log))
+        return outcome
+
     def _latest(self) -> Run:
         return self.ordered if self._wait is None else self._wait.run
-
-    def _hook(self) -> HevoHook:
-        # The wait repeats by itself: a look asks once.
-        return HevoHook(self.connection_id, retry_limit=0)
 
     async def _cancel_if_killed(self) -> None:
         run = self._latest()

@@ -1,0 +1,158 @@
+"""``HevoJobTrigger``: what the triggerer goes through while a task waits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
+
+from hevo_provider import hooks
+from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.sandbox import Sandbox
+from hevo_provider.sessions import open_clients
+from hevo_provider.triggers import HevoJobTrigger
+from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
+
+
+def operator(**parameters: Any) -> HevoPipelineOperator:
+    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
+
+
+def deferred(ti: TaskInstance, **parameters: Any) -> Deferral:
+    result = work(lambda: operator(**parameters).execute(ti.context))
+    assert isinstance(result, Deferral)
+    return result
+
+
+def airflow_cannot_look_up(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let the look-up of connections fail so many times, as it does while Airflow's own API restarts."""
+    failures = iter(range(times))
+    look_up = get_async_connection
+
+    async def failing(connection_id: str) -> Any:
+        if next(failures, None) is not None:
+            raise ConnectionError("Airflow's API is restarting")
+        return await look_up(connection_id)
+
+    monkeypatch.setattr(hooks, "get_async_connection", failing)
+
+
+def test_what_is_stored_of_a_wait_starts_the_same_wait_again(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7)
+    pipeline.start_job(ago=30)
+    deferral = deferred(ti, on_active_job="start", poll_interval=7, retry_limit=3)
+
+    again = deferral.trigger()
+
+    assert again.serialize() == ("hevo_provider.triggers.HevoJobTrigger", deferral.kwargs)
+    assert json.loads(json.dumps(deferral.kwargs)) == deferral.kwargs
+
+
+def test_what_is_stored_holds_no_credentials(hevo: Sandbox, ti: TaskInstance) -> None:
+    hevo.add_pipeline(7)
+
+    stored = json.dumps(deferred(ti).kwargs)
+
+    assert hevo.key not in stored
+    assert hevo.secret not in stored
+
+
+def test_a_job_id_is_enough_to_follow_a_job(hevo: Sandbox) -> None:
+    job = hevo.add_pipeline(7).start_job(ago=30, duration=100)
+
+    event = run_in_triggerer(event_of(HevoJobTrigger(pipeline_id=7, job_id=job.id)))
+
+    assert (event["event"], event["job_id"], event["status"]) == ("job_ended", job.id, "COMPLETED")
+
+
+def test_an_end_is_told_in_scalars(hevo: Sandbox, ti: TaskInstance) -> None:
+    hevo.add_pipeline(7)
+
+    event = run_in_triggerer(event_of(deferred(ti).trigger()))
+
+    assert all(isinstance(value, str | int | float | None) for value in event.values())
+
+
+def test_an_airflow_that_cannot_look_up_the_connection_for_a_while_fails_no_task(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    deferral = deferred(ti)
+    airflow_cannot_look_up(monkeypatch, times=5)
+
+    event = run_in_triggerer(event_of(deferral.trigger()))
+
+    assert event["event"] == "job_ended"
+    assert event["job_id"] == pipeline.jobs[0].id
+
+
+def test_an_airflow_that_can_never_look_up_the_connection_fails_the_task_and_says_why(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hevo.add_pipeline(7)
+    deferral = deferred(ti, api_outage_tolerance=600)
+    began = clock.now()
+    airflow_cannot_look_up(monkeypatch, times=10_000)
+
+    event = run_in_triggerer(event_of(deferral.trigger()))
+
+    assert event["event"] == "failed"
+    assert "Airflow's API is restarting" in event["message"]
+    assert 600 <= clock.now() - began <= 700
+
+
+def test_a_connection_that_was_deleted_meanwhile_fails_the_task_for_good(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hevo.add_pipeline(7)
+    deferral = deferred(ti)
+    monkeypatch.delenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID")
+    monkeypatch.setattr(hooks, "get_async_connection", _not_found)
+
+    event = run_in_triggerer(event_of(deferral.trigger()))
+
+    with pytest.raises(AirflowFailException, match="hevo_airflow_conn_id"):
+        operator().execute_complete(ti.context, event)
+
+
+async def _not_found(connection_id: str) -> Any:
+    raise AirflowNotFoundException(f"The conn_id `{connection_id}` isn't defined")
+
+
+def test_no_session_is_left_open_when_the_wait_is_over(hevo: Sandbox, ti: TaskInstance) -> None:
+    hevo.add_pipeline(7)
+    deferral = deferred(ti)
+
+    async def wait_and_count() -> int:
+        await event_of(deferral.trigger())
+        return open_clients()
+
+    assert run_in_triggerer(wait_and_count()) == 0
+
+
+def test_a_fault_of_our_own_fails_the_task_and_is_named(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hevo.add_pipeline(7)
+    deferral = deferred(ti)
+
+    async def broken(_: object) -> Any:
+        raise ZeroDivisionError("a fault of our own")
+
+    monkeypatch.setattr("hevo_provider.runs.wait.Wait.until_done", broken)
+
+    event = run_in_triggerer(event_of(deferral.trigger()))
+
+    with pytest.raises(Exception, match="ZeroDivisionError: a fault of our own"):
+        operator().execute_complete(ti.context, event)
+
+
+def test_the_whole_way_leaves_one_job(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7)
+
+    job_id = play(operator(), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
