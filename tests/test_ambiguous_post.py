@@ -256,7 +256,7 @@ def test_a_pipeline_that_another_user_restarts_meanwhile_is_not_cancelled_either
     hevo.inject("resync", Fault.reset())
 
     def restart_before_the_second_call(request: Request) -> None:
-        if request.route == "get_pipeline" and request.at >= START + 60 and not pipeline.jobs:
+        if request.route == "get_pipeline" and request.at > START + 61 and not pipeline.jobs:
             pipeline.restarting_for = 20
             pipeline.start_through_api("RESYNC", restarts=True)
 
