@@ -20,7 +20,8 @@ def base_url_of(host: str | None, port: int | None = None, schema: str | None = 
     :param schema: ``https`` (default) or ``http``, used where the host names none.
     :raises HevoConfigError: it makes no URL, or one that credentials must not be sent to.
     """
-    host = (host or "").strip().rstrip("/")
+    host = (host or "").strip()
+    host = host if "://" in host else host.rstrip("/")
     if not host:
         raise HevoConfigError(f"The connection has no host: give a region such as us, or us.{DOMAIN}.")
     if "://" not in host:
@@ -50,7 +51,7 @@ def checked_base_url(base_url: str) -> str:
         raise HevoConfigError("The Hevo host is not a valid URL.") from None
     if url.user is not None or url.password is not None:
         raise HevoConfigError("The Hevo host must not contain credentials: use the connection's login and password.")
-    if url.scheme not in {"http", "https"} or not host:
+    if url.scheme not in {"http", "https"} or not host or not re.fullmatch(r"[\w.:%-]+", host):
         raise HevoConfigError(f"The Hevo host must be a name, a region or an http(s) URL, not {host or 'empty'!r}.")
     if url.scheme == "http" and not is_loopback(host):
         raise HevoConfigError(f"Refusing to send the API key unencrypted to {host}: use https.")

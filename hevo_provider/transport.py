@@ -194,17 +194,18 @@ class HevoTransport:
 
     async def _send(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Reply:
         url = URL(self.base_url + path, encoded=True)
-        headers = self._auth_headers
-        data = None
+        headers, data, kwargs = self._auth_headers, None, self._request_kwargs
         if body is not None:
             headers = CIMultiDict(headers)
             headers["Content-Type"] = "application/json"
             data = json.dumps(body).encode()
+        elif method != "GET":  # aiohttp would call nothing a byte stream
+            kwargs = kwargs | {"skip_auto_headers": ("Content-Type",)}
         try:
             async with (
                 asyncio.timeout(self._timeout),
                 self._open_session().request(
-                    method, url, params=params, data=data, headers=headers, **self._request_kwargs
+                    method, url, params=params, data=data, headers=headers, **kwargs
                 ) as response,
             ):
                 content = self._without_secrets(await read_limited(response))
