@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from hevo_provider.client import HevoAsyncClient
+    from hevo_provider.lineage import Lineage
     from hevo_provider.record import Memory, Record
     from hevo_provider.runs.run import Run
     from hevo_provider.runs.start import Start
@@ -167,6 +168,20 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         last_work.start()
         last_work.join(KILL_TIMEOUT)
 
+    # OpenLineage's entry points
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:  # noqa: ARG002
+        """Return what the run read and wrote; see :mod:`hevo_provider.lineage`."""
+        if self._verdict is None:
+            return None
+        from hevo_provider.lineage import lineage_of
+
+        return lineage_of(self._hevo(), pipeline_id_of(self.pipeline_id), self._verdict)
+
+    def get_openlineage_facets_on_failure(self, task_instance: object) -> Lineage | None:
+        """Return the same for a job that failed. A task that failed without a job has read and written nothing."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
     # The way of a run
 
     def _go_on(self, context: Context, run: Run) -> str:
@@ -235,6 +250,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     def _finish(self, context: Context, outcome: Outcome) -> str:
         """Say what the outcome means for the task; the run is over, so it is forgotten."""
+        from hevo_provider.runs.verdict import Verdict
         from hevo_provider.runs.wait import Ending
 
         run, job = outcome.run, outcome.job
@@ -248,6 +264,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id)
         if outcome.ending is Ending.FOUND:
             self._publish(context, run.pipeline_id, job)
+            self._verdict = Verdict(job)
             return job.job_id
         return self._conclude(context, run.pipeline_id, job)
 

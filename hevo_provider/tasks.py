@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hevo_provider.hooks import HevoHook
     from hevo_provider.models.answers import Job
     from hevo_provider.runs.run import Run
+    from hevo_provider.runs.verdict import Verdict
 
     Base = BaseOperator
 else:
@@ -57,6 +58,7 @@ class HevoTask(Base):
 
     _call: BlockingCall | None = None
     _hook: HevoHook | None = None
+    _verdict: Verdict | None = None
 
     def _check_values(self, checks: Mapping[str, Callable[[Any], object]], *, only_literals: bool) -> None:
         """
@@ -111,7 +113,7 @@ class HevoTask(Base):
         :raises HevoJobFailedError: it did not end well.
         """
         from hevo_provider.models.job import JobStatus
-        from hevo_provider.runs.verdict import failing_objects, failure_of, in_words, is_success
+        from hevo_provider.runs.verdict import Verdict, failing_objects, failure_of, in_words, is_success
 
         self._publish(context, pipeline_id, job)
         names: tuple[str, ...] = ()
@@ -124,7 +126,9 @@ class HevoTask(Base):
             names = self._best_effort(ask) or ()
         error = failure_of(pipeline_id, job, names)
         if not is_success(job, accept_completed_with_failures=self.accept_completed_with_failures):
+            self._verdict = Verdict(job, names, error)
             raise error
+        self._verdict = Verdict(job, names)
         if job.status == JobStatus.COMPLETED:
             self.log.info("Pipeline %s: %s.", pipeline_id, in_words(job))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoError, HevoJobFailedError
@@ -18,6 +19,21 @@ _COUNTERS = (
     "objects_skipped",
     "objects_failed",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What became of a job.
+
+    :param job: as it was last seen.
+    :param failing_objects: names of the objects that failed, as far as Hevo tells.
+    :param error: why the task fails; None if it does not.
+    """
+
+    job: Job
+    failing_objects: tuple[str, ...] = ()
+    error: HevoJobFailedError | None = None
 
 
 def is_success(job: Job, *, accept_completed_with_failures: bool) -> bool:
