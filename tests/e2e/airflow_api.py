@@ -80,6 +80,8 @@ class AirflowApi:
     def is_healthy(self) -> bool:
         """Whether the scheduler, at least one triggerer and, on 3.x, the DAG processor send heartbeats."""
         health = json.loads(self._send("GET", "/api/v2/monitor/health" if self.v3 else "/health"))
+        if self.v3:  # the part that workers talk to is only built at its first request, which takes seconds
+            self._send("GET", "/execution/health")
         parts = ("metadatabase", "scheduler", "triggerer", *(("dag_processor",) if self.v3 else ()))
         return all(health[part]["status"] == "healthy" for part in parts)
 

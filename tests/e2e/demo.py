@@ -84,8 +84,8 @@ def demonstrate(folder: Path) -> int:
 def sandbox() -> Iterator[str]:
     """Run the sandbox with its demo data set as a process of its own; yield its address."""
     port = str(free_ports(1)[0])
-    # At half speed a job takes 12 s: long enough to see what is held meanwhile.
-    command = [sys.executable, "-m", "hevo_provider.sandbox", "--port", port, "--speed", "0.5", "--quiet"]
+    # A little slower than usual, a job takes 8 s: long enough to see what is held meanwhile.
+    command = [sys.executable, "-m", "hevo_provider.sandbox", "--port", port, "--speed", "0.75", "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
