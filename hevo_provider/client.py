@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 from pydantic_core import from_json
 
-from hevo_provider.exceptions import HevoResponseError
+from hevo_provider.exceptions import HevoAPIError, HevoResponseError
 from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage
 from hevo_provider.models.object import JobObject, JobObjectPage, PipelineObject, PipelineObjectPage
 from hevo_provider.parameters import job_id_of, object_id_of, pipeline_id_of
@@ -152,10 +153,26 @@ class HevoAsyncClient(HevoTransport):
         """
         Restart the historical load: POST /pipelines/{id}/actions/resync. Sent once, like :meth:`sync_now`.
 
+        Revisions of the API differ in what they call a resync that drops the tables: one that answers 400, so that
+        nothing was started, is asked again in the other's words.
+
         :param drop_and_load: whether the destination tables are dropped first.
         """
-        body = {"drop_and_load": drop_and_load}
-        return await self._act(f"{_pipeline(pipeline_id)}/actions/resync", body, repeatable=False)
+        path = f"{_pipeline(pipeline_id)}/actions/resync"
+        try:
+            return await self._act(path, {"drop_and_load": drop_and_load}, repeatable=False)
+        except HevoAPIError as error:
+            if error.status != HTTPStatus.BAD_REQUEST:
+                raise
+            first = error
+        try:
+            mode = "DROP_AND_LOAD" if drop_and_load else "EVOLVE_AND_MERGE"
+            return await self._act(path, {"resync_mode": mode}, repeatable=False)
+        except HevoAPIError as error:
+            if error.status != HTTPStatus.BAD_REQUEST or error.message == first.message:
+                raise
+            # Only one of the two speaks of what is really wrong.
+            raise HevoAPIError(error.status, "POST", path, f"{first.message}; {error.message}") from None
 
     # Jobs
 

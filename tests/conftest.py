@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,3 +73,16 @@ def ti(clock: VirtualClock) -> TaskInstance:
     from tests.play import TaskInstance
 
     return TaskInstance(clock)
+
+
+@pytest.fixture
+def story(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Return a function that tells what has been logged, by workers and triggerers, since it was last asked."""
+    caplog.set_level(logging.INFO)
+
+    def told() -> str:
+        text = capsys.readouterr().out or caplog.text  # Airflow 3 writes with structlog
+        caplog.clear()
+        return text
+
+    return told

@@ -145,9 +145,13 @@ def run_in_triggerer(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(coroutine)
 
 
-def play(operator: Any, ti: TaskInstance) -> Any:
-    """Take a task through as many workers and triggerers as it needs: what it returns. Its errors are raised."""
-    result = work(lambda: operator.execute(ti.context))
+def play(operator: Any, ti: TaskInstance, left_behind: Any = None) -> Any:
+    """
+    Take a task through as many workers and triggerers as it needs: what it returns. Its errors are raised.
+
+    With ``left_behind``, a deferral, it goes on from there.
+    """
+    result = left_behind or work(lambda: operator.execute(ti.context))
     while isinstance(result, Deferral):
         event = run_in_triggerer(event_of(result.trigger()))
         method = getattr(operator, result.method)

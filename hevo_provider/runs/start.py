@@ -117,9 +117,12 @@ class Start:
                 return replace(self._searching(Fate.ANSWERED), ownership=Ownership.ASSUMED.value)
             self._log.info("Pipeline %s is RESTARTING; the resync starts when that is over.", run.pipeline_id)
             return replace(run, phase=Phase.READY.value)
+        if pipeline.status is None:
+            state, advice = "has no status that Hevo would tell", "Look at it in Hevo."
+        else:
+            state, advice = f"is {pipeline.status}", "Enable or repair it in Hevo."
         raise HevoPipelineStateError(
-            f"Pipeline {run.pipeline_id} is {pipeline.status}; {run.action} needs it to be INITIALIZED. "
-            "Enable or repair the pipeline in Hevo.",
+            f"Pipeline {run.pipeline_id} {state}; {run.action} needs it to be INITIALIZED. {advice}",
             pipeline_id=run.pipeline_id,
         )
 
