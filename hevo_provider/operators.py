@@ -256,17 +256,18 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         run, job = outcome.run, outcome.job
         memory = self._memory(context)
         if outcome.ending is Ending.TIMED_OUT:
-            if self.cancel_on_kill:
+            if outcome.cancelled:
                 memory.forget()
             raise AirflowTaskTimeout(_timed_out(outcome))
-        memory.forget()
         if job is None:
             raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id)
         if outcome.ending is Ending.FOUND:
             self._publish(context, run.pipeline_id, job)
             self._verdict = Verdict(job)
-            return job.job_id
-        return self._conclude(context, run.pipeline_id, job)
+        else:
+            self._conclude(context, run.pipeline_id, job)
+        memory.forget()  # last of all: until then, the retry of a lost worker finds the job again
+        return job.job_id
 
     def _cancel_at_last(self, run: Run) -> None:
         from hevo_provider.blocking import BlockingCall

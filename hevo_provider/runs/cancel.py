@@ -14,7 +14,8 @@ async def cancel_job_of(hevo: HevoAsyncClient, run: Run, logger: Logger = log) -
     """
     Cancel the run's job if the run has started it and it has not ended: GET, then POST …/actions/cancel.
 
-    :returns: whether Hevo was asked to cancel it. Whatever goes wrong is logged: there is nobody left to handle it.
+    :returns: whether Hevo was asked to cancel it, now or before. Whatever goes wrong is logged: there is nobody left
+        to handle it.
     """
     if not run.is_ours or run.action is None or run.phase == Phase.READY:
         return False
@@ -31,7 +32,7 @@ async def cancel_job_of(hevo: HevoAsyncClient, run: Run, logger: Logger = log) -
         job = await hevo.get_job(run.pipeline_id, job_id)
         if job.is_terminal or job.status == JobStatus.CANCELLING:
             logger.info("Pipeline %s: job %s is %s already.", run.pipeline_id, job_id, job.status)
-            return False
+            return job.status in {JobStatus.CANCELLING, JobStatus.CANCELLED}
         await hevo.cancel_job(run.pipeline_id, job_id)
     except HevoConflictError:
         logger.info("Pipeline %s: the job had ended before it could be cancelled.", run.pipeline_id)

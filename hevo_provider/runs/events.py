@@ -104,7 +104,7 @@ def read_event(event: object) -> Event:
     try:
         ending = Ending(str(event.get("event")))
         job = None
-        if job_id is not None and "status" in event:
+        if job_id is not None and ("status" in event or ending is Ending.FOUND):  # an id is all that this needs
             job = Job.model_validate({**event, "type": event.get("job_type")})
         run = Run.from_json(event["run"]) if ending is Ending.START else None
     except (ValueError, KeyError, TypeError):

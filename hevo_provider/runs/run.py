@@ -74,6 +74,7 @@ class Run:
     :param searching_since: seconds since the epoch when the search began, for a process that has no baseline because it
         cannot remember one (a rescheduled sensor).
     :param not_before: seconds since the epoch before which Hevo asked not to be called.
+    :param waited: whether the run has been waiting before its action could be sent, or sent again.
     :param yield_to: an earlier job of this very task that is being cancelled: its end is waited for.
     :param note: what Hevo said last, for messages.
     """
@@ -106,6 +107,7 @@ class Run:
     looked: bool = False
     searching_since: float | None = None
     not_before: float | None = None
+    waited: bool = False
     yield_to: str | None = None
     note: str | None = None
 

@@ -57,23 +57,15 @@ class Start:
 
     :param hevo: a client.
     :param run: what is to be started; an earlier POST of unknown fate is told by its ``posts``. Kept up to date.
-    :param patient: whether the task has been waiting already, so that an API that is down is endured.
     :param remember: told of the run just before the POST, so that another worker can go on from there.
     :param logger: where the story is told.
     """
 
     def __init__(
-        self,
-        hevo: HevoAsyncClient,
-        run: Run,
-        *,
-        patient: bool = False,
-        remember: Remember | None = None,
-        logger: Logger = log,
+        self, hevo: HevoAsyncClient, run: Run, *, remember: Remember | None = None, logger: Logger = log
     ) -> None:
         self._hevo = hevo
         self.run = run
-        self._patient = patient or run.posts > 0
         self._remember = remember
         self._log = logger
         self._clock = hevo.clock
@@ -86,7 +78,8 @@ class Start:
         :raises HevoPipelineStateError: the pipeline is in no state to run.
         :raises HevoPipelineBusyError: a job is active and the task may neither follow it nor start another.
         :raises HevoJobNotFoundError: the action was sent as often as is safe and no job ever appeared.
-        :raises HevoError: Hevo refused, or could not be reached before anything was sent.
+        :raises HevoError: Hevo refused, or could not be reached before anything was sent. A run that has been waiting
+            goes on waiting instead.
         """
         self.run = await self._next()
         return self.run
@@ -97,7 +90,7 @@ class Start:
         except HevoRateLimitError as error:
             return self._later(error.retry_after, str(error))
         except UNREADABLE as error:
-            if not self._patient:
+            if not self.run.waited:
                 raise
             return self._later(None, str(error))
         waiting = self._check_status(state.pipeline)

@@ -113,10 +113,10 @@ class Wait:
         while True:
             await self._clock.sleep(min(pause, max(0.0, self._time_left())))
             outcome = await self.look()
+            if self._is_out_of_time(outcome):
+                return Outcome(Ending.TIMED_OUT, self.run, self.job)
             if outcome is not None:
                 return outcome
-            if self._time_left() <= 0:
-                return Outcome(Ending.TIMED_OUT, self.run, self.job)
             pause = self.pause
 
     async def look(self) -> Outcome | None:
@@ -138,6 +138,14 @@ class Wait:
             return None
         self._weather.is_fine()
         return outcome
+
+    def _is_out_of_time(self, outcome: Outcome | None) -> bool:
+        if self._time_left() > 0:
+            return False
+        if outcome is None or outcome.job is None:
+            return outcome is None
+        # A wait that was lost just after it had its job cancelled is over for the same reason when it starts again.
+        return outcome.job.status == JobStatus.CANCELLED and self.run.is_ours and self.run.cancel_on_kill
 
     def _time_left(self) -> float:
         return float("inf") if self.run.deadline is None else self.run.deadline - self._clock.now()
@@ -179,7 +187,7 @@ class Wait:
             return None
         if any(run.on_active_job == OnActiveJob.WAIT or job.job_id == run.yield_to for job in state.listing.active):
             return None
-        return Outcome(Ending.START, run)
+        return Outcome(Ending.START, replace(run, waited=True))
 
     # Until the job shows
 
@@ -255,7 +263,7 @@ class Wait:
             )
             return await self._found(choice.fallback, ownership=Ownership.ASSUMED.value)
         if run.fate == Fate.UNKNOWN:
-            return Outcome(Ending.START, run)
+            return Outcome(Ending.START, replace(run, waited=True))
         raise HevoJobNotFoundError(_not_found(run, choice, self.looks), pipeline_id=run.pipeline_id)
 
     # Until the job ends
