@@ -176,9 +176,7 @@ CASES = {
     "after-a-lost-answer": Case("job_ended", "COMPLETED", answer=Fault.reset(after=True)),
     "after-a-lost-call": Case("start", answer=Fault.reset()),
     "until-its-time-is-over": Case("timed_out", None, {"timeout": 50}, {"duration": None}),
-    "until-its-job-is-cancelled": Case(
-        "timed_out", None, {"timeout": 50}, {"duration": None}, starts_again_after=10
-    ),
+    "until-its-job-is-cancelled": Case("timed_out", None, {"timeout": 50}, {"duration": None}, starts_again_after=10),
 }
 in_every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
