@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hevo_provider.vendor_package import tell_of_other_owner
+
 _TEXT = {"type": ["string", "null"]}
 
 CONNECTION_TYPE: dict[str, Any] = {
@@ -63,6 +65,7 @@ CONNECTION_TYPE: dict[str, Any] = {
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, by Airflow's schema for it."""
+    tell_of_other_owner()
     return {
         "package-name": "airflow-provider-hevo",
         "name": "Hevo Data",
