@@ -19,6 +19,10 @@ from hevo_provider.runs.run import Run
 from hevo_provider.runs.wait import Ending, Outcome, Wait
 from hevo_provider.runs.weather import Weather
 
+# Seconds. Airflow fails a task that runs again before the scheduler has seen the end of the process that deferred it
+# ("finished with state success, but the task instance's state attribute is running"); a busy one took 5 s for that.
+SHORTEST_DEFERRAL = 5.0
+
 _LAST_WORK: set[asyncio.Task[None]] = set()  # what outlives its trigger: an event loop keeps only weak references
 
 
@@ -61,7 +65,10 @@ class HevoJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then send the event."""
         try:
+            began = HevoHook.clock.monotonic()
             event = await self._event()
+            if self.trigger_id is not None:  # not in dag.test(), which has no scheduler to wait for
+                await HevoHook.clock.sleep(began + SHORTEST_DEFERRAL - HevoHook.clock.monotonic())
         except asyncio.CancelledError:
             if not hasattr(BaseTrigger, "on_kill"):  # before Airflow 3.3 this is all that a kill looks like
                 await self._to_its_end(self._cancel_if_killed())

@@ -150,6 +150,19 @@ def test_a_fault_of_our_own_fails_the_task_and_is_named(
         operator().execute_complete(ti.context, event)
 
 
+def test_a_task_is_not_sent_back_before_airflow_has_seen_it_leave(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(7, appear_after=0, duration=0)
+    trigger = deferred(ti).trigger()
+    trigger.trigger_id = 1
+    began = clock.now()
+
+    run_in_triggerer(event_of(trigger))
+
+    assert clock.now() - began == pytest.approx(5)
+
+
 def test_the_whole_way_leaves_one_job(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7)
 
