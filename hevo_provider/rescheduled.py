@@ -8,12 +8,12 @@ from typing import Any
 
 def first_look_of(context: Any) -> datetime | None:
     """
-    Return when the sensor was first rescheduled in this try or an earlier one.
+    Return when the sensor was first rescheduled in this try: a retry searches anew, as it does in the other modes.
 
     :returns: None if it has not been, so that this is its first look.
     """
     ti = context["ti"]
-    if hasattr(ti, "get_first_reschedule_date"):  # Airflow 3
+    if hasattr(ti, "get_first_reschedule_date"):  # Airflow 3, which forgets what was before a retry
         date: datetime | None = ti.get_first_reschedule_date(context)
         return date
     from airflow.models.taskreschedule import TaskReschedule
@@ -23,7 +23,7 @@ def first_look_of(context: Any) -> datetime | None:
         first = (
             session.query(TaskReschedule.start_date)
             .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
-            .filter(TaskReschedule.try_number >= (ti.max_tries or 0) - (ti.task.retries or 0) + 1)
+            .filter_by(try_number=ti.try_number)
             .order_by(TaskReschedule.id)
             .first()
         )

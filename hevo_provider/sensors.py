@@ -194,16 +194,15 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         from hevo_provider.runs.run import Phase
 
         run = wait.run
+        if run.searching_since is None:
+            is_first = wait.looks <= 1
+        else:
+            is_first = self._hevo().clock.now() - run.searching_since < self.wait_for_job_initial_delay
         if run.phase == Phase.WATCH:
             pause = self.poll_interval
-        elif wait.looks > 1 or self._searched_for(run) >= self.wait_for_job_initial_delay:
-            pause = self.wait_for_job_interval
         else:
-            pause = self.wait_for_job_initial_delay
+            pause = self.wait_for_job_initial_delay if is_first else self.wait_for_job_interval
         return pause if wait.trouble is None else max(pause, wait.pause)
-
-    def _searched_for(self, run: Run) -> float:
-        return 0.0 if run.searching_since is None else self._hevo().clock.now() - run.searching_since
 
     def _first_look(self, context: Context) -> float:
         from hevo_provider.rescheduled import first_look_of
