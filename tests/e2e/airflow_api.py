@@ -91,7 +91,8 @@ class AirflowApi:
 
     def change_connection(self, connection_id: str, **fields: object) -> None:
         """Change fields of a connection that is in the database."""
-        mask = urllib.parse.urlencode({"update_mask": list(fields)}, doseq=True)
+        names: list[str] | str = list(fields) if self.v3 else ",".join(fields)  # 2.11 hears only the last of a list
+        mask = urllib.parse.urlencode({"update_mask": names}, doseq=True)
         known = self.call("GET", f"/connections/{connection_id}")
         body = {"connection_id": connection_id, "conn_type": known["conn_type"], **fields}
         self.call("PATCH", f"/connections/{connection_id}?{mask}", body)
