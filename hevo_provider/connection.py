@@ -154,7 +154,6 @@ def _tls(extra: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     try:
         return {"ssl": ssl.create_default_context(cafile=ca_file)}
-    except OSError as error:  # ssl.SSLError is one too
-        raise HevoConfigError(
-            f"The CA file {ca_file} cannot be used: {error.strerror or type(error).__name__}."
-        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise HevoConfigError(f"The CA file {ca_file!r} cannot be used: {reason}.") from None

@@ -1,0 +1,148 @@
+"""What Airflow learns about this provider: checked by Airflow's own rules, and by its providers manager."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import airflow
+import pytest
+from airflow.providers_manager import ProviderInfo, ProvidersManager
+from jsonschema import validate  # type: ignore[import-untyped]
+
+from hevo_provider import __version__
+from hevo_provider.connection import ConnectionSettings
+from hevo_provider.connection_form import widgets
+from hevo_provider.hooks import HevoHook
+from hevo_provider.links import HevoPipelineLink
+from hevo_provider.provider_info import CONNECTION_TYPE, get_provider_info
+
+IS_AIRFLOW_2 = airflow.__version__.startswith("2.")
+# The libraries that Airflow 2 makes its forms with use what others have deprecated.
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")] if IS_AIRFLOW_2 else []
+
+PACKAGE = "airflow-provider-hevo"
+SCHEMAS = Path(str(airflow.__file__)).parent
+READS_METADATA = hasattr(ProvidersManager, "_to_api_format")  # Airflow 3.2 and later: no need to import hooks for forms
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
+    """Airflow's providers manager as it is when a process starts, with this provider only."""
+    monkeypatch.setattr(ProvidersManager, "_initialized", False)
+    manager = object.__new__(ProvidersManager)
+    ProvidersManager.__init__(manager)
+    is_package = ("package",) if IS_AIRFLOW_2 else ()
+    provider = ProviderInfo(__version__, get_provider_info(), *is_package)
+    monkeypatch.setattr(manager, "_provider_dict", {PACKAGE: provider})
+    manager._initialized_cache["list"] = True
+    with caplog.at_level(logging.WARNING):
+        yield manager
+    assert not caplog.records, "Airflow complains about the provider"
+
+
+def fields_of(manager: Any) -> dict[str, Any]:
+    widgets = manager.connection_form_widgets.items()
+    return {widget.field_name: widget.field for name, widget in widgets if name.startswith("extra__hevo__")}
+
+
+def test_it_is_a_plain_dict_that_airflow_accepts() -> None:
+    info = get_provider_info()
+
+    validate(info, json.loads((SCHEMAS / "provider_info.schema.json").read_text()))
+    assert json.loads(json.dumps(info)) == info
+
+
+def test_all_that_it_names_is_there() -> None:
+    info = get_provider_info()
+    modules = [
+        name for kind in ("hooks", "operators", "sensors", "triggers") for name in info[kind][0]["python-modules"]
+    ]
+    classes = [CONNECTION_TYPE["hook-class-name"], *info["extra-links"]]
+
+    for module in modules:
+        import_module(module)
+    for path in classes:
+        module, name = path.rsplit(".", 1)
+        assert isinstance(getattr(import_module(module), name), type)
+
+
+def test_the_connection_type_is_in_the_list_under_a_name_for_people(manager: Any) -> None:
+    hooks = manager.iter_connection_type_hook_ui_metadata() if READS_METADATA else [manager.hooks["hevo"]]
+
+    assert [hook.hook_name for hook in hooks if hook.connection_type == "hevo"] == ["Hevo Data"]
+
+
+def test_the_form_says_what_goes_where_and_has_nothing_superfluous(manager: Any) -> None:
+    behaviour = manager.field_behaviours["hevo"] if READS_METADATA else HevoHook.get_ui_field_behaviour()
+
+    assert behaviour["relabeling"] == {"host": "Region or host", "login": "API key", "password": "API secret"}
+    assert behaviour["hidden_fields"] == ["schema", "port"]
+    assert set(behaviour["placeholders"]) == {"host", "login", "password"}
+
+
+def test_the_link_on_tasks_is_registered(manager: Any) -> None:
+    assert manager.extra_links_class_names == [f"{HevoPipelineLink.__module__}.{HevoPipelineLink.__name__}"]
+
+
+# Where forms come from, by version
+
+
+if READS_METADATA:
+
+    def test_the_form_in_it_is_one_that_airflow_accepts() -> None:
+        schema = json.loads((SCHEMAS / "provider.yaml.schema.json").read_text())
+
+        validate([CONNECTION_TYPE], schema["properties"]["connection-types"])
+
+    def test_the_form_of_a_new_airflow_has_fields_of_its_own(manager: Any) -> None:
+        fields = fields_of(manager)
+
+        assert {name: field["schema"]["title"] for name, field in fields.items()} == {
+            "timeout": "Time-out",
+            "headers": "Headers",
+            "proxy": "Proxy",
+            "ca_file": "CA file",
+            "skip_tls_verification": "Skip TLS verification",
+            "link": "Pipeline link",
+            "lineage_namespaces": "Lineage namespaces",
+        }
+        assert all(field["description"] for field in fields.values())
+
+
+if IS_AIRFLOW_2:
+
+    def test_the_form_of_airflow_2_has_the_same_fields(manager: Any) -> None:
+        fields = fields_of(manager)
+
+        assert fields.keys() == CONNECTION_TYPE["conn-fields"].keys()
+        for name, field in fields.items():
+            assert field.args[0] == CONNECTION_TYPE["conn-fields"][name]["label"]
+            assert field.kwargs["description"] == CONNECTION_TYPE["conn-fields"][name]["description"]
+
+    @pytest.mark.parametrize(
+        ("typed", "read"),
+        [
+            ({}, (None, {}, {})),
+            ({"timeout": "45", "skip_tls_verification": "y"}, (45, {}, {"ssl": False})),
+            ({"headers": '{"X-Team": "data"}', "proxy": ""}, (None, {"X-Team": "data"}, {})),
+        ],
+    )
+    def test_what_is_typed_into_the_form_of_airflow_2_is_what_the_hook_reads(
+        typed: dict[str, str], read: tuple[object, ...]
+    ) -> None:
+        from werkzeug.datastructures import MultiDict  # type: ignore[import-not-found,unused-ignore]
+        from wtforms import Form  # type: ignore[import-untyped,unused-ignore]
+
+        form = type("ConnectionForm", (Form,), widgets())(MultiDict(typed))
+        assert form.validate()
+        extra = {name: value for name, value in form.data.items() if value != ""}  # as Airflow 2 does
+
+        connection = SimpleNamespace(host="us", port=None, schema=None, login="key", password="secret")
+        settings = ConnectionSettings.of(connection, extra)
+        assert (settings.timeout, dict(settings.headers), dict(settings.request_kwargs)) == read
