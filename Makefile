@@ -11,7 +11,7 @@ VENV_2 := .venv-2.11
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test e2e e2e-3.3 e2e-2.11 lint format clean
+.PHONY: help venv demo test soak e2e e2e-3.3 e2e-2.11 lint format clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
@@ -23,6 +23,9 @@ demo: $(VENV_3)/.installed ## run the example DAGs on a real Airflow against the
 
 test: $(VENV_3)/.installed ## run the fast suite
 	$(VENV_3)/bin/python -m pytest
+
+soak: $(VENV_3)/.installed ## play 1,000 runs through faults and dying processes (SEED=… plays them again, RUNS=…)
+	$(VENV_3)/bin/python -W ignore -m tests.soak --runs $(or $(RUNS),1000) $(if $(SEED),--seed $(SEED))
 
 e2e: e2e-3.3 e2e-2.11 ## run the tests on a real Airflow, 3.3.2 and 2.11.2
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoPipelineBusyError
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Request, Sandbox
@@ -19,6 +20,14 @@ NO_DATE = Fault.with_headers({"Date": None})
 
 def operator(**parameters: Any) -> HevoPipelineOperator:
     return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
+
+
+class WorkerLost(BaseException):
+    """What kill -9 is to the code: nothing after it runs."""
+
+
+async def kill_worker(*_: Any, **__: Any) -> Any:
+    raise WorkerLost
 
 
 def when_asked(hevo: Sandbox, route: str, act: Callable[[], object]) -> None:
@@ -79,6 +88,43 @@ def test_a_hidden_older_job_is_not_taken_for_one_that_was_never_started(
     job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+@in_both_modes
+@pytest.mark.parametrize("on_active_job", ["start", "wait"])
+def test_a_job_that_the_schedule_starts_minutes_after_a_lost_call_is_not_taken_for_its_own(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, on_active_job: str, deferrable: bool
+) -> None:
+    """The worker dies before it sends the call, and Hevo's own schedule strikes before the retry."""
+    pipeline = hevo.add_pipeline(7, appear_after=5, duration=600)
+    with pytest.MonkeyPatch.context() as until_then:
+        until_then.setattr(HevoAsyncClient, "sync_now", kill_worker)
+        with pytest.raises(WorkerLost):
+            operator(deferrable=deferrable, on_active_job=on_active_job).execute(ti.context)
+    clock.advance(200)
+    scheduled = pipeline.start_job()
+    clock.advance(100)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable, on_active_job=on_active_job), ti)
+
+    if on_active_job == "wait":
+        assert [job.id for job in pipeline.jobs] == [scheduled.id, job_id]
+    else:  # it was refused, and follows the job that is active, as it is asked to
+        assert job_id == scheduled.id
+        assert len(hevo.requests_of("sync_now")) == 1
+
+
+@in_both_modes
+def test_of_two_calls_the_job_of_the_second_is_known_as_its_own(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=15, duration=60)
+    hevo.inject("sync_now", Fault.reset(), Fault.reset(), Fault.reset(after=True))
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
 
 
 @in_both_modes

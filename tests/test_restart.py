@@ -83,6 +83,23 @@ def test_whenever_the_worker_dies_the_retry_ends_with_the_one_job(
     assert steps > 12
 
 
+@pytest.mark.parametrize("ends", ["COMPLETED", "FAILED"])
+def test_a_retry_that_only_wants_the_id_returns_it_however_the_job_ended(
+    hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, ends: str
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1, ends=ends)
+    task = partial(operator, wait_for_completion=False)
+    with pytest.raises(Killed):
+        play_until_death(task, mortal_ti, steps=14)
+    assert len(pipeline.jobs) == 1
+    clock.advance(300)
+    mortal_ti.next_try()
+
+    job_id = play(task(), mortal_ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
 class CancelledAt:
     """
     A coroutine whose task is cancelled at one of its awaits, as a triggerer does it that stops.

@@ -16,6 +16,7 @@ from hevo_provider.client import MAX_PAGE, HevoAsyncClient
 from hevo_provider.exceptions import HevoResponseError
 from hevo_provider.models.answers import Job, Pipeline
 from hevo_provider.models.job import ACTIVE_STATUSES
+from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.runs.run import Fate, Run
 
 BASELINE_SPAN = 10 * 60 * 1000  # ms
@@ -24,6 +25,7 @@ CLOCK_TOLERANCE = 1000  # ms: the Date header has whole seconds
 STALE_AFTER = 6 * 3600 * 1000  # ms: an unknown status that has not changed for so long is no sign of life
 MAX_PAGES = 20
 SHOWS_WITHIN = 20.0  # seconds within which Hevo shows a new job, with a margin: 5 to 15 were seen
+APPLIED_WITHIN = 90_000  # ms after which a sync of unknown fate starts no job any more: longer than sending may take
 PROMPT = 2000  # ms after the action within which its job is created, as a rule; the Date header has whole seconds
 
 
@@ -173,7 +175,7 @@ def reaches_back(run: Run) -> Callable[[Sequence[Job]], bool]:
 def choose(listing: Listing, run: Run) -> Choice:
     """Tell which of the jobs is the one that the run's action has started."""
     new = [job for job in listing.jobs if not _was_there(job, run)]
-    timely = [job for job in new if _is_timely(job, run)]
+    timely = [job for job in new if not cannot_be_own(job, run)]
     expected = [job for job in timely if job.type in run.job_types]
     # A job that was created later may show earlier: the run's own gets its time to show first.
     sure = expected if _own_would_show(listing, run) else [job for job in expected if _is_prompt(job, run)]
@@ -203,9 +205,9 @@ def choose_to_follow(listing: Listing, run: Run) -> Choice:
     )
 
 
-def is_older(job: Job, run: Run) -> bool:
-    """Return whether the job was there before the run's action: it is known from then, or Hevo's clock says so."""
-    return _was_there(job, run) or not _is_timely(job, run)
+def cannot_be_own(job: Job, run: Run) -> bool:
+    """Return whether the job is known from before the run's action, or Hevo's clock says that it is older, or newer."""
+    return _was_there(job, run) or not _is_timely(job, run) or _is_too_late(job, run)
 
 
 def is_active(job: Job, server_time: int | None) -> bool:
@@ -250,6 +252,15 @@ def _found_first(jobs: Sequence[Job], run: Run) -> Job | None:
 
 def _is_timely(job: Job, run: Run) -> bool:
     return run.created_after is None or job.created_ts is None or job.created_ts >= run.created_after
+
+
+def _is_too_late(job: Job, run: Run) -> bool:
+    # An action that Hevo accepted has a job, however late, and a resync restarts the pipeline first.
+    if run.fate != Fate.UNKNOWN or run.action != PipelineAction.SYNC_NOW:
+        return False
+    if job.created_ts is None or run.posted_at is None:
+        return False
+    return job.created_ts > run.posted_at + APPLIED_WITHIN
 
 
 def _is_prompt(job: Job, run: Run) -> bool:

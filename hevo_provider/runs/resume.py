@@ -30,8 +30,8 @@ async def follow_earlier(
     :param run: what is asked for now.
     :param earlier: the run on record.
     :param age: seconds since it was recorded.
-    :returns: the run to wait for; its outcome, if its job has succeeded meanwhile; None if it left nothing to follow:
-        no job, or one that failed, which is what retries are for.
+    :returns: the run to wait for; its outcome, if its job has succeeded meanwhile or is all that is wanted; None if it
+        left nothing to follow: no job, or one that failed, which is what retries are for.
     """
     if earlier.phase == Phase.READY or not run.asks_for_the_same_as(earlier):
         return None
@@ -39,23 +39,25 @@ async def follow_earlier(
     choice, restarting = await _choice_of(hevo, run)
     job = choice.job
     if job is None:
-        if restarting:
-            return replace(run, phase=Phase.FIND.value, fate=Fate.ANSWERED.value)
-        may_show = run.job_id is None and (age < UNKNOWN_FATE_WINDOW or choice.fallback is not None)
-        return run if may_show else None
+        may_show = run.job_id is None and (restarting or age < UNKNOWN_FATE_WINDOW or choice.fallback is not None)
+        fate = Fate.ANSWERED.value if restarting else run.fate
+        return replace(run, fate=fate) if may_show else None
+    run = replace(run, phase=Phase.WATCH.value, job_id=job.job_id, baseline=(), baseline_floor=None)
+    if not run.wait_for_completion:
+        return Outcome(Ending.FOUND, run, job)
     if job.is_terminal:
         if not is_success(job, accept_completed_with_failures=accept_completed_with_failures):
             logger.info("Pipeline %s: the earlier try's %s; starting a new one.", run.pipeline_id, in_words(job))
             return None
         logger.info("Pipeline %s: the earlier try's %s.", run.pipeline_id, in_words(job))
-        return Outcome(Ending.ENDED, replace(run, job_id=job.job_id), job)
+        return Outcome(Ending.ENDED, run, job)
     logger.info(
         "Pipeline %s: following job %s (%s), which an earlier try of this task started.",
         run.pipeline_id,
         job.job_id,
         job.status,
     )
-    return replace(run, phase=Phase.WATCH.value, job_id=job.job_id, baseline=(), baseline_floor=None)
+    return run
 
 
 async def make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float, logger: Logger = log) -> Run | None:

@@ -31,9 +31,9 @@ from hevo_provider.runs.discovery import (
     CLOCK_TOLERANCE,
     SHOWS_WITHIN,
     Listing,
+    cannot_be_own,
     choose,
     choose_to_follow,
-    is_older,
     read_listing,
     read_state,
     with_baseline,
@@ -137,7 +137,7 @@ class Start:
         if listing.active and run.on_active_job != OnActiveJob.START:
             return self._give_way(listing, "no job of this task's own appeared, and none is started beside it")
         if run.posts >= MOST_POSTS:
-            if any(is_older(job, run) for job in listing.active):  # a refusal in words that nobody knew
+            if any(cannot_be_own(job, run) for job in listing.active):  # a refusal in words that nobody knew
                 return self._adopt(listing)
             raise HevoJobNotFoundError(
                 f"Pipeline {run.pipeline_id}: {run.action} was sent {run.posts} times and no job appeared. Hevo said: "
@@ -147,6 +147,7 @@ class Start:
         self._log.warning(
             "Pipeline %s: no job appeared after %s (%s); sending it again.", run.pipeline_id, run.action, run.note
         )
+        self.run = replace(run, posted_at=run.posted_at if listing.server_time is None else listing.server_time)
         return None
 
     def _give_way(self, listing: Listing, why: str) -> Run:
@@ -246,14 +247,14 @@ class Start:
             listing = await read_listing(self._hevo, run.pipeline_id)
         except (HevoRateLimitError, *UNREADABLE):
             return self._after_doubt(error)
-        older = [job for job in listing.active if is_older(job, run)]
+        others = [job for job in listing.active if cannot_be_own(job, run)]
         if run.posts > 1:
             job = choose(listing, run).job
             if job is not None:  # by the call before, whose fate was unknown
                 return replace(self._watching(job), ownership=Ownership.ASSUMED.value)
-            if not older:
+            if not others:
                 return self._searching(Fate.UNKNOWN)
-        if error.status != HTTPStatus.CONFLICT and not older:
+        if error.status != HTTPStatus.CONFLICT and not others:
             return self._after_doubt(error)
         await self._was_not_applied(replace(run, posts=0))
         run = self.run

@@ -1,0 +1,40 @@
+"""A short soak: 200 whole runs through faults, dying workers and dying triggerers. ``make soak`` plays more of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.soak.judge import Figures
+from tests.soak.plan import plan_of
+from tests.soak.stage import Stage
+
+SEED = "1"
+RUNS = 200
+SHARES = 4  # of the soak, as tests of their own
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_every_task_has_one_job_and_learns_how_it_ended(share: int) -> None:
+    figures = Figures()
+    for number in range(share, RUNS, SHARES):
+        stage = Stage(plan_of(SEED, number))
+        stage.play()
+        figures.add(stage)
+
+    assert not figures.odd, figures.as_table(SEED, 0)
+    assert figures.faults > 0.15 * figures.calls
+    assert figures.workers_lost > 5
+    assert figures.triggerers_lost > 0
+    assert figures.twins > 0
+
+
+@pytest.mark.parametrize("number", [11, 40])
+def test_a_seed_and_a_number_play_the_same_run_again(number: int) -> None:
+    first, second = Stage(plan_of(SEED, number)), Stage(plan_of(SEED, number))
+
+    first.play()
+    second.play()
+
+    assert first.story.lines == second.story.lines
+    assert first.clock.now() == second.clock.now()
+    assert [told.job_id for told in first.tellings] == [told.job_id for told in second.tellings]
