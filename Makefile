@@ -22,7 +22,7 @@ demo: $(VENV_3)/.installed ## run the example DAGs on a real Airflow against the
 	@$(VENV_3)/bin/python -m tests.e2e.demo
 
 test: $(VENV_3)/.installed ## run the fast suite
-	$(VENV_3)/bin/python -m pytest
+	$(VENV_3)/bin/python -m pytest --numprocesses=logical --dist=worksteal
 
 soak: $(VENV_3)/.installed ## play 1,000 runs through faults and dying processes (SEED=… plays them again, RUNS=…)
 	$(VENV_3)/bin/python -W ignore -m tests.soak --runs $(or $(RUNS),1000) $(if $(SEED),--seed $(SEED))
