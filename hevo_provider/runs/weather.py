@@ -22,7 +22,7 @@ WEATHER = (HevoTransportError, HevoResponseError, HevoAPIError)
 MISSING_TOLERANCE = 300.0  # seconds for which a job or pipeline may answer 404
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 60.0
-LONGEST_RETRY_AFTER = 300.0
+SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER = 1.0, 300.0
 
 
 class Weather:
@@ -69,7 +69,9 @@ class Weather:
             self._kind = kind
             self._log.warning("Pipeline %s: %s. Waiting on.", self._pipeline_id, error)
         what = f"Pipeline {self._pipeline_id}" + (f", job {job_id}" if job_id else "")
-        if isinstance(error, HevoNotFoundError):
+        if not isinstance(error, HevoNotFoundError):
+            self._missing_since = None
+        else:
             self._missing_since = now if self._missing_since is None else self._missing_since
             if now - self._missing_since >= MISSING_TOLERANCE:
                 raise HevoJobNotFoundError(
@@ -89,5 +91,5 @@ class Weather:
             ) from None
         retry_after = error.retry_after if isinstance(error, HevoAPIError) else None
         if retry_after is not None:
-            return min(retry_after, LONGEST_RETRY_AFTER)
+            return min(max(retry_after, SHORTEST_RETRY_AFTER), LONGEST_RETRY_AFTER)
         return backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE)
