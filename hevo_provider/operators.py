@@ -209,6 +209,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             return await self._begin(hevo, run, memory, record)
 
     async def _begin(self, hevo: HevoAsyncClient, run: Run, memory: Memory, record: Record | None) -> Run | Outcome:
+        from hevo_provider.metrics import count_start
         from hevo_provider.runs.resume import follow_earlier, make_way
         from hevo_provider.runs.start import Start
 
@@ -229,7 +230,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             if earlier is not None:
                 return earlier
         start = self._progress = Start(hevo, run, remember=memory.aremember, logger=self.log)
-        return await start.go()
+        begun = await start.go()
+        count_start(run, begun)
+        return begun
 
     async def _run_to_its_end(self, run: Run, memory: Memory, record: Record | None) -> Outcome:
         from hevo_provider.runs.cancel import cancel_job_of

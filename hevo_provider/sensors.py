@@ -210,6 +210,9 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         first = first_look_of(context)
         return self._hevo().clock.now() if first is None else first.timestamp()
 
+    def _waiting_since(self, context: Context) -> float:
+        return self._first_look(context) if self.reschedule and not self.deferrable else super()._waiting_since(context)
+
     def _conclude_outcome(self, context: Context, outcome: Outcome) -> str:
         from hevo_provider.runs.wait import Ending
 

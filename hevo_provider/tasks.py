@@ -99,7 +99,7 @@ class HevoTask(Base):
         from hevo_provider.kill import TOKEN_KEY
         from hevo_provider.triggers import HevoJobTrigger
 
-        token = str(uuid4())
+        token = str(uuid4()) + self._hevo()._settings.credentials.secret
         context["ti"].xcom_push(key=TOKEN_KEY, value=token)
         trigger = HevoJobTrigger(connection_id=self.connection_id, run_token=token, **run.to_json())
         self.defer(trigger=trigger, method_name="execute_complete")
@@ -112,10 +112,12 @@ class HevoTask(Base):
         :returns: the job's id.
         :raises HevoJobFailedError: it did not end well.
         """
+        from hevo_provider.metrics import count_end
         from hevo_provider.models.job import JobStatus
         from hevo_provider.runs.verdict import Verdict, failing_objects, failure_of, in_words, is_success
 
         self._publish(context, pipeline_id, job)
+        count_end(pipeline_id, job, self._hevo().clock.now() - self._waiting_since(context))
         names: tuple[str, ...] = ()
         if job.status in {JobStatus.FAILED, JobStatus.COMPLETED_WITH_FAILURES, JobStatus.DEFERRED_WITH_FAILURES}:
 
@@ -134,6 +136,10 @@ class HevoTask(Base):
         else:
             self.log.warning("%s Accepted.", error)
         return job.job_id
+
+    def _waiting_since(self, context: Context) -> float:
+        """Return when the task's wait began, in seconds since the epoch."""
+        return started_at(context)
 
     def _show_page(self, context: Context) -> None:
         """Push the address of the pipeline's page, for the task's link. Never fails: the run itself will say why."""
@@ -169,11 +175,16 @@ def deadline_of(context: Context, timeout: float, execution_timeout: timedelta |
 
     :param timeout: seconds from the task's start.
     """
-    started = context["ti"].start_date
     if execution_timeout is not None:
         limit = execution_timeout.total_seconds()
         timeout = min(timeout, limit - min(DEADLINE_MARGIN, limit / 10))
-    return (started.timestamp() if started is not None else time.time()) + timeout
+    return started_at(context) + timeout
+
+
+def started_at(context: Context) -> float:
+    """Return when the task's try began, in seconds since the epoch; a deferral does not begin it anew."""
+    started = context["ti"].start_date
+    return started.timestamp() if started is not None else time.time()
 
 
 @contextmanager
