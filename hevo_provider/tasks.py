@@ -99,7 +99,7 @@ class HevoTask(Base):
         from hevo_provider.kill import TOKEN_KEY
         from hevo_provider.triggers import HevoJobTrigger
 
-        token = str(uuid4()) + self._hevo()._settings.credentials.secret
+        token = str(uuid4())
         context["ti"].xcom_push(key=TOKEN_KEY, value=token)
         trigger = HevoJobTrigger(connection_id=self.connection_id, run_token=token, **run.to_json())
         self.defer(trigger=trigger, method_name="execute_complete")
