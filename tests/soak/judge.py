@@ -119,11 +119,12 @@ def _had_failed(job: SandboxJob, *, before: SandboxJob, task: dict[str, object])
 
 def _why_another(followed: SandboxJob, told: Told, task: dict[str, object]) -> str | None:
     """Say why a task on a shared pipeline followed a job that it did not start; None if there is no excuse."""
-    unwatched = " and its own ran unwatched" if told.own else ""
-    if told.ownership == Ownership.ADOPTED and task["on_active_job"] in {"follow", "start"} and not told.own:
+    own = [job for job in told.own if not _had_failed(job, before=followed, task=task)]
+    unwatched = ", and its own ran unwatched" if own else ""
+    if told.ownership == Ownership.ADOPTED and task["on_active_job"] in {"follow", "start"} and not own:
         return "followed the active job, as it was asked to"
     if told.ownership == Ownership.ASSUMED:
         return f"after a call of unknown fate, another's job was taken for its own{unwatched}"
-    if told.own and abs(told.own[-1].created_at - followed.created_at) <= TIMES_CANNOT_TELL:
+    if own and abs(own[-1].created_at - followed.created_at) <= TIMES_CANNOT_TELL:
         return "two jobs were created within seconds, and the other one showed first"
     return None
