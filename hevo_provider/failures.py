@@ -38,7 +38,7 @@ def transport_error_of(error: Exception, *, request: str, host: str, timeout: fl
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             advice = "check the host, and whether a firewall or proxy stands between"
             return HevoTimeoutError(f"{request}: no connection to {host} could be made in time; {advice}", sent=False)
-        return HevoTimeoutError(f"{request}: no answer from {host} within {timeout:g} s")
+        return HevoTimeoutError(f"{request}: no answer from {host} within {round(timeout, 2):g} s")
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return HevoTransportError(f"{request}: the proxy refused to connect to {host} ({error.status})", sent=False)
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):

@@ -13,7 +13,9 @@ import logging
 import random
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -31,10 +33,12 @@ from hevo_provider.exceptions import (
     HevoAuthError,
     HevoConfigError,
     HevoError,
+    HevoRateLimitError,
     HevoResponseError,
     HevoTransportError,
 )
 from hevo_provider.failures import NO_ANSWER, transport_error_of
+from hevo_provider.gate import Gate, Passage
 from hevo_provider.replies import HEADERS_OF_ERRORS, Reply, raise_for_error
 
 __all__ = ["RETRYABLE_STATUS_CODES", "Credentials", "HevoTransport", "Reply", "backoff"]
@@ -46,6 +50,8 @@ T = TypeVar("T")
 MAX_RETRY_PAUSE = 60.0
 KEEP_ALIVE = 120.0  # seconds; longer than any usual poll_interval, so that a poll finds its connection open
 CONNECT_TIMEOUT = 10.0
+UNTOLD_REST = 1.0  # seconds without calls after a 429 that does not say how long
+MOST_URLS = 16_384
 RETRYABLE_STATUS_CODES = frozenset({429, *range(500, 600)})
 SHORTEST_SECRET = 6  # bytes; a shorter one cannot be told from ordinary text in an answer
 _OURS_ALONE = {"allow_redirects", "auth", "auto_decompress", "data", "headers", "json", "params", "raise_for_status"}
@@ -101,7 +107,9 @@ class HevoTransport:
         self.clock = clock
         self._session = session
         self._owns_session = session is None
-        self._timeout = timeout
+        self._gate = Gate(clock, timeout)
+        # A waiting job is asked for again and again, and to read its URL each time costs more than to keep it.
+        self._url_of = lru_cache(MOST_URLS)(partial(_url, self.base_url))
         self._retry_limit = retry_limit
         self._retry_delay = retry_delay
         self._longest_pause = longest_pause
@@ -162,12 +170,20 @@ class HevoTransport:
             try:
                 return read(await self._send_authorized(method, path, params, body))
             except (HevoTransportError, HevoResponseError, HevoAPIError) as error:
+                self._rest_if_asked(error)
                 pause = self._pause_before_repeating(error, attempt)
                 if pause is None or attempt >= attempts:
                     raise
                 attempt += 1
                 log.info("%s; asking again in %.1f s (%s of %s)", error, pause, attempt, attempts)
                 await self.clock.sleep(pause)
+
+    def _rest_if_asked(self, error: HevoError) -> None:
+        """Let the client's other requests wait too where Hevo asked this one to."""
+        if isinstance(error, HevoAPIError) and error.retry_after is not None:
+            self._gate.rest(error.retry_after)
+        elif isinstance(error, HevoRateLimitError):
+            self._gate.rest(UNTOLD_REST)
 
     def _pause_before_repeating(self, error: HevoError, attempt: int) -> float | None:
         """Return the seconds to wait before the request is repeated; None if it should not be."""
@@ -193,7 +209,23 @@ class HevoTransport:
         return await self._send(method, path, params, body)
 
     async def _send(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Reply:
-        url = URL(self.base_url + path, encoded=True)
+        passage = Passage(self._gate)
+        try:
+            async with passage, self._request(method, path, params, body) as response:
+                content = self._without_secrets(await read_limited(response))
+        except NO_ANSWER as error:
+            allowed = passage.ended_after or self._gate.timeout
+            failure = transport_error_of(error, request=f"{method} {path}", host=self.host, timeout=allowed)
+        else:
+            if response.status != HTTPStatus.OK:
+                told = {name: self._redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
+                raise_for_error(response.status, told, content, method=method, path=path)
+            return Reply(response.status, content, response.headers.get("Date"))
+        raise failure  # here, so that aiohttp's exception is not even its context
+
+    def _request(
+        self, method: str, path: str, params: Mapping[str, str] | None, body: object
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers, data, kwargs = self._auth_headers, None, self._request_kwargs
         if body is not None:
             headers = CIMultiDict(headers)
@@ -201,22 +233,9 @@ class HevoTransport:
             data = json.dumps(body).encode()
         elif method != "GET":  # aiohttp would call nothing a byte stream
             kwargs = kwargs | {"skip_auto_headers": ("Content-Type",)}
-        try:
-            async with (
-                asyncio.timeout(self._timeout),
-                self._open_session().request(
-                    method, url, params=params, data=data, headers=headers, **kwargs
-                ) as response,
-            ):
-                content = self._without_secrets(await read_limited(response))
-        except NO_ANSWER as error:
-            failure = transport_error_of(error, request=f"{method} {path}", host=self.host, timeout=self._timeout)
-        else:
-            if response.status != HTTPStatus.OK:
-                told = {name: self._redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
-                raise_for_error(response.status, told, content, method=method, path=path)
-            return Reply(response.status, content, response.headers.get("Date"))
-        raise failure  # here, so that aiohttp's exception is not even its context
+        return self._open_session().request(
+            method, self._url_of(path), params=params, data=data, headers=headers, **kwargs
+        )
 
     @property
     def host(self) -> str:
@@ -250,10 +269,14 @@ class HevoTransport:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
-                timeout=aiohttp.ClientTimeout(total=None, connect=min(self._timeout, CONNECT_TIMEOUT)),
+                timeout=aiohttp.ClientTimeout(total=None, connect=min(self._gate.timeout, CONNECT_TIMEOUT)),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _url(base_url: str, path: str) -> URL:
+    return URL(base_url + path, encoded=True)
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -84,14 +84,12 @@ async def test_a_thousand_requests_refused_at_once_make_one_look_up(hevo: Sandbo
     assert vault.asked == 1
 
 
-async def test_a_thousand_requests_refused_for_good_do_not_look_up_one_by_one(
-    hevo: Sandbox, clock: VirtualClock
-) -> None:
+async def test_many_requests_refused_for_good_do_not_look_up_one_by_one(hevo: Sandbox, clock: VirtualClock) -> None:
     vault = Vault(hevo, secret="still-the-wrong-one")
 
     async with connect(hevo, clock, reauthenticate=vault, timeout=60) as client:
         hevo.secret = "the-new-secret"
-        results = await asyncio.gather(*(client.get_pipeline(7) for _ in range(1000)), return_exceptions=True)
+        results = await asyncio.gather(*(client.get_pipeline(7) for _ in range(200)), return_exceptions=True)
 
     assert all(isinstance(result, HevoAuthError) for result in results)
     assert vault.asked == 1

@@ -1,4 +1,4 @@
-"""What a job's end means for the task."""
+"""What a job's end means for the task, and what to say where there is no job."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoError, HevoJobFailedError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.job import JobStatus
+from hevo_provider.runs.discovery import Choice
+from hevo_provider.runs.run import Run, any_of
 
 MOST_OBJECTS = 10
 _COUNTERS = (
@@ -77,6 +79,23 @@ async def failing_objects(hevo: HevoAsyncClient, pipeline_id: int, job: Job) -> 
         item.name or item.object_name or item.object_id or "?"
         for item in page.data
         if item.status is not None and "FAIL" in item.status.upper()
+    )
+
+
+def found_none(run: Run, choice: Choice, looks: int) -> str:
+    """Return why a search for the run's job ended without one."""
+    wanted = any_of(run.job_types)
+    others = ", ".join(sorted({f"{job.type} (job {job.job_id}, {job.status})" for job in choice.others}))
+    instead = f" Of other types there is {others}: set job_type to follow that." if others else ""
+    if run.action is None:
+        return (
+            f"Pipeline {run.pipeline_id}: no active job of type {wanted} was there at any look.{instead} "
+            "Start the job before the sensor, or allow more looks (wait_for_job_max_attempts)."
+        )
+    return (
+        f"Pipeline {run.pipeline_id}: Hevo accepted {run.action}, but no job of type {wanted} appeared in {looks} "
+        f"looks.{instead} See the pipeline's jobs in Hevo before another start; if they take long to appear, raise "
+        "retry_limit."
     )
 
 

@@ -10,11 +10,12 @@ An API that is down is weather: the one loop here outlives it, says so once per 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client import HevoAsyncClient, JobReply
 from hevo_provider.exceptions import HevoError, HevoJobNotFoundError, HevoJobStalledError, HevoResponseError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.job import ACTIVE_STATUSES, JobStatus
@@ -33,12 +34,14 @@ from hevo_provider.runs.discovery import (
     with_first_look,
 )
 from hevo_provider.runs.logger import Logger, log
-from hevo_provider.runs.run import Fate, Ownership, Phase, Run, any_of
+from hevo_provider.runs.run import Fate, Ownership, Phase, Run
+from hevo_provider.runs.verdict import found_none
 from hevo_provider.runs.weather import WEATHER, Weather
 
 UNKNOWN_FATE_WINDOW = 60.0  # seconds of readable answers without a new job before an action counts as not applied
 LONGEST_FIND_PAUSE = 15.0  # while the fate of an action is unknown, whatever the poll_interval
 FIND_PAGE = 25  # jobs
+LONGEST_LOOK = 3600.0  # seconds; far more than any can take, however long Hevo asks to wait
 LAST_LOOK = 1.0  # seconds that a look may at least take when the deadline is there
 
 
@@ -110,6 +113,7 @@ class Wait:
         :raises HevoAuthError: the credentials are refused.
         """
         pause = 0.0 if self.run.phase == Phase.WATCH else self.pause
+        is_spread = False
         while True:
             await self._clock.sleep(min(pause, max(0.0, self._time_left())))
             outcome = await self.look()
@@ -118,6 +122,9 @@ class Wait:
             if outcome is not None:
                 return outcome
             pause = self.pause
+            if not is_spread and self.run.phase == Phase.WATCH and self.trouble is None:
+                # Waits that began together do not look at their jobs together.
+                is_spread, pause = True, random.uniform(0, pause)  # noqa: S311 - spreads load, guards nothing
 
     async def look(self) -> Outcome | None:
         """
@@ -125,11 +132,14 @@ class Wait:
 
         :returns: how the wait ended; None: look again after :attr:`pause` seconds.
         """
-        looks = {Phase.READY: self._look_whether_ready, Phase.FIND: self._look_for_job, Phase.WATCH: self._look_at_job}
         self._endure = self.trouble = None
+        time_left = self._time_left()
         try:
-            async with asyncio.timeout(self._longest_look()):
-                outcome = await looks[Phase(self.run.phase)]()
+            if time_left > LONGEST_LOOK:
+                outcome = await self._look_in_phase()
+            else:  # one that hangs must not outlast the deadline
+                async with asyncio.timeout(max(time_left, LAST_LOOK)):
+                    outcome = await self._look_in_phase()
         except TimeoutError:
             return None
         except WEATHER as error:
@@ -138,6 +148,11 @@ class Wait:
             return None
         self._weather.is_fine()
         return outcome
+
+    async def _look_in_phase(self) -> Outcome | None:
+        if self.run.phase == Phase.WATCH:
+            return await self._look_at_job()
+        return await (self._look_for_job() if self.run.phase == Phase.FIND else self._look_whether_ready())
 
     def _is_out_of_time(self, outcome: Outcome | None) -> bool:
         if self._time_left() > 0:
@@ -149,10 +164,6 @@ class Wait:
 
     def _time_left(self) -> float:
         return float("inf") if self.run.deadline is None else self.run.deadline - self._clock.now()
-
-    def _longest_look(self) -> float | None:
-        """Seconds that a look may take, so that one that hangs does not outlast the deadline."""
-        return None if self.run.deadline is None else max(self._time_left(), LAST_LOOK)
 
     @property
     def pause(self) -> float:
@@ -264,7 +275,7 @@ class Wait:
             return await self._found(choice.fallback, ownership=Ownership.ASSUMED.value)
         if run.fate == Fate.UNKNOWN:
             return Outcome(Ending.START, replace(run, waited=True))
-        raise HevoJobNotFoundError(_not_found(run, choice, self.looks), pipeline_id=run.pipeline_id)
+        raise HevoJobNotFoundError(found_none(run, choice, self.looks), pipeline_id=run.pipeline_id)
 
     # Until the job ends
 
@@ -280,7 +291,7 @@ class Wait:
         if before is None or (before.status, before.updated_ts) != (job.status, job.updated_ts):
             self._unchanged_since = self._clock.monotonic()
             self._tell_change(job)
-        elif self._leads_nowhere(job, reply.server_time):
+        elif self._leads_nowhere(reply):
             raise HevoJobStalledError(
                 f"Pipeline {run.pipeline_id}: job {job.job_id} has been {job.status} for hours without any change. "
                 "Look at it in Hevo.",
@@ -312,10 +323,12 @@ class Wait:
             )
         return unknown
 
-    def _leads_nowhere(self, job: Job, server_time: int | None) -> bool:
+    def _leads_nowhere(self, reply: JobReply) -> bool:
+        job = reply.job
         if job.status in ACTIVE_STATUSES and job.status != JobStatus.CANCELLING:
             return False  # long jobs are no fault
-        return is_stale(job, server_time) or (self._clock.monotonic() - self._unchanged_since) * 1000 >= STALE_AFTER
+        unchanged_for = (self._clock.monotonic() - self._unchanged_since) * 1000
+        return unchanged_for >= STALE_AFTER or is_stale(job, reply.server_time)
 
 
 _OWNERSHIP_IN_WORDS = {
@@ -323,19 +336,3 @@ _OWNERSHIP_IN_WORDS = {
     Ownership.ASSUMED: ", taken for this task's own; it will not be cancelled by this task",
     Ownership.ADOPTED: ", which this task follows but did not start",
 }
-
-
-def _not_found(run: Run, choice: Choice, looks: int) -> str:
-    wanted = any_of(run.job_types)
-    others = ", ".join(sorted({f"{job.type} (job {job.job_id}, {job.status})" for job in choice.others}))
-    instead = f" Of other types there is {others}: set job_type to follow that." if others else ""
-    if run.action is None:
-        return (
-            f"Pipeline {run.pipeline_id}: no active job of type {wanted} was there at any look.{instead} "
-            "Start the job before the sensor, or allow more looks (wait_for_job_max_attempts)."
-        )
-    return (
-        f"Pipeline {run.pipeline_id}: Hevo accepted {run.action}, but no job of type {wanted} appeared in {looks} "
-        f"looks.{instead} See the pipeline's jobs in Hevo before another start; if they take long to appear, raise "
-        "retry_limit."
-    )
