@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoOutageError, HevoServerError
@@ -190,6 +191,19 @@ def test_an_outage_beyond_tolerance_fails_the_task_and_says_since_when_and_why(
     assert START <= since <= START + 60
     assert 900 <= float(told[2]) <= 960
     assert "Pipeline 7" in str(failure.value)
+
+
+@in_both_modes
+def test_a_job_whose_time_is_over_is_cancelled_although_hevo_stumbles(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=None)
+    hevo.inject("cancel_job", Fault.status(503), Fault.reset())
+
+    with pytest.raises(AirflowTaskTimeout, match="Hevo was asked to cancel it"):
+        play(operator(deferrable=deferrable, timeout=60), ti)
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
 
 
 # One wait, looked at from near

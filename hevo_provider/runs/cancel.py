@@ -9,6 +9,8 @@ from hevo_provider.runs.discovery import choose, reaches_back, read_listing
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.run import Fate, Phase, Run
 
+REPEATS = 3  # of each request, also by a client that asks only once: there is no next look that would repeat it
+
 
 async def cancel_job_of(hevo: HevoAsyncClient, run: Run, logger: Logger = log) -> bool:
     """
@@ -29,11 +31,11 @@ async def cancel_job_of(hevo: HevoAsyncClient, run: Run, logger: Logger = log) -
                 run.action,
             )
             return False
-        job = await hevo.get_job(run.pipeline_id, job_id)
+        job = await hevo.get_job(run.pipeline_id, job_id, retry_limit=REPEATS)
         if job.is_terminal or job.status == JobStatus.CANCELLING:
             logger.info("Pipeline %s: job %s is %s already.", run.pipeline_id, job_id, job.status)
             return job.status in {JobStatus.CANCELLING, JobStatus.CANCELLED}
-        await hevo.cancel_job(run.pipeline_id, job_id)
+        await hevo.cancel_job(run.pipeline_id, job_id, retry_limit=REPEATS)
     except HevoConflictError:
         logger.info("Pipeline %s: the job had ended before it could be cancelled.", run.pipeline_id)
         return False
@@ -47,5 +49,6 @@ async def cancel_job_of(hevo: HevoAsyncClient, run: Run, logger: Logger = log) -
 async def _find(hevo: HevoAsyncClient, run: Run) -> str | None:
     if run.fate != Fate.ANSWERED:
         return None
-    job = choose(await read_listing(hevo, run.pipeline_id, enough=reaches_back(run)), run).job
+    listing = await read_listing(hevo, run.pipeline_id, enough=reaches_back(run), retry_limit=REPEATS)
+    job = choose(listing, run).job
     return None if job is None else job.job_id

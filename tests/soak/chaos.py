@@ -140,8 +140,7 @@ class Chaos:
                     misfortune = self.befalls(match(method, url.raw_path)[0])
                     hangs = misfortune is not None and misfortune.kind == "hang"
                     response = await send(session, method, url, **kwargs)
-                    while not response.content.is_eof() and response.content.exception() is None:  # noqa: ASYNC110
-                        await asyncio.sleep(0)
+                    await _received(response)
             except (aiohttp.ClientError, OSError):
                 if not hangs:
                     raise
@@ -156,3 +155,13 @@ class Chaos:
 
         monkeypatch.setattr(aiohttp.ClientSession, "_request", send_through_chaos)
         monkeypatch.setattr(random, "uniform", self.uniform)
+
+
+async def _received(response: aiohttp.ClientResponse) -> None:
+    """Wait until the whole answer is there, or will never be."""
+    try:
+        while not response.content.is_eof() and response.content.exception() is None:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    except BaseException:
+        response.close()
+        raise

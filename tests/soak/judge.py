@@ -69,7 +69,12 @@ class Figures:
             f"  verdicts                {_listed(self.verdicts)}",
             f"  jobs started per task   {_listed(self.jobs_of_task)}",
         ]
-        for kind, which in (("doubled", "tasks with a second job"), ("verdict", "wrong verdicts"), ("lost", "lost")):
+        for kind, which in (
+            ("doubled", "tasks with a second job"),
+            ("verdict", "wrong verdicts"),
+            ("lost", "lost"),
+            ("left", "left running"),
+        ):
             lines.append(f"  {which:<24}{sum(fault.startswith(kind) for _, fault in self.odd)}")
         lines.append("explained:" if self.explained else "nothing had to be explained")
         lines += [f"  {count:>4} x {why}" for why, count in self.explained.most_common()]
@@ -77,6 +82,8 @@ class Figures:
         return "\n".join(lines)
 
     def _judge(self, stage: Stage, task: dict[str, object], told: Told) -> list[str]:
+        if told.timed_out_at is not None:
+            return self._judge_timed_out(stage, task, told)
         is_alone = stage.plan.shared_with is None
         followed = next((job for job in stage.pipeline.jobs if job.id == told.job_id), None)
         if followed is None:
@@ -84,14 +91,9 @@ class Figures:
                 self.explained["the pipeline was busy at every try"] += 1
                 return []
             return [f"lost: {told.verdict} without a job, after {told.errors[-1:]}"]
-        faults = []
+        faults = self._doubled(told, task)
         if (told.verdict == "success") != (not task["wait_for_completion"] or _is_good(followed, task)):
             faults.append(f"verdict {told.verdict} differs from the job's end {followed.status}")
-        for earlier, later in pairwise(told.own):
-            if task["wait_for_completion"] and _had_failed(earlier, before=later, task=task):
-                self.explained["a retry started anew because the job of a lost worker had failed"] += 1
-            else:
-                faults.append(f"doubled: job {later.id} was started although {earlier.id} was")
         if followed in told.own[-1:]:
             self.jobs_of_task[1] += 1
             return faults
@@ -101,6 +103,32 @@ class Figures:
             faults.append(f"took job {followed.id} of {followed.started_by} for its own ({told.ownership})")
         else:
             self.explained[why] += 1
+        return faults
+
+    def _judge_timed_out(self, stage: Stage, task: dict[str, Any], told: Told) -> list[str]:
+        """A task whose time was over has had its own job cancelled, if it was sure that it was its own."""
+        faults = self._doubled(told, task)
+        self.jobs_of_task[len(told.own[-1:])] += 1
+        job = told.own[-1] if told.own else None
+        if job is None or job.status == "CANCELLED" or (job.ended_at or 0) <= (told.timed_out_at or 0):
+            return faults
+        if told.ownership != Ownership.OURS:
+            self.explained["out of time, a job was left running because it was only taken for its own"] += 1
+        elif not job.visible_at(told.timed_out_at or 0):
+            self.explained["out of time, a job could not be cancelled because it did not show yet"] += 1
+        elif any("could not be cancelled" in line for line in stage.story.lines):
+            self.explained["out of time, a job could not be cancelled because Hevo was out of reach"] += 1
+        else:
+            faults.append(f"left job {job.id} running when its time was over")
+        return faults
+
+    def _doubled(self, told: Told, task: dict[str, Any]) -> list[str]:
+        faults = []
+        for earlier, later in pairwise(told.own):
+            if task["wait_for_completion"] and _had_failed(earlier, before=later, task=task):
+                self.explained["a retry started anew because the job of a lost worker had failed"] += 1
+            else:
+                faults.append(f"doubled: job {later.id} was started although {earlier.id} was")
         return faults
 
 

@@ -15,6 +15,7 @@ REFUSALS = [
 ]
 ONE_IN_SHARED = 5
 DEADLY_WORKERS, DEADLY_TRIGGERERS, TWINS = 0.25, 0.25, 0.1
+HURRIED_TASKS = 0.1
 LONGEST_LIFE = 16  # steps of a process that dies
 
 
@@ -116,4 +117,5 @@ def _task(dice: Random, *, is_alone: bool, has_other_job: bool) -> dict[str, Any
         "accept_completed_with_failures": dice.random() < 0.3,
         "on_active_job": "start" if has_other_job else on_active_job,
         "poll_interval": dice.choice([15, 30, 60]),
+        **({"timeout": dice.uniform(30, 300)} if dice.random() < HURRIED_TASKS else {}),
     }

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.hooks import HevoHook
@@ -48,7 +49,7 @@ class Told:
     """
     What became of one task.
 
-    :param verdict: "success", "failed" for a job that ended badly, or "gave up".
+    :param verdict: "success", "failed" for a job that ended badly, "timed out", or "gave up".
     :param job_id: the job that the verdict is about.
     :param own: the jobs that this task's calls have started.
     :param ownership: what the provider thought of the job's owner when it last told.
@@ -60,6 +61,7 @@ class Told:
     own: list[SandboxJob] = field(default_factory=list)
     ownership: str | None = None
     errors: list[Exception] = field(default_factory=list)
+    timed_out_at: float | None = None
     workers: int = 0
     workers_lost: int = 0
     triggerers: int = 0
@@ -139,6 +141,9 @@ class Stage:
                 self.story.warning("-- task %s, try %s: the worker is lost", number, ti.try_number)
             except HevoJobFailedError as error:
                 told.verdict, told.job_id = "failed", error.job_id
+                return
+            except AirflowTaskTimeout:
+                told.verdict, told.timed_out_at = "timed out", self.clock.now()
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is, Airflow tries again
                 told.errors.append(error)
