@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -219,3 +220,24 @@ def test_an_unknown_pipeline_fails_the_task_for_good(hevo: Sandbox, ti: TaskInst
         play(operator(deferrable=deferrable), ti)
 
     assert {request.method for request in hevo.requests} == {"GET"}
+
+
+@pytest.mark.usefixtures("airflow_database")
+@deferred_or_not
+def test_a_connection_that_does_not_exist_fails_the_task_for_good(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    with pytest.raises(AirflowFailException, match="nowhere"):
+        play(operator(connection_id="nowhere", deferrable=deferrable), ti)
+
+    assert hevo.requests == []
+
+
+@deferred_or_not
+def test_a_connection_that_cannot_be_used_fails_the_task_for_good(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_HALF", json.dumps({"conn_type": "hevo", "host": hevo.url, "login": "key"}))
+
+    with pytest.raises(AirflowFailException, match=r"Airflow connection 'half': .* no password \(the API secret\)"):
+        play(operator(connection_id="half", deferrable=deferrable), ti)

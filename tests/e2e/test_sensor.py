@@ -41,3 +41,16 @@ def test_without_a_job_id_the_sensor_finds_the_job_that_runs(airflow: AirflowApi
 
     assert airflow.wait_run("sensor_finds_the_active_job", "run") == "success"
     assert pipeline.jobs_started_by_api == []
+
+
+def test_a_job_that_came_and_ended_between_two_processes_of_a_rescheduled_sensor_is_found(
+    airflow: AirflowApi, new_pipeline: PipelineMaker
+) -> None:
+    pipeline = new_pipeline()
+
+    airflow.trigger("rescheduled_sensor_finds_a_short_job", "run", {"sensor": pipeline.id})
+    airflow.wait_task("rescheduled_sensor_finds_a_short_job", "run", "sensor", ("up_for_reschedule",))
+    job = pipeline.start_job(appear_after=0.0, duration=0.5)
+
+    assert airflow.wait_run("rescheduled_sensor_finds_a_short_job", "run") == "success"
+    assert airflow.xcom("rescheduled_sensor_finds_a_short_job", "run", "sensor") == job.id

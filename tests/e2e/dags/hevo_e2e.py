@@ -58,6 +58,15 @@ with DAG("sensor_modes", schedule=None, catchup=False):
 with DAG("sensor_finds_the_active_job", schedule=None, catchup=False):
     HevoSensor(task_id="sensor", pipeline_id=PIPELINE, poke_interval=1)
 
+with DAG("rescheduled_sensor_finds_a_short_job", schedule=None, catchup=False):
+    HevoSensor(
+        task_id="sensor",
+        pipeline_id=PIPELINE,
+        mode="reschedule",
+        deferrable=False,
+        wait_for_job_initial_delay=5,
+    )
+
 with DAG("mapped", schedule=None, catchup=False):
 
     @task
