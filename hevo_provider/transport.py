@@ -83,6 +83,7 @@ class HevoTransport:
     :param headers: sent with every request.
     :param request_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
     :param reauthenticate: asked once for fresh credentials when Hevo refuses the present ones.
+    :param on_retry: called for each request that is sent again.
     :param clock: where time comes from.
     :raises HevoConfigError: the URL, the credentials, the headers or ``request_kwargs`` cannot be used.
     """
@@ -101,6 +102,7 @@ class HevoTransport:
         headers: Mapping[str, str] | None = None,
         request_kwargs: Mapping[str, Any] | None = None,
         reauthenticate: Reauthenticate | None = None,
+        on_retry: Callable[[], None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.base_url = checked_base_url(base_url)
@@ -120,6 +122,7 @@ class HevoTransport:
             "auto_decompress": False,
         }
         self._reauthenticate = reauthenticate
+        self._on_retry = on_retry
         self._renewal = asyncio.Lock()
         self._use(credentials)
 
@@ -175,8 +178,14 @@ class HevoTransport:
                 if pause is None or attempt >= attempts:
                     raise
                 attempt += 1
+                self.count_retry()
                 log.info("%s; asking again in %.1f s (%s of %s)", error, pause, attempt, attempts)
                 await self.clock.sleep(pause)
+
+    def count_retry(self) -> None:
+        """Take note of a request that is sent again; also for loops that repeat by themselves."""
+        if self._on_retry is not None:
+            self._on_retry()
 
     def _rest_if_asked(self, error: HevoError) -> None:
         """Let the client's other requests wait too where Hevo asked this one to."""
@@ -214,7 +223,7 @@ class HevoTransport:
             async with passage, self._request(method, path, params, body) as response:
                 content = self._without_secrets(await read_limited(response))
         except NO_ANSWER as error:
-            allowed = passage.ended_after or self._gate.timeout
+            allowed = min(passage.ended_after or self._gate.timeout, self._gate.timeout)
             failure = transport_error_of(error, request=f"{method} {path}", host=self.host, timeout=allowed)
         else:
             if response.status != HTTPStatus.OK:
