@@ -35,6 +35,8 @@ def test_a_seed_and_a_number_play_the_same_run_again(number: int) -> None:
     first.play()
     second.play()
 
-    assert first.story.lines == second.story.lines
     assert first.clock.now() == second.clock.now()
-    assert [told.job_id for told in first.tellings] == [told.job_id for told in second.tellings]
+    assert [(told.verdict, told.job_id) for told in first.tellings] == [
+        (told.verdict, told.job_id) for told in second.tellings
+    ]
+    assert [job.created_at for job in first.pipeline.jobs] == [job.created_at for job in second.pipeline.jobs]

@@ -206,6 +206,7 @@ class Stage:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for event in (each.result() for each in done):
                     if event is not None:
+                        await self.clock.calm()
                         for twin in waiting:
                             twin.cancel()
                         await asyncio.gather(*waiting, return_exceptions=True)
