@@ -23,6 +23,7 @@ from hevo_provider.exceptions import (
     HevoResponseError,
     HevoTransportError,
 )
+from hevo_provider.metrics import count_retry
 from hevo_provider.sessions import shared_client
 from hevo_provider.transport import (
     MAX_RETRY_PAUSE,
@@ -256,6 +257,7 @@ class HevoHook(BaseHook):
             "headers": {**settings.headers, **self.extra_headers},
             "request_kwargs": {**settings.request_kwargs, **self.extra_kwargs},
             "reauthenticate": self._renewed_credentials,
+            "on_retry": count_retry,
             "clock": self.clock,
         }
         return HevoAsyncClient(

@@ -95,6 +95,33 @@ def test_a_task_that_does_not_wait_counts_its_start_only(hevo: Sandbox, ti: Task
     assert stats.counters == {"hevo.jobs.started": 1}
 
 
+def test_a_request_of_a_worker_that_is_sent_again_is_counted(hevo: Sandbox, ti: TaskInstance, stats: Told) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(503), times=2)
+
+    play(operator(), ti)
+
+    assert stats.counters["hevo.api.retries"] == 2
+
+
+def test_a_look_of_the_triggerer_without_an_answer_is_counted(hevo: Sandbox, ti: TaskInstance, stats: Told) -> None:
+    hevo.add_pipeline(7, duration=600)
+    hevo.inject("get_job", Fault.status(503), times=3)
+
+    play(operator(), ti)
+
+    assert stats.counters["hevo.api.retries"] == 3
+
+
+def test_a_poll_that_goes_well_costs_no_metric(hevo: Sandbox, ti: TaskInstance, stats: Told) -> None:
+    hevo.add_pipeline(7, duration=3600)
+
+    play(operator(), ti)
+
+    assert len(hevo.requests_of("get_job")) > 100
+    assert sum(stats.counters.values()) == 2
+
+
 def test_a_sensor_counts_the_end_that_it_saw(hevo: Sandbox, ti: TaskInstance, stats: Told) -> None:
     hevo.add_pipeline(7).start_job(duration=60)
 

@@ -34,6 +34,7 @@ from hevo_provider.runs.discovery import (
     with_first_look,
 )
 from hevo_provider.runs.logger import Logger, log
+from hevo_provider.runs.progress import Progress, found_in_words
 from hevo_provider.runs.run import Fate, Ownership, Phase, Run
 from hevo_provider.runs.verdict import found_none
 from hevo_provider.runs.weather import WEATHER, Weather
@@ -98,6 +99,7 @@ class Wait:
         self._remember = remember
         self._clock = hevo.clock
         self._weather = Weather(hevo.clock, run.pipeline_id, run.api_outage_tolerance, logger)
+        self._progress_so_far = Progress(hevo.clock)
         self._endure: float | None = None
         self._searching_since: float | None = None
         self._unchanged_since = self._clock.monotonic()
@@ -145,6 +147,7 @@ class Wait:
         except WEATHER as error:
             self.trouble = error
             self._endure = self._weather.pause_after(error, self.run.job_id)
+            self.hevo.count_retry()
             return None
         self._weather.is_fine()
         return outcome
@@ -211,7 +214,7 @@ class Wait:
         run = since_search_began(run, listing, self._clock.now())
         choice = choose_to_follow(listing, run) if follows else choose(listing, run)
         if choice.job is not None:
-            return await self._found(choice.job)
+            return await self._found(choice.job, server_time=listing.server_time)
         if run.action == PipelineAction.RESYNC and not follows and await self._is_restarting():
             return None
         if run.action is None and not run.looked and run.searching_since is None:
@@ -237,7 +240,7 @@ class Wait:
         self.looks, self._searching_since = 0, None
         return True
 
-    async def _found(self, job: Job, *, ownership: str | None = None) -> Outcome | None:
+    async def _found(self, job: Job, *, ownership: str | None = None, server_time: int | None = None) -> Outcome | None:
         """Go on to watch the job; what is known only to tell it from others is dropped."""
         self.job = job
         self.run = replace(
@@ -249,14 +252,8 @@ class Wait:
             baseline=(),
             baseline_floor=None,
         )
-        self._log.info(
-            "Pipeline %s: found job %s (%s, %s)%s.",
-            self.run.pipeline_id,
-            job.job_id,
-            job.type,
-            job.status,
-            _OWNERSHIP_IN_WORDS[Ownership(self.run.ownership)],
-        )
+        found = found_in_words(self.run, job, server_time)
+        self._log.info("Pipeline %s: found %s.", self.run.pipeline_id, found)
         self._tell_if_unknown(job)
         if self._remember is not None:
             await self._remember(self.run)
@@ -298,6 +295,9 @@ class Wait:
                 pipeline_id=run.pipeline_id,
                 job_id=job.job_id,
             )
+        news = None if job.is_terminal else self._progress_so_far.news(job)
+        if news is not None:
+            self._log.info("Pipeline %s: job %s: %s.", run.pipeline_id, job.job_id, news)
         return self._progress(job)
 
     def _progress(self, job: Job) -> Outcome | None:
@@ -329,10 +329,3 @@ class Wait:
             return False  # long jobs are no fault
         unchanged_for = (self._clock.monotonic() - self._unchanged_since) * 1000
         return unchanged_for >= STALE_AFTER or is_stale(job, reply.server_time)
-
-
-_OWNERSHIP_IN_WORDS = {
-    Ownership.OURS: "",
-    Ownership.ASSUMED: ", taken for this task's own; it will not be cancelled by this task",
-    Ownership.ADOPTED: ", which this task follows but did not start",
-}

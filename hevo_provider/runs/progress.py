@@ -1,0 +1,95 @@
+"""What the log says of a job: that it was found, and how far it has come, without a flood from a day-long one."""
+
+from __future__ import annotations
+
+from hevo_provider.clock import Clock
+from hevo_provider.models.answers import Job
+from hevo_provider.runs.run import Fate, Ownership, Run
+
+FIRST_PAUSE = 15.0  # seconds from the first look to the first line; then twice as long each time
+LONGEST_PAUSE = 3600.0  # seconds: a job that runs for a day has about thirty lines
+
+
+_OWNERSHIP_IN_WORDS = {
+    Ownership.OURS: "",
+    Ownership.ASSUMED: ", taken for this task's own; it will not be cancelled by this task",
+    Ownership.ADOPTED: ", which this task follows but did not start",
+}
+
+
+class Progress:
+    """
+    What the log has been told about one job's progress.
+
+    :param clock: where time comes from.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._pause = FIRST_PAUSE
+        self._since = 0.0
+        self._due = float("-inf")
+        self._told: Job | None = None
+
+    def news(self, job: Job) -> str | None:
+        """
+        Return how far the job has come, in words.
+
+        :param job: as just seen.
+        :returns: None if it is too soon for another line, or nothing has changed since the last one.
+        """
+        now = self._clock.monotonic()
+        if now < self._due:
+            return None
+        before, since = self._told, self._since
+        if before is None:
+            self._told, self._since, self._due = job, now, now + self._pause
+            return None
+        if _counters(job) == _counters(before):
+            return None
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._told, self._since, self._due = job, now, now + self._pause
+        return ", ".join((*_events_in_words(before, job, now - since), *_objects_in_words(job)))
+
+
+def found_in_words(run: Run, job: Job, server_time: int | None) -> str:
+    """
+    Return the job that a run has found, for a log line.
+
+    :param server_time: Hevo's clock (ms) when the job showed; None if Hevo did not say.
+    """
+    after = ""
+    was_started = run.action is not None and run.fate == Fate.ANSWERED
+    if was_started and run.posted_at is not None and server_time is not None:
+        after = f" {max(0, server_time - run.posted_at) / 1000:.0f} s after it was started"
+    return f"job {job.job_id} ({job.type}, {job.status}){after}{_OWNERSHIP_IN_WORDS[Ownership(run.ownership)]}"
+
+
+def _counters(job: Job) -> tuple[int | None, ...]:
+    return (
+        job.events_ingested,
+        job.events_loaded,
+        job.events_failed,
+        job.objects_success,
+        job.objects_skipped,
+        job.objects_failed,
+    )
+
+
+def _events_in_words(before: Job, job: Job, seconds: float) -> list[str]:
+    what, count, earlier = "loaded", job.events_loaded, before.events_loaded
+    if count is None:
+        what, count, earlier = "ingested", job.events_ingested, before.events_ingested
+    if count is None:
+        return []
+    rate = (count - (earlier or 0)) / seconds
+    words = [f"{count:,} events {what}" + (f" ({rate:,.0f}/s)" if rate >= 1 else "")]
+    return [*words, f"{job.events_failed:,} failed"] if job.events_failed else words
+
+
+def _objects_in_words(job: Job) -> list[str]:
+    ended = (job.objects_success, job.objects_skipped, job.objects_failed)
+    if all(count is None for count in ended):
+        return []
+    done = sum(count or 0 for count in ended)
+    return [f"{done:,} of {done + (job.objects_queued or 0):,} objects done"]
