@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.client import ActionReply, HevoAsyncClient
 from hevo_provider.exceptions import (
@@ -182,6 +183,33 @@ def test_a_refused_connection_is_tried_again(
     assert sent_at(hevo)[0] < 60, "what did not arrive needs no search for its job"
 
 
+@in_both_modes
+def test_an_action_that_may_only_be_sent_when_time_is_over_is_not_sent(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    other = pipeline.start_job(duration=60, appear_after=0)
+
+    with pytest.raises(AirflowTaskTimeout):
+        play(operator(on_active_job="wait", timeout=60, deferrable=deferrable), ti)
+
+    assert pipeline.jobs == [other]
+    assert sent_at(hevo) == []
+
+
+@in_both_modes
+def test_an_action_that_hevo_never_has_time_for_is_not_sent_without_pause(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.status(429), times=None)
+
+    with pytest.raises(AirflowTaskTimeout):
+        play(operator(timeout=600, deferrable=deferrable), ti)
+
+    assert 50 < len(sent_at(hevo)) < 100
+
+
 # What Hevo has refused was not applied: nobody looks for its job, in this try or the next.
 
 
@@ -234,8 +262,6 @@ def test_the_retry_after_a_bad_request_sends_the_action_without_a_search(
 def test_a_job_that_is_only_taken_for_the_tasks_own_is_never_cancelled(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
-    from airflow.providers.common.compat.sdk import AirflowTaskTimeout
-
     pipeline = hevo.add_pipeline(7, duration=None)
     hevo.inject("sync_now", Fault.reset(after=True))
 
@@ -250,8 +276,6 @@ def test_a_pipeline_that_another_user_restarts_meanwhile_is_not_cancelled_either
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
     """RESTARTING after our own call means that it was applied, but the proof is not good enough to cancel a job."""
-    from airflow.providers.common.compat.sdk import AirflowTaskTimeout
-
     pipeline = hevo.add_pipeline(7, duration=None)
     hevo.inject("resync", Fault.reset())
 

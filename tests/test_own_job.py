@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoPipelineBusyError
@@ -151,6 +152,19 @@ def test_a_job_that_starts_later_and_shows_first_is_not_mistaken_for_it(
     job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+@in_both_modes
+def test_one_of_two_jobs_that_hevos_times_cannot_tell_apart_is_never_cancelled(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, appear_after=1, duration=None)
+    when_asked(hevo, "sync_now", lambda: pipeline.start_job(ago=-0.2, duration=3600, appear_after=0))
+
+    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+        play(operator(deferrable=deferrable, timeout=100), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0, 0]
 
 
 @in_both_modes

@@ -50,5 +50,5 @@ async def _find(hevo: HevoAsyncClient, run: Run) -> str | None:
     if run.fate != Fate.ANSWERED:
         return None
     listing = await read_listing(hevo, run.pipeline_id, enough=reaches_back(run), retry_limit=REPEATS)
-    job = choose(listing, run).job
-    return None if job is None else job.job_id
+    choice = choose(listing, run)
+    return None if choice.job is None or choice.has_rivals else choice.job.job_id

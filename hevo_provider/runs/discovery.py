@@ -66,11 +66,13 @@ class Choice:
     :param fallback: a job that fits in all but its time or a type that Hevo left out: taken only when no better shows.
         None while it is not sure that anything was started at all, for one that is older than the action.
     :param others: new jobs of other types.
+    :param has_rivals: whether another job fits as well as ``job``, so that it is not sure which of them it is.
     """
 
     job: Job | None = None
     fallback: Job | None = None
     others: tuple[Job, ...] = ()
+    has_rivals: bool = False
 
 
 async def read_listing(
@@ -188,6 +190,7 @@ def choose(listing: Listing, run: Run) -> Choice:
         job=min(sure, key=lambda job: _distance(job, run), default=None),
         fallback=min(vague, key=lambda job: _distance(job, run), default=None),
         others=tuple(others),
+        has_rivals=sum(_is_prompt(job, run) for job in sure) > 1,
     )
 
 

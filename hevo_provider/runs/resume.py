@@ -42,7 +42,10 @@ async def follow_earlier(
         may_show = run.job_id is None and (restarting or age < UNKNOWN_FATE_WINDOW or choice.fallback is not None)
         fate = Fate.ANSWERED.value if restarting else run.fate
         return replace(run, fate=fate) if may_show else None
-    run = replace(run, phase=Phase.WATCH.value, job_id=job.job_id, baseline=(), baseline_floor=None)
+    ownership = Ownership.ASSUMED.value if choice.has_rivals else run.ownership
+    run = replace(
+        run, phase=Phase.WATCH.value, job_id=job.job_id, ownership=ownership, baseline=(), baseline_floor=None
+    )
     if not run.wait_for_completion:
         return Outcome(Ending.FOUND, run, job)
     if job.is_terminal:
@@ -73,7 +76,7 @@ async def make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float,
     choice, restarting = await _choice_of(hevo, earlier)
     job = choice.job
     if job is not None and is_active(job, None):
-        if run.cancel_on_kill:
+        if run.cancel_on_kill and not choice.has_rivals:
             await cancel_job_of(hevo, replace(earlier, job_id=job.job_id), logger)
         logger.info("Pipeline %s: waiting for job %s of the cleared try to end.", run.pipeline_id, job.job_id)
         return replace(run, phase=Phase.READY.value, yield_to=job.job_id)

@@ -44,6 +44,7 @@ from hevo_provider.transport import backoff
 
 MOST_POSTS = 3
 MOST_TRIES = 3  # of a POST that certainly did not arrive
+NEXT_TRIES_AFTER = 20.0  # seconds
 LONGEST_WORKER_PAUSE = 5.0  # seconds; longer waits are spent in the triggerer
 
 UNREADABLE = (HevoTransportError, HevoServerError, HevoResponseError)  # nobody knows what Hevo would have said
@@ -183,7 +184,7 @@ class Start:
                 pause = _pause_before_repeating(error, tries)
                 if pause > LONGEST_WORKER_PAUSE or tries >= MOST_TRIES:
                     await self._was_not_applied(before)
-                    return self._later(max(pause, LONGEST_WORKER_PAUSE), str(error))
+                    return self._later(pause if tries < MOST_TRIES else max(pause, NEXT_TRIES_AFTER), str(error))
                 tries += 1
                 await self._clock.sleep(pause)
             except HevoConflictError as error:

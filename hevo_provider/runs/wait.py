@@ -160,8 +160,10 @@ class Wait:
     def _is_out_of_time(self, outcome: Outcome | None) -> bool:
         if self._time_left() > 0:
             return False
-        if outcome is None or outcome.job is None:
-            return outcome is None
+        if outcome is None or outcome.ending is Ending.START:
+            return True
+        if outcome.job is None:
+            return False
         # A wait that was lost just after it had its job cancelled is over for the same reason when it starts again.
         return outcome.job.status == JobStatus.CANCELLED and self.run.is_ours and self.run.cancel_on_kill
 
@@ -213,6 +215,8 @@ class Wait:
         follows = run.action is None or run.fate == Fate.REFUSED
         run = since_search_began(run, listing, self._clock.now())
         choice = choose_to_follow(listing, run) if follows else choose(listing, run)
+        if choice.has_rivals:
+            self.run = replace(self.run, ownership=Ownership.ASSUMED.value)
         if choice.job is not None:
             return await self._found(choice.job, server_time=listing.server_time)
         if run.action == PipelineAction.RESYNC and not follows and await self._is_restarting():
