@@ -199,12 +199,13 @@ def test_of_jobs_that_come_newest_first_no_more_is_read_than_is_needed(count: in
     assert read.complete or needed <= len(read.jobs) < max(needed, size) + 100
 
 
-@given(st.permutations(range(250)), st.integers(1, 100))
+@settings(max_examples=20)
+@given(st.permutations(range(250)), st.integers(20, 100))
 def test_jobs_in_any_other_order_are_all_read(ages: list[int], size: int) -> None:
     ages = [249, *(age for age in ages if age != 249)]  # the oldest comes first
     hevo = PagedHevo([Job(job_id=f"job{age}", created_ts=SENT - age) for age in ages])
 
-    assert len(hevo.read(page_size=size).jobs) == 250 or size == 1
+    assert len(hevo.read(page_size=size).jobs) == 250
 
 
 def test_too_many_jobs_in_no_order_are_an_error() -> None:
