@@ -7,6 +7,7 @@ Play a soak and print its figures: ``python -m tests.soak --runs 1000 --seed 7``
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from random import SystemRandom
@@ -26,6 +27,7 @@ def main() -> int:
     asked = arguments.parse_args()
     seed = asked.seed or str(SystemRandom().randrange(10**6))
     numbers = range(asked.runs) if asked.only is None else [asked.only]
+    logging.getLogger("hevo_provider").setLevel(logging.WARNING)  # what is asked again is told by the story
     figures, began = Figures(), time.monotonic()
     for number in numbers:
         stage = Stage(plan_of(seed, number))
