@@ -269,7 +269,8 @@ class HevoHook(BaseHook):
         try:
             return True, BlockingCall().run(self._check)
         except HevoError as error:
-            return False, " ".join([f"{error}.", *(_ADVICE[kind] for kind in _ADVICE if isinstance(error, kind))])
+            advice = [words for kind, words in _ADVICE.items() if isinstance(error, kind)]
+            return False, " ".join([f"{str(error).rstrip('.')}.", *advice])
 
     async def _check(self) -> str:
         settings = self._settings or await self._look_up()
