@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 TIME_LIMIT = 5.0  # seconds; OpenLineage's own default is 10, and then nothing at all is told
 LAST_MOMENT = 0.5  # seconds of them, to end calls and threads
+THREAD = "hevo-lineage"
 MOST_AT_ONCE = 8  # detail calls
 MOST_OBJECTS = 1000  # of a pipeline; beyond that an event grows too large to be sent
 _LEFT_OUT = {"DELETED", "EXCLUDED", "INACTIVE", "SKIPPED"}
@@ -124,7 +125,7 @@ def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job) -> N
 
 def _within_limit(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen) -> None:
     # A thread of its own: a look-up of a host's name can hang where no time-out reaches, and is then left behind.
-    worker = threading.Thread(target=lambda: asyncio.run(_look(hevo, pipeline_id, seen)), daemon=True)
+    worker = threading.Thread(name=THREAD, target=lambda: asyncio.run(_look(hevo, pipeline_id, seen)), daemon=True)
     worker.start()
     worker.join(TIME_LIMIT)
 

@@ -55,8 +55,8 @@ def columns(dataset: Dataset) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lineage, "TIME_LIMIT", 0.4)
-    monkeypatch.setattr(lineage, "LAST_MOMENT", 0.2)
+    monkeypatch.setattr(lineage, "TIME_LIMIT", 1.0)
+    monkeypatch.setattr(lineage, "LAST_MOMENT", 0.8)
 
 
 @pytest.fixture
@@ -212,6 +212,7 @@ def test_details_that_hang_are_left_out_when_the_time_is_over(hevo: Sandbox, ti:
     assert len(facts.outputs) == len(pipeline.objects)
     assert not any("schema" in each.facets for each in facts.outputs)
     assert facts.run_facets["hevo_job"].status == "COMPLETED"
+    assert not [thread for thread in threading.enumerate() if thread.name == lineage.THREAD]
 
 
 @pytest.mark.usefixtures("hurry", "threads_end")
