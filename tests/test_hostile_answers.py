@@ -239,7 +239,22 @@ async def test_a_cursor_stays_a_value_of_the_query_whatever_it_holds(hevo: Sandb
 
 # Fields that make no sense
 
-NONSENSE = [None, "", "a\nb", "\x1b[31m", "x" * 10_000, [], {}, [[]], True, 1.5, 10**400, -(2**70), "NaN", MISSING]
+NONSENSE: list[Any] = [
+    None,
+    "",
+    "a\nb",
+    "\x1b[31m",
+    "x" * 10_000,
+    [],
+    {},
+    [[]],
+    True,
+    1.5,
+    10**400,
+    -(2**70),
+    "NaN",
+    MISSING,
+]
 
 
 @pytest.mark.parametrize("value", NONSENSE, ids=lambda value: str(value)[:20])
