@@ -141,9 +141,14 @@ class AirflowLab:
         for process in self._processes.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-        for survivor in {*processes, *self.processes()}:
-            with suppress(psutil.NoSuchProcess):
-                survivor.kill()
+        # What is killed takes a moment to be gone, and may have started something just before.
+        survivors = {*processes, *self.processes()}
+        while survivors and time.monotonic() < deadline + STOP_TIMEOUT:
+            for survivor in survivors:
+                with suppress(psutil.NoSuchProcess):
+                    survivor.kill()
+            psutil.wait_procs(survivors, timeout=1)
+            survivors = set(self.processes())
         for process in self._processes.values():
             process.wait()
 
@@ -154,7 +159,7 @@ class AirflowLab:
             with suppress(psutil.Error, ProcessLookupError):
                 if os.getsid(process.pid) in self._sessions:
                     found.update((process, *process.children(recursive=True)))
-        return sorted((p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE), key=lambda p: p.pid)
+        return sorted((process for process in found if _is_alive(process)), key=lambda process: process.pid)
 
     def _is_healthy(self) -> bool:
         for component, process in self._processes.items():
@@ -168,6 +173,13 @@ class AirflowLab:
         for process in (leader, *leader.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal_number)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_ports(count: int) -> list[int]:
