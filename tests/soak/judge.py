@@ -67,7 +67,7 @@ class Figures:
             f"  triggerers lost         {self.triggerers_lost} of {self.triggerers}, {self.twins} times two at once",
             f"  sharing their pipeline  {_listed(self.tasks)}",
             f"  verdicts                {_listed(self.verdicts)}",
-            f"  jobs started per task   {_listed(self.jobs_of_task)}",
+            f"  jobs started per task   {_listed(self.jobs_of_task)} (those of earlier tries that failed: below)",
         ]
         for kind, which in (
             ("doubled", "tasks with a second job"),
