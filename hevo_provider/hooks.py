@@ -24,7 +24,7 @@ from hevo_provider.exceptions import (
     HevoTransportError,
 )
 from hevo_provider.metrics import count_retry
-from hevo_provider.sessions import shared_client
+from hevo_provider.sessions import SharedClient
 from hevo_provider.transport import (
     MAX_RETRY_PAUSE,
     RETRYABLE_STATUS_CODES,
@@ -197,11 +197,9 @@ class HevoHook(BaseHook):
         async with await self._open() as hevo:
             yield hevo
 
-    @asynccontextmanager
-    async def shared_client(self) -> AsyncIterator[HevoAsyncClient]:
+    def shared_client(self) -> SharedClient:
         """Use the client that all users of this connection in this event loop share."""
-        async with shared_client((type(self), self.connection_id), self._open) as hevo:
-            yield hevo
+        return SharedClient((type(self), self.connection_id), self._open)
 
     def last_client(self, timeout: float) -> HevoAsyncClient | None:
         """

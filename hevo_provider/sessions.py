@@ -8,9 +8,9 @@ the last of them leaves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from types import TracebackType
 from weakref import WeakKeyDictionary
 
 from hevo_provider.client import HevoAsyncClient
@@ -26,34 +26,64 @@ _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Shared]] 
 _closing: set[asyncio.Task[None]] = set()
 
 
-@asynccontextmanager
-async def shared_client(
-    key: Hashable, open_client: Callable[[], Awaitable[HevoAsyncClient]]
-) -> AsyncIterator[HevoAsyncClient]:
+class SharedClient:
     """
-    Use the event loop's client for ``key``; the first to come opens it, the last to go closes it.
+    A use of the event loop's client for ``key``: ``async with SharedClient(key, open_client) as hevo``.
+
+    The first to come opens it, the last to go closes it. :meth:`join` does so before the block is entered.
 
     :param open_client: looks the connection up and makes the client. Raises to all who wait for it.
     """
-    clients = _clients.setdefault(asyncio.get_running_loop(), {})
-    shared = clients.get(key)
-    if shared is None:
-        # A task of its own: whoever came first may be cancelled while others still want the client.
-        shared = clients[key] = _Shared(asyncio.ensure_future(_opened(open_client)))
-    shared.users += 1
-    try:
-        yield await asyncio.shield(shared.opening)
-    finally:
+
+    __slots__ = ("_key", "_open_client", "_shared")
+
+    def __init__(self, key: Hashable, open_client: Callable[[], Awaitable[HevoAsyncClient]]) -> None:
+        self._key = key
+        self._open_client: Callable[[], Awaitable[HevoAsyncClient]] | None = open_client
+        self._shared: _Shared | None = None
+
+    async def join(self) -> HevoAsyncClient:
+        """Return the client; :meth:`leave` it in the end."""
+        if self._shared is None:
+            clients = _clients.setdefault(asyncio.get_running_loop(), {})
+            shared = clients.get(self._key)
+            if shared is None:
+                assert self._open_client is not None
+                # A task of its own: whoever came first may be cancelled while others still want the client.
+                shared = clients[self._key] = _Shared(asyncio.ensure_future(_opened(self._open_client)))
+            self._shared, self._open_client = shared, None  # what opens it is not kept for as long as a job runs
+            shared.users += 1
+        try:
+            return await asyncio.shield(self._shared.opening)
+        except BaseException:
+            await self.leave()
+            raise
+
+    async def leave(self) -> None:
+        """Need the client no longer."""
+        shared, self._shared = self._shared, None
+        if shared is None:
+            return
         shared.users -= 1
-        if not shared.users or (shared.opening.done() and _failed(shared.opening)):
-            if clients.get(key) is shared:
-                del clients[key]
-            if not shared.users:
-                # Airflow 3.3 cancels a cancelled trigger again and again; this must come to its end all the same.
-                closing = asyncio.ensure_future(_close(shared.opening))
-                _closing.add(closing)
-                closing.add_done_callback(_closing.discard)
-                await asyncio.shield(closing)
+        if shared.users and not (shared.opening.done() and _failed(shared.opening)):
+            return
+        clients = _clients.get(asyncio.get_running_loop(), {})
+        if clients.get(self._key) is shared:
+            del clients[self._key]
+        if not shared.users:
+            # Airflow 3.3 cancels a cancelled trigger again and again; this must come to its end all the same.
+            closing = asyncio.ensure_future(_close(shared.opening))
+            _closing.add(closing)
+            closing.add_done_callback(_closing.discard)
+            await asyncio.shield(closing)
+
+    async def __aenter__(self) -> HevoAsyncClient:
+        return await self.join()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.leave()
 
 
 async def _opened(open_client: Callable[[], Awaitable[HevoAsyncClient]]) -> HevoAsyncClient:

@@ -9,15 +9,15 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoError, HevoRunError, HevoTransportError
 from hevo_provider.hooks import DEFAULT_CONNECTION_ID, HevoHook
 from hevo_provider.kill import was_killed
 from hevo_provider.runs.cancel import cancel_job_of
 from hevo_provider.runs.events import event_of, event_of_error
 from hevo_provider.runs.run import Run
-from hevo_provider.runs.wait import Ending, Outcome, Wait
+from hevo_provider.runs.wait import Ending, Wait
 from hevo_provider.runs.weather import Weather
+from hevo_provider.sessions import SharedClient
 
 # Seconds. Airflow fails a task that runs again before the scheduler has seen the end of the process that deferred it
 # ("finished with state success, but the task instance's state attribute is running"); a busy one took 5 s for that.
@@ -80,29 +80,36 @@ class HevoJobTrigger(BaseTrigger):
         await self._to_its_end(self._cancel_if_killed())
 
     async def _event(self) -> dict[str, Any]:
-        run = self.ordered
-        hook = HevoHook(self.connection_id, retry_limit=0)  # the wait repeats by itself: a look asks once
-        weather = Weather(hook.clock, run.pipeline_id, run.api_outage_tolerance, self.log)
         try:
-            while True:
-                try:
-                    async with hook.shared_client() as hevo:
-                        return event_of(await self._outcome(hevo))
-                except HevoTransportError as error:  # only the look-up of the connection lets it through
-                    await hook.clock.sleep(weather.pause_after(error, run.job_id))
+            async with await self._client() as hevo:
+                self._wait = Wait(hevo, self.ordered, self.log, self._found)
+                outcome = await self._wait.until_done()
+                if outcome.ending is Ending.TIMED_OUT and self.ordered.cancel_on_kill:
+                    outcome = replace(outcome, cancelled=await cancel_job_of(hevo, outcome.run, self.log))
+                return event_of(outcome)
         except HevoError as error:
             return event_of_error(error, self._latest())
         except Exception as error:
             # Airflow 2's dag.test() starts a trigger that raised again, for ever.
-            self.log.exception("The wait for pipeline %s failed.", run.pipeline_id)
+            self.log.exception("The wait for pipeline %s failed.", self.ordered.pipeline_id)
             return event_of_error(HevoRunError(f"{type(error).__name__}: {error}"), self._latest())
 
-    async def _outcome(self, hevo: HevoAsyncClient) -> Outcome:
-        self._wait = wait = Wait(hevo, self.ordered, self.log)
-        outcome = await wait.until_done()
-        if outcome.ending is Ending.TIMED_OUT and self.ordered.cancel_on_kill:
-            return replace(outcome, cancelled=await cancel_job_of(hevo, outcome.run, self.log))
-        return outcome
+    async def _client(self) -> SharedClient:
+        """Join those who use the connection's client, however long Airflow is too busy to look the connection up."""
+        run = self.ordered
+        hook = HevoHook(self.connection_id, retry_limit=0)  # the wait repeats by itself: a look asks once
+        weather = Weather(hook.clock, run.pipeline_id, run.api_outage_tolerance, self.log)
+        while True:
+            client = hook.shared_client()
+            try:
+                await client.join()
+            except HevoTransportError as error:
+                await hook.clock.sleep(weather.pause_after(error, run.job_id))
+            else:
+                return client
+
+    async def _found(self, run: Run) -> None:
+        self.ordered = run  # without what only served to tell the job from others: it may run for days
 
     def _latest(self) -> Run:
         return self.ordered if self._wait is None else self._wait.run

@@ -11,7 +11,7 @@ import pytest
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.hooks import HevoHook
 from hevo_provider.sandbox import Sandbox
-from hevo_provider.sessions import open_clients, shared_client
+from hevo_provider.sessions import SharedClient, open_clients
 from tests.connected import connect, settled
 from tests.play import VirtualClock
 
@@ -49,7 +49,7 @@ def opener(hevo: Sandbox, clock: VirtualClock) -> Opener:
 
 @asynccontextmanager
 async def user(opener: Opener, key: str = "conn") -> AsyncIterator[HevoAsyncClient]:
-    async with shared_client(key, opener) as client:
+    async with SharedClient(key, opener) as client:
         yield client
 
 

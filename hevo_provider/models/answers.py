@@ -22,6 +22,9 @@ Word = Annotated[str, StringConstraints(pattern=r"^[!-~](?:[ -~]{0,98}[!-~])?$")
 Number = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
+_UNTOLD: frozenset[str] = frozenset()
+
+
 class Answer(BaseModel):
     """Base of the models: frozen, ignores what it does not know."""
 
@@ -37,9 +40,12 @@ class Answer(BaseModel):
         :raises HevoResponseError: it is no JSON, no object, or an id is missing.
         """
         try:
-            return cls.model_validate_json(body)
+            answer = cls.model_validate_json(body)
         except ValidationError as error:
             return cls._without_nonsense(error, body)
+        # Which fields were sent is of no interest here, and the set of their names would be half of the memory.
+        object.__setattr__(answer, "__pydantic_fields_set__", _UNTOLD)
+        return answer
 
     @classmethod
     def _without_nonsense(cls, error: ValidationError, body: bytes) -> Self:

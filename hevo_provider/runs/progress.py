@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from hevo_provider.clock import Clock
 from hevo_provider.models.answers import Job
 from hevo_provider.runs.run import Fate, Ownership, Run
@@ -17,6 +19,17 @@ _OWNERSHIP_IN_WORDS = {
 }
 
 
+class _Counters(NamedTuple):
+    """How far a job had come: less to keep than the job, in a process where thousands are watched."""
+
+    events_ingested: int | None
+    events_loaded: int | None
+    events_failed: int | None
+    objects_success: int | None
+    objects_skipped: int | None
+    objects_failed: int | None
+
+
 class Progress:
     """
     What the log has been told about one job's progress.
@@ -24,12 +37,14 @@ class Progress:
     :param clock: where time comes from.
     """
 
+    __slots__ = ("_clock", "_due", "_pause", "_since", "_told")
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._pause = FIRST_PAUSE
         self._since = 0.0
         self._due = float("-inf")
-        self._told: Job | None = None
+        self._told: _Counters | None = None
 
     def news(self, job: Job) -> str | None:
         """
@@ -42,13 +57,14 @@ class Progress:
         if now < self._due:
             return None
         before, since = self._told, self._since
+        counters = _counters(job)
         if before is None:
-            self._told, self._since, self._due = job, now, now + self._pause
+            self._told, self._since, self._due = counters, now, now + self._pause
             return None
-        if _counters(job) == _counters(before):
+        if counters == before:
             return None
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        self._told, self._since, self._due = job, now, now + self._pause
+        self._told, self._since, self._due = counters, now, now + self._pause
         return ", ".join((*_events_in_words(before, job, now - since), *_objects_in_words(job)))
 
 
@@ -65,8 +81,8 @@ def found_in_words(run: Run, job: Job, server_time: int | None) -> str:
     return f"job {job.job_id} ({job.type}, {job.status}){after}{_OWNERSHIP_IN_WORDS[Ownership(run.ownership)]}"
 
 
-def _counters(job: Job) -> tuple[int | None, ...]:
-    return (
+def _counters(job: Job) -> _Counters:
+    return _Counters(
         job.events_ingested,
         job.events_loaded,
         job.events_failed,
@@ -76,7 +92,7 @@ def _counters(job: Job) -> tuple[int | None, ...]:
     )
 
 
-def _events_in_words(before: Job, job: Job, seconds: float) -> list[str]:
+def _events_in_words(before: _Counters, job: Job, seconds: float) -> list[str]:
     what, count, earlier = "loaded", job.events_loaded, before.events_loaded
     if count is None:
         what, count, earlier = "ingested", job.events_ingested, before.events_ingested

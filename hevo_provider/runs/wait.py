@@ -83,6 +83,22 @@ class Wait:
     :param remember: told of the run when its job is found.
     """
 
+    __slots__ = (  # thousands of waits share a process
+        "_clock",
+        "_endure",
+        "_log",
+        "_progress_so_far",
+        "_remember",
+        "_searching_since",
+        "_unchanged_since",
+        "_weather",
+        "hevo",
+        "job",
+        "looks",
+        "run",
+        "trouble",
+    )
+
     def __init__(
         self,
         hevo: HevoAsyncClient,

@@ -32,6 +32,8 @@ class Weather:
     :param tolerance: seconds without a usable answer after which the wait fails.
     """
 
+    __slots__ = ("_bad_since", "_clock", "_failures", "_kind", "_log", "_missing_since", "_pipeline_id", "_tolerance")
+
     def __init__(self, clock: Clock, pipeline_id: int, tolerance: float, logger: Logger) -> None:
         self._clock = clock
         self._pipeline_id = pipeline_id
