@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -143,14 +143,17 @@ class HevoTask(Base):
 
     def _show_page(self, context: Context) -> None:
         """Push the address of the pipeline's page, for the task's link. Never fails: the run itself will say why."""
-        with suppress(HevoError, AirflowNotFoundException):
-            settings = self._hevo().settings
-            try:
-                page = page_of(settings, pipeline_id_of(self.pipeline_id))
-            except HevoConfigError as error:
-                self.log.warning("There is no link to the pipeline: %s", error)
-            else:
-                context["ti"].xcom_push(key=PAGE_KEY, value=page)
+        try:
+            pipeline_id, settings = pipeline_id_of(self.pipeline_id), self._hevo().settings
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run meets it again and handles it
+            self.log.debug("There is no link to the pipeline: %s", error)
+            return
+        try:
+            page = page_of(settings, pipeline_id)
+        except HevoConfigError as error:
+            self.log.warning("There is no link to the pipeline: %s", error)
+        else:
+            context["ti"].xcom_push(key=PAGE_KEY, value=page)
 
     def _publish(self, context: Context, pipeline_id: int, job: Job) -> None:
         """Push the job's state and counters to the XCom ``hevo_job``."""

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import XCom
 
 from hevo_provider.connection import ConnectionSettings
 from hevo_provider.exceptions import HevoConfigError
+from hevo_provider.hooks import HevoHook
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
@@ -53,6 +54,22 @@ def test_an_address_that_cannot_be_made_costs_the_link_and_not_the_run(
 
     play(HevoPipelineOperator(task_id="task", pipeline_id=7), ti)
 
+    assert PAGE_KEY not in ti.xcoms
+
+
+def test_an_airflow_that_cannot_look_up_the_connection_at_once_costs_the_link_and_not_the_run(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hevo.add_pipeline(7)
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("Airflow's own API is out of reach")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HevoHook, "get_connection", fails)
+        deferral = work(lambda: HevoPipelineOperator(task_id="task", pipeline_id=7).execute(ti.context))
+
+    assert isinstance(deferral, Deferral)
     assert PAGE_KEY not in ti.xcoms
 
 
