@@ -95,6 +95,18 @@ def test_the_whole_story_of_a_run_is_a_handful_of_lines(
     assert "events_loaded 1000" in concluded
 
 
+def test_a_job_that_has_ended_is_told_by_its_end_alone(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda least, _most: least)
+    hevo.add_pipeline(7, duration=50)
+
+    play(HevoPipelineOperator(task_id="task", pipeline_id=7, poll_interval=60), ti)
+
+    assert len(hevo.requests_of("get_job")) == 2
+    assert len(lines(story())) == 4
+
+
 def test_a_job_that_runs_for_a_day_does_not_flood_the_log(
     hevo: Sandbox, ti: TaskInstance, story: Callable[[], str]
 ) -> None:
