@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from hevo_provider.provider_info import CONNECTION_TYPE
+from hevo_provider.sandbox import Sandbox
+from hevo_provider.sandbox.state import SandboxPipeline
+from tests.airflow_database import AIRFLOW
+from tests.e2e.airflow_api import AirflowApi
+from tests.e2e.airflow_lab import AirflowLab
+from tests.e2e.conftest import PipelineMaker
+
+pytestmark = pytest.mark.e2e
+
+TASKS = ("operator", "sensor")
+
+
+@pytest.fixture(scope="module")
+def deferred(airflow: AirflowApi, new_pipeline: PipelineMaker) -> Iterator[Mapping[str, SandboxPipeline]]:
+    """Let an operator and a sensor wait, each for a job that runs until the tests are through."""
+    pipelines = {"operator": new_pipeline(duration=None), "sensor": new_pipeline(duration=None)}
+    pipelines["sensor"].start_job(appear_after=0.0)
+    airflow.trigger("links", "run", {task: pipeline.id for task, pipeline in pipelines.items()})
+    for task in TASKS:
+        airflow.wait_task("links", "run", task, ("deferred",))
+    yield pipelines
+    for pipeline in pipelines.values():
+        pipeline.jobs[0].end()
+    airflow.wait_run("links", "run")
+
+
+def links(airflow: AirflowApi, task: str) -> object:
+    """Ask for a task's links as Airflow's pages do."""
+    answer = airflow.call("GET", f"/dags/links/dagRuns/run/taskInstances/{task}/links")
+    return answer.get("extra_links", answer)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_deferred_task_has_a_link_to_its_pipeline(
+    airflow: AirflowApi, hevo: Sandbox, deferred: Mapping[str, SandboxPipeline], task: str
+) -> None:
+    assert links(airflow, task) == {"Hevo pipeline": f"{hevo.url}/pipeline/{deferred[task].id}/overview"}
+
+
+def test_the_test_button_calls_hevo(lab: AirflowLab) -> None:
+    environment = {**lab.environment, "AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
+    command = [str(AIRFLOW), "connections", "test", "hevo_airflow_conn_id"]
+
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert "Connection success" in answer.stdout, answer.stdout + answer.stderr
+
+
+def test_airflow_lists_the_fields_of_the_connection_form(lab: AirflowLab) -> None:
+    command = [str(AIRFLOW), "providers", "widgets", "--output", "json"]
+
+    answer = subprocess.run(command, env=lab.environment, capture_output=True, text=True, check=True)
+
+    fields = {each["connection_parameter_name"] for each in json.loads(answer.stdout[answer.stdout.index("[{") :])}
+    assert {f"extra__hevo__{name}" for name in CONNECTION_TYPE["conn-fields"]} <= fields
