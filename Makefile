@@ -8,10 +8,11 @@ AIRFLOW_3 := 3.3.2
 AIRFLOW_2 := 2.11.2
 VENV_3 := .venv
 VENV_2 := .venv-2.11
+VENV_BENCH := .venv-bench
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test soak e2e e2e-3.3 e2e-2.11 lint format clean
+.PHONY: help venv demo test soak bench e2e e2e-3.3 e2e-2.11 lint format clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
@@ -26,6 +27,9 @@ test: $(VENV_3)/.installed ## run the fast suite
 
 soak: $(VENV_3)/.installed ## play 1,000 runs through faults and dying processes (SEED=… plays them again, RUNS=…)
 	$(VENV_3)/bin/python -W ignore -m tests.soak --runs $(or $(RUNS),1000) $(if $(SEED),--seed $(SEED))
+
+bench: $(VENV_BENCH)/.installed ## measure what waiting costs, beside a bare aiohttp loop and other providers; 15 minutes
+	@$(VENV_BENCH)/bin/python -W ignore -m benchmarks $(BENCH)
 
 e2e: e2e-3.3 e2e-2.11 ## run the tests on a real Airflow, 3.3.2 and 2.11.2
 
@@ -45,7 +49,7 @@ format: $(VENV_3)/.installed ## put the code into the format that lint wants
 	$(VENV_3)/bin/ruff format .
 
 clean: ## remove the virtual environments and every cache
-	rm -rf .venv .venv-2.11 dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The newest Python that each Airflow runs on is the last word of its line.
@@ -54,3 +58,6 @@ $(VENV_3)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_
 
 $(VENV_2)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_2).txt
 	@.ci/venv $(VENV_2) $(AIRFLOW_2) 12
+
+$(VENV_BENCH)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_3).txt benchmarks/peers.txt
+	@.ci/venv $(VENV_BENCH) $(AIRFLOW_3) 13 --requirement benchmarks/peers.txt

@@ -15,7 +15,6 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -51,7 +50,6 @@ MAX_RETRY_PAUSE = 60.0
 KEEP_ALIVE = 120.0  # seconds; longer than any usual poll_interval, so that a poll finds its connection open
 CONNECT_TIMEOUT = 10.0
 UNTOLD_REST = 1.0  # seconds without calls after a 429 that does not say how long
-MOST_URLS = 16_384
 RETRYABLE_STATUS_CODES = frozenset({429, *range(500, 600)})
 SHORTEST_SECRET = 6  # bytes; a shorter one cannot be told from ordinary text in an answer
 _OURS_ALONE = {"allow_redirects", "auth", "auto_decompress", "data", "headers", "json", "params", "raise_for_status"}
@@ -110,8 +108,6 @@ class HevoTransport:
         self._session = session
         self._owns_session = session is None
         self._gate = Gate(clock, timeout)
-        # A waiting job is asked for again and again, and to read its URL each time costs more than to keep it.
-        self._url_of = lru_cache(MOST_URLS)(partial(_url, self.base_url))
         self._retry_limit = retry_limit
         self._retry_delay = retry_delay
         self._longest_pause = longest_pause
@@ -243,7 +239,7 @@ class HevoTransport:
         elif method != "GET":  # aiohttp would call nothing a byte stream
             kwargs = kwargs | {"skip_auto_headers": ("Content-Type",)}
         return self._open_session().request(
-            method, self._url_of(path), params=params, data=data, headers=headers, **kwargs
+            method, URL(self.base_url + path, encoded=True), params=params, data=data, headers=headers, **kwargs
         )
 
     @property
@@ -282,10 +278,6 @@ class HevoTransport:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
-
-
-def _url(base_url: str, path: str) -> URL:
-    return URL(base_url + path, encoded=True)
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""What waiting costs, measured beside a bare aiohttp loop and beside comparable providers: ``make bench``."""
