@@ -9,10 +9,12 @@ AIRFLOW_2 := 2.11.2
 VENV_3 := .venv
 VENV_2 := .venv-2.11
 VENV_BENCH := .venv-bench
+VENV_DIST := .venv-dist
+OURS := --editable '.[dev,openlineage]'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test soak bench e2e e2e-3.3 e2e-2.11 lint format clean
+.PHONY: help venv demo test soak bench dist e2e e2e-3.3 e2e-2.11 lint format clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
@@ -30,6 +32,13 @@ soak: $(VENV_3)/.installed ## play 1,000 runs through faults and dying processes
 
 bench: $(VENV_BENCH)/.installed ## measure what waiting costs, beside a bare aiohttp loop and other providers; 15 minutes
 	@$(VENV_BENCH)/bin/python -W ignore -m benchmarks $(BENCH)
+
+dist: $(VENV_3)/.installed ## build wheel and sdist, check them, and try the wheel in a virtual environment of its own
+	rm -rf dist $(VENV_DIST)
+	$(VENV_3)/bin/python -m build --no-isolation
+	$(VENV_3)/bin/python -m twine check --strict dist/*
+	@.ci/venv $(VENV_DIST) $(AIRFLOW_3) 13 dist/*.whl
+	$(VENV_DIST)/bin/python -I .ci/try_wheel.py
 
 e2e: e2e-3.3 e2e-2.11 ## run the tests on a real Airflow, 3.3.2 and 2.11.2
 
@@ -54,10 +63,10 @@ clean: ## remove the virtual environments and every cache
 
 # The newest Python that each Airflow runs on is the last word of its line.
 $(VENV_3)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_3).txt
-	@.ci/venv $(VENV_3) $(AIRFLOW_3) 13
+	@.ci/venv $(VENV_3) $(AIRFLOW_3) 13 $(OURS) --editable '.[dist]'
 
 $(VENV_2)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_2).txt
-	@.ci/venv $(VENV_2) $(AIRFLOW_2) 12
+	@.ci/venv $(VENV_2) $(AIRFLOW_2) 12 $(OURS)
 
 $(VENV_BENCH)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_3).txt benchmarks/peers.txt
-	@.ci/venv $(VENV_BENCH) $(AIRFLOW_3) 13 --requirement benchmarks/peers.txt
+	@.ci/venv $(VENV_BENCH) $(AIRFLOW_3) 13 $(OURS) --requirement benchmarks/peers.txt

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import statistics
 import sys
 import time
 from typing import Any
 
 from benchmarks.contenders import connect_hevo
 from benchmarks.server import World
-from benchmarks.stage import Lag, Stand, resident_memory, say, stand_in
+from benchmarks.stage import Lag, Stand, resident_memory, round_trip, say, stand_in
 from hevo_provider.sessions import open_clients
 from hevo_provider.triggers import HevoJobTrigger
 
@@ -70,6 +71,7 @@ async def measure(stand: Stand, triggers: int, interval: float) -> dict[str, Any
     gc.collect()
     memory = resident_memory() - before
     lag.seen = lag.seen[:-1]  # the collection is ours
+    trip = await round_trip(stand.port)
     polls, cpu, began = stand.counts()["requests"], time.process_time(), time.monotonic()
     await asyncio.gather(*waiting, warm)
     watch.cancel()
@@ -77,7 +79,9 @@ async def measure(stand: Stand, triggers: int, interval: float) -> dict[str, Any
         "triggers": triggers,
         "lag_p99": lag.at(0.99),
         "lag_p50": lag.at(0.5),
-        "mean_delay": sum(delays) / len(delays),
+        "mean_delay": statistics.fmean(delays),
+        "delay_deviation": statistics.stdev(delays),
+        "round_trip": trip,
         "longest_delay": max(delays),
         "memory_per_trigger": memory / triggers,
         "connections": stand.counts()["connections"],

@@ -12,7 +12,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from benchmarks.contenders import connect_hevo
-from benchmarks.stage import Stand, say, stand_in
+from benchmarks.stage import Stand, round_trip, say, stand_in
 from hevo_provider.operators import HevoPipelineOperator
 
 ROUNDS = 10
@@ -44,20 +44,6 @@ def start_and_defer(number: int) -> float:
     except TaskDeferred:
         return time.monotonic() - began
     raise RuntimeError("the task did not defer")
-
-
-async def round_trip(port: int) -> float:
-    """Measure what one request takes, on a connection that is open."""
-    import aiohttp
-
-    async with aiohttp.ClientSession() as session:
-        took = 0.0
-        for _ in range(3):
-            began = time.monotonic()
-            async with session.get(f"http://127.0.0.1:{port}/api/v1/pipelines/1") as response:
-                await response.read()
-            took = time.monotonic() - began
-        return took
 
 
 def measure(stand: Stand, latency: float) -> dict[str, Any]:

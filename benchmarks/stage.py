@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,6 +95,20 @@ class Lag:
     def at(self, share: float) -> float:
         """Return the lag that only this share of looks stayed below, in seconds."""
         return sorted(self.seen)[min(len(self.seen) - 1, int(len(self.seen) * share))]
+
+
+async def round_trip(port: int) -> float:
+    """Measure what one request takes, on a connection that is open."""
+    import aiohttp
+
+    async with aiohttp.ClientSession() as session:
+        took = 0.0
+        for _ in range(3):
+            began = time.monotonic()
+            async with session.get(f"http://127.0.0.1:{port}/api/v1/pipelines/1") as response:
+                await response.read()
+            took = time.monotonic() - began
+        return took
 
 
 def resident_memory() -> int:
