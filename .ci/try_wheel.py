@@ -18,14 +18,19 @@ PARTS = ("connection-types", "hooks", "operators", "sensors", "triggers", "extra
 
 with tempfile.TemporaryDirectory() as home:
     dags = shutil.copytree(EXAMPLES, Path(home) / "dags")
-    os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__DAGS_FOLDER": str(dags)}
+    os.environ |= {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+    }
     airflow = Path(sys.executable).with_name("airflow")
     subprocess.run([airflow, "db", "migrate"], check=True, capture_output=True)
     subprocess.run([airflow, "providers", "get", "airflow-provider-hevo"], check=True)
 
-    import hevo_provider
     from airflow.dag_processing.dagbag import DagBag
     from airflow.providers_manager import ProvidersManager
+
+    import hevo_provider
 
     assert Path(hevo_provider.__file__).is_relative_to(sys.prefix), hevo_provider.__file__
     provider = ProvidersManager().providers["airflow-provider-hevo"]
