@@ -14,7 +14,7 @@ OURS := --editable '.[dev,openlineage]'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test soak bench dist e2e e2e-3.3 e2e-2.11 lint format clean
+.PHONY: help venv demo test soak bench dist e2e e2e-3.3 e2e-2.11 browser lint format clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
@@ -48,6 +48,9 @@ e2e-3.3: $(VENV_3)/.installed
 e2e-2.11: $(VENV_2)/.installed
 	$(VENV_2)/bin/python -m pytest -m e2e tests/e2e
 
+browser: $(VENV_3)/.installed ## look at the connection form with Debian's chromium and chromium-driver, on a real Airflow 3.3.2
+	$(VENV_3)/bin/python -m pytest -m browser tests/e2e
+
 lint: $(VENV_3)/.installed ## check style, format and types
 	$(VENV_3)/bin/ruff check .
 	$(VENV_3)/bin/ruff format --check .
@@ -63,7 +66,7 @@ clean: ## remove the virtual environments and every cache
 
 # The newest Python that each Airflow runs on is the last word of its line.
 $(VENV_3)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_3).txt
-	@.ci/venv $(VENV_3) $(AIRFLOW_3) 13 $(OURS) --editable '.[dist]'
+	@.ci/venv $(VENV_3) $(AIRFLOW_3) 13 $(OURS) --editable '.[browser,dist]'
 
 $(VENV_2)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_2).txt
 	@.ci/venv $(VENV_2) $(AIRFLOW_2) 12 $(OURS)

@@ -1,0 +1,151 @@
+"""What a person sees of the connection in Airflow 3.3's pages. Screenshots go to build/screenshots."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from hevo_provider.provider_info import CONNECTION_TYPE
+from hevo_provider.sandbox import Sandbox
+from tests.e2e.airflow_api import AirflowApi
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is only installed where a browser is used")
+pytestmark = pytest.mark.browser
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+# Without the last four, Chromium calls home.
+FLAGS = (
+    "headless=new",
+    "no-sandbox",
+    "window-size=1200,1500",
+    "no-first-run",
+    "disable-background-networking",
+    "disable-component-update",
+    "disable-sync",
+)
+
+
+class Page:
+    """A page of Airflow's, as a person uses it: everything is found by what it says, and waited for."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+
+    def open(self, address: str) -> None:
+        self._driver.get(address)
+
+    def press(self, name: str, within: str = "") -> None:
+        """Press the button with a name that is shown, or told to who cannot see it."""
+        self._find(f"{within}//button[normalize-space(.)='{name}' or @aria-label='{name}']").click()
+
+    def choose_type(self, name: str) -> None:
+        self._find("//*[@role='dialog']//input[@role='combobox']").send_keys(name)
+        self._find(f"//*[@role='option'][.='{name}']").click()
+
+    def type_into(self, label: str, text: str) -> None:
+        field = self._find(f"//*[@role='dialog']//label[starts-with(., '{label}')]").get_attribute("for")
+        self._find(f"//*[@id='{field}']").send_keys(text)
+
+    def labels(self) -> list[str]:
+        """Return the labels of the form's fields, in order."""
+        self._find("//*[@role='dialog']//label")
+        found = self._driver.find_elements("xpath", "//*[@role='dialog']//label")
+        return [text for each in found if (text := each.text.split("\n")[0].rstrip("*"))]
+
+    def says(self, words: str) -> bool:
+        """Wait until the words are shown."""
+        return bool(self._find(f"//*[contains(normalize-space(.), '{words}')]"))
+
+    def screenshot(self, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        assert self._driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+    def _find(self, path: str) -> Any:
+        from selenium.webdriver.support.expected_conditions import element_to_be_clickable
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        return WebDriverWait(self._driver, 20).until(element_to_be_clickable(("xpath", path)), path)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """Start a browser."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.fail("Debian's packages chromium and chromium-driver are needed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in FLAGS:
+        options.add_argument(f"--{flag}")
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver, env=dict(os.environ)))
+    yield Page(browser)
+    browser.quit()
+
+
+@pytest.fixture
+def connect(airflow: AirflowApi, hevo: Sandbox) -> Callable[..., None]:
+    """Make a connection. It has a port: Airflow 3.3.2 itself answers "Bad Request" where there is none to test."""
+
+    def add(name: str, **fields: object) -> None:
+        url = URL(hevo.url)
+        usual = {"host": f"http://{url.host}", "port": url.port, "login": hevo.key, "password": hevo.secret}
+        airflow.add_connection(name, conn_type="hevo", **(usual | fields))
+
+    return add
+
+
+def test_the_form_asks_for_what_hevo_needs_and_for_nothing_else(page: Page, airflow: AirflowApi) -> None:
+    page.open(f"{airflow.base_url}/connections")
+    page.press("Add Connection")
+    page.choose_type("Hevo Data")
+    page.says("Region or host")
+    page.screenshot("connection_form")
+    usual = page.labels()
+    page.press("Extra Fields", within="//*[@role='dialog']")
+    page.says("Where the button of a task leads")
+    page.screenshot("connection_form_extra")
+    own = page.labels()
+
+    always = ["Connection ID", "Connection Type"]
+    assert usual == [*always, "Description", "Region or host", "API key", "API secret"]
+    assert own == [*always, *(field["label"] for field in CONNECTION_TYPE["conn-fields"].values())]
+
+
+def test_what_is_typed_into_the_form_is_what_a_task_reads(page: Page, airflow: AirflowApi) -> None:
+    page.open(f"{airflow.base_url}/connections")
+    page.press("Add Connection")
+    page.choose_type("Hevo Data")
+    page.type_into("Connection ID", "typed")
+    page.type_into("Region or host", "eu")
+    page.type_into("API key", "key")
+    page.type_into("API secret", "secret")
+    page.press("Save")
+    page.says("typed")
+
+    stored = airflow.call("GET", "/connections/typed")
+    assert (stored["conn_type"], stored["host"], stored["login"]) == ("hevo", "eu", "key")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "words"),
+    [
+        ("works", {}, "Connected to 127.0.0.1"),
+        ("wrong-key", {"login": "someone-else"}, "Check login (the API key)"),
+    ],
+)
+def test_the_test_button_says_how_it_went(
+    page: Page, airflow: AirflowApi, connect: Callable[..., None], name: str, fields: dict[str, str], words: str
+) -> None:
+    connect(f"test-{name}", **fields)
+    page.open(f"{airflow.base_url}/connections")
+
+    page.press("Test Connection", within=f"//tr[contains(., 'test-{name}')]")
+
+    assert page.says(words)
+    page.screenshot(f"test_button_{name}")
