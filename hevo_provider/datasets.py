@@ -8,16 +8,20 @@ else the namespace is one of Hevo's own, which claims nothing about the system's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from hevo_provider.models.answers import System
 from hevo_provider.models.object import Namespace
 
 # What systems call themselves, as part of Hevo's type; the first that fits counts.
-_KINDS = ("snowflake", "bigquery", "redshift", "databricks", "mysql", "postgres", "s3")
+_KINDS = ("snowflake", "bigquery", "redshift", "databricks", "mysql", "postgres")
+_S3_WORDS = {"s3", "amazons3", "awss3"}  # whole words: there are a Dynamics365 and an Ads360
+_S3_SCHEMES = {"s3", "s3a", "s3n"}
+_S3_ARN = "arn:aws:s3:::"
 _PORTS = {"mysql": 3306, "postgres": 5432, "redshift": 5439}
 _HOST = ("host", "hostname", "dbhost", "databasehost", "server", "serverhostname", "endpoint", "url")
 _PORT = ("port", "dbport", "databaseport")
@@ -70,12 +74,12 @@ def names_of(system: System | None, hevo_host: str, namespaces: Mapping[str, str
     :param namespaces: namespaces by name or id of a system, from the connection.
     """
     system = System() if system is None else system
-    type_ = (system.source_type or system.destination_type or "").lower().replace("_", "").replace(" ", "")
-    kind = next((kind for kind in _KINDS if kind in type_), "")
+    type_ = system.source_type or system.destination_type or ""
+    kind = _kind_of(type_)
     config = _Config(system.config)
     labels = [label for label in (system.name, system.id) if label]
     given = next((namespaces[label] for label in labels if label in namespaces), None)
-    label = labels[0] if labels else type_ or "unknown"
+    label = labels[0] if labels else type_.lower() or "unknown"
     namespace = given or _namespace(kind, config) or f"hevo://{hevo_host}/{quote(label, safe='')}"
     return Names(kind, namespace, config.text(_PROJECT if kind == "bigquery" else _DATABASE))
 
@@ -95,15 +99,10 @@ class _Config:
 
     def address(self, names: tuple[str, ...]) -> tuple[str | None, int | None]:
         """Return host and port, without whatever else an address may hold: scheme, credentials, path."""
-        text = self.text(names)
-        if text is None:
+        url = _split(self.text(names))
+        if url is None or url.hostname is None:
             return None, None
-        try:
-            parts = urlsplit(text.removeprefix("jdbc:") if "://" in text else f"//{text}")
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            return None, None
-        return (f"[{host}]" if host and ":" in host else host), port
+        return (f"[{url.hostname}]" if ":" in url.hostname else url.hostname), url.port
 
     def port(self) -> int | None:
         for name in _PORT:
@@ -113,12 +112,48 @@ class _Config:
         return None
 
 
+def _kind_of(type_: str) -> str:
+    words = type_.lower().replace("-", "_").replace(" ", "_").split("_")
+    if _S3_WORDS & {*words, "".join(words)}:
+        return "s3"
+    return next((kind for kind in _KINDS if kind in "".join(words)), "")
+
+
+def _split(text: str | None) -> SplitResult | None:
+    """Return the parts of an address; None where it is none, or what is its host and what a password is not sure."""
+    if text is None:
+        return None
+    try:
+        url = urlsplit(text.removeprefix("jdbc:") if "://" in text else f"//{text}")
+        host, _ = url.hostname, url.port
+    except ValueError:
+        return None
+    is_sure = url.netloc.count("@") <= 1 and "@" not in url.path
+    return url if host and is_sure and re.fullmatch(r"[\w.:%-]+", host) else None
+
+
+def _bucket(text: str | None) -> str | None:
+    """Return the bucket of S3, which may be given by its name, a URI, an ARN or a web address."""
+    if text is None:
+        return None
+    url = _split(text.removeprefix(_S3_ARN))
+    if url is None or url.hostname is None:
+        return None
+    if url.scheme in {"", *_S3_SCHEMES}:
+        bucket = url.hostname
+    elif url.hostname.startswith(("s3.", "s3-")):
+        bucket = url.path.strip("/").split("/")[0]
+    else:
+        bucket = re.split(r"\.s3[.-]", url.hostname)[0]
+    return bucket if re.fullmatch(r"[a-z0-9][a-z0-9.-]+", bucket) else None
+
+
 def _namespace(kind: str, config: _Config) -> str | None:
     if kind == "bigquery":
         return "bigquery"
     if kind == "s3":
-        bucket = config.text(_BUCKET)
-        return bucket and f"s3://{bucket.removeprefix('s3://').split('/')[0]}"
+        bucket = _bucket(config.text(_BUCKET))
+        return bucket and f"s3://{bucket}"
     host, port = config.address(_ACCOUNT if kind == "snowflake" else _HOST)
     if not kind or host is None:
         return None

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import attr
@@ -47,6 +48,7 @@ LAST_MOMENT = 0.5  # seconds of them, to end calls and threads
 THREAD = "hevo-lineage"
 MOST_AT_ONCE = 8  # detail calls
 MOST_OBJECTS = 1000  # of a pipeline; beyond that an event grows too large to be sent
+MOST_COLUMNS = 10_000  # of all its objects, for the same reason
 _LEFT_OUT = {"DELETED", "EXCLUDED", "INACTIVE", "SKIPPED"}
 
 
@@ -88,7 +90,8 @@ def lineage_of(hook: HevoHook, pipeline_id: int, verdict: Verdict) -> Lineage:
 
     :param hook: of the task; its connection is looked up here, in the task's own thread.
     :param verdict: what became of the job.
-    :returns: as much as was to be had within five seconds. Never raises.
+    :returns: as much as was to be had within five seconds, of which Airflow's look-up of the connection is a part; it
+        cannot be cut short. Never raises.
     """
     lineage: Lineage = OperatorLineage(
         run_facets=_run_facets(pipeline_id, verdict),
@@ -102,35 +105,42 @@ def lineage_of(hook: HevoHook, pipeline_id: int, verdict: Verdict) -> Lineage:
 
 
 def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job) -> None:
+    over = hook.clock.monotonic() + TIME_LIMIT
     settings = hook.settings
     hevo = hook.last_client(TIME_LIMIT)
     if hevo is None:
         return
     lineage.run_facets["externalQuery"] = external_query_run.ExternalQueryRunFacet(job.job_id, source=hevo.host)
     seen = _Seen()
-    _within_limit(hevo, pipeline_id, seen)
+    time_left = over - hook.clock.monotonic()
+    if time_left > LAST_MOMENT:
+        _within_limit(hevo, pipeline_id, seen, time_left)
     if seen.pipeline is None:
         return
     lineage.job_facets["hevo_pipeline"] = _pipeline_facet(seen.pipeline)
     namespaces = texts_of("lineage_namespaces", settings.lineage_namespaces)
     source = names_of(seen.pipeline.source, hevo.host, namespaces)
     destination = names_of(seen.pipeline.destination, hevo.host, namespaces)
+    columns_left = MOST_COLUMNS
     for item in list(seen.objects.values()):
         fields = [each for each in item.fields or () if each.status not in _LEFT_OUT]
+        columns_left -= len(fields)
+        fields = fields if columns_left >= 0 else []
         read = [(each.source_name, each.source_type) for each in fields]
         written = [(each.destination_name, each.destination_type) for each in fields]
         _add(lineage.inputs, source, item.source_namespace, item.object_name, read)
         _add(lineage.outputs, destination, item.destination_namespace, item.destination_table_name, written)
 
 
-def _within_limit(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen) -> None:
+def _within_limit(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, limit: float) -> None:
     # A thread of its own: a look-up of a host's name can hang where no time-out reaches, and is then left behind.
-    worker = threading.Thread(name=THREAD, target=lambda: asyncio.run(_look(hevo, pipeline_id, seen)), daemon=True)
+    look = partial(_look, hevo, pipeline_id, seen, limit)
+    worker = threading.Thread(name=THREAD, target=lambda: asyncio.run(look()), daemon=True)
     worker.start()
-    worker.join(TIME_LIMIT)
+    worker.join(limit)
 
 
-async def _look(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen) -> None:
+async def _look(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, limit: float) -> None:
     slots = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def look_at_pipeline() -> None:
@@ -150,7 +160,7 @@ async def _look(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen) -> None:
             seen.objects[object_id] = await hevo.get_object(pipeline_id, object_id)
 
     try:
-        async with hevo, asyncio.timeout(TIME_LIMIT - LAST_MOMENT), asyncio.TaskGroup() as tasks:
+        async with hevo, asyncio.timeout(limit - LAST_MOMENT), asyncio.TaskGroup() as tasks:
             tasks.create_task(_if_possible(look_at_pipeline()))
             tasks.create_task(_if_possible(look_at_objects()))
     except TimeoutError:

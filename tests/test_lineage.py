@@ -23,11 +23,12 @@ from openlineage.client.serde import Serde
 from hevo_provider import lineage
 from hevo_provider.datasets import names_of
 from hevo_provider.exceptions import HevoJobFailedError
+from hevo_provider.hooks import HevoHook
 from hevo_provider.models.answers import System
 from hevo_provider.models.object import Namespace
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Sandbox
-from tests.play import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
+from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
 
 SHOP = {
     "name": "shop database",
@@ -190,6 +191,19 @@ def test_a_pipeline_with_more_objects_than_an_event_can_carry_is_cut_short(
     assert len(told(ended(ti)).outputs) == 5
 
 
+def test_more_columns_than_an_event_can_carry_are_left_out_and_their_tables_are_not(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    first = len(pipeline.objects[0].fields)
+    monkeypatch.setattr(lineage, "MOST_COLUMNS", first)
+
+    outputs = told(ended(ti)).outputs
+
+    assert len(outputs) == len(pipeline.objects) > 1
+    assert ["schema" in each.facets for each in outputs] == [True] + [False] * (len(outputs) - 1)
+
+
 def test_objects_that_are_not_replicated_are_left_out(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7)
     pipeline.objects[0].status = "SKIPPED"
@@ -213,6 +227,27 @@ def test_details_that_hang_are_left_out_when_the_time_is_over(hevo: Sandbox, ti:
     assert not any("schema" in each.facets for each in facts.outputs)
     assert facts.run_facets["hevo_job"].status == "COMPLETED"
     assert not [thread for thread in threading.enumerate() if thread.name == lineage.THREAD]
+
+
+def test_a_slow_look_up_of_the_connection_is_part_of_the_time(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hevo.add_pipeline(7)
+    operator = ended(ti)
+    operator._hook = None  # as in a process that has not looked it up yet
+    hevo.reset_record()
+    look_up = HevoHook.get_connection
+
+    def slowly(connection_id: str) -> Any:
+        clock.advance(lineage.TIME_LIMIT)
+        return look_up(connection_id)
+
+    monkeypatch.setattr(HevoHook, "get_connection", slowly)
+
+    facts = told(operator)
+
+    assert hevo.requests == []
+    assert facts.run_facets["hevo_job"].status == "COMPLETED"
 
 
 @pytest.mark.usefixtures("hurry", "threads_end")
@@ -335,6 +370,10 @@ TABLE = Namespace(k0="orders", k1="sales", k2="shop")
             naming.Redshift("cluster", "us-east-1", "5439", "shop", "sales", "orders"),
         ),
         ("S3", {"bucket_name": "landing"}, naming.S3("landing", "sales/orders")),
+        ("AMAZON_S3", {"bucket": "s3a://landing/in"}, naming.S3("landing", "sales/orders")),
+        ("aws s3", {"bucket": "arn:aws:s3:::landing"}, naming.S3("landing", "sales/orders")),
+        ("S3", {"bucket": "https://landing.s3.eu-west-1.amazonaws.com"}, naming.S3("landing", "sales/orders")),
+        ("S3", {"bucket": "https://s3.amazonaws.com/landing/in"}, naming.S3("landing", "sales/orders")),
     ],
 )
 def test_names_follow_openlineages_rules(type_: str, config: dict[str, Any] | None, rule: Any) -> None:
@@ -353,6 +392,12 @@ def test_names_follow_openlineages_rules(type_: str, config: dict[str, Any] | No
         ("POSTGRES", {"host": "[::1]"}, "postgres://[::1]:5432"),
         ("POSTGRES", {"host": "http://[", "password": "x"}, "hevo://us.hevodata.com/my%20system"),
         ("POSTGRES", {"host": 7}, "hevo://us.hevodata.com/my%20system"),
+        ("POSTGRES", {"host": "hevo:p@ss/word@db.example.com"}, "hevo://us.hevodata.com/my%20system"),
+        ("POSTGRES", {"host": "hevo:p@ss@db.example.com"}, "hevo://us.hevodata.com/my%20system"),
+        ("S3", {"bucket": "s3://AKIAKEY:SECRET@landing"}, "s3://landing"),
+        ("S3", {"bucket": "s3://AKIAKEY:SEC/RET@landing"}, "hevo://us.hevodata.com/my%20system"),
+        ("DYNAMICS365", {"bucket": "landing"}, "hevo://us.hevodata.com/my%20system"),
+        ("GOOGLE_ADS_360", {"bucket": "landing"}, "hevo://us.hevodata.com/my%20system"),
         ("SALESFORCE", {"host": "example.salesforce.com"}, "hevo://us.hevodata.com/my%20system"),
         (None, None, "hevo://us.hevodata.com/my%20system"),
     ],
@@ -390,6 +435,6 @@ def test_looking_for_lineage_leaves_no_session_open(hevo: Sandbox, ti: TaskInsta
     client = operator._hevo().last_client(1)
     assert client is not None
 
-    asyncio.run(lineage._look(client, 7, lineage._Seen()))
+    asyncio.run(lineage._look(client, 7, lineage._Seen(), lineage.TIME_LIMIT))
 
     assert client._session is None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any
 
 import pytest
@@ -235,6 +235,18 @@ def test_there_is_one_warning_per_change_and_a_line_when_it_is_over(hevo: Sandbo
         (True, False),
     ]
     assert sum("Hevo answers again after" in line for _, line in story.lines) == 1
+
+
+def test_an_api_that_flaps_for_hours_does_not_flood_the_log(hevo: Sandbox) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=6 * 3600)
+    faults = cycle([Fault.status(502), None, Fault.status(502), Fault.status(503)])
+    hevo.fault_source = lambda _: next(faults)
+    story = Story()
+
+    wait_for(job.id, story)
+
+    told = [line for _, line in story.lines if "502" in line or "503" in line or "answers again" in line]
+    assert 10 <= len(told) <= 40
 
 
 def test_one_usable_answer_starts_the_tolerance_anew(hevo: Sandbox, clock: VirtualClock) -> None:

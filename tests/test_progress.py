@@ -55,7 +55,8 @@ def test_what_hevo_does_not_tell_is_not_told(clock: VirtualClock) -> None:
 
     assert at(clock, 15, progress) is None
     assert at(clock, 1, progress, objects_success=2) == "2 of 2 objects done"
-    assert at(clock, 30, progress, events_ingested=500) == "500 events ingested (17/s)"
+    assert at(clock, 30, progress, events_ingested=500) == "500 events ingested"
+    assert at(clock, 60, progress, events_ingested=1100) == "1,100 events ingested (10/s)"
 
 
 def test_a_job_that_does_not_move_is_told_again_when_it_does(clock: VirtualClock) -> None:

@@ -98,7 +98,7 @@ def _events_in_words(before: _Counters, job: Job, seconds: float) -> list[str]:
         what, count, earlier = "ingested", job.events_ingested, before.events_ingested
     if count is None:
         return []
-    rate = (count - (earlier or 0)) / seconds
+    rate = 0.0 if earlier is None else (count - earlier) / seconds
     words = [f"{count:,} events {what}" + (f" ({rate:,.0f}/s)" if rate >= 1 else "")]
     return [*words, f"{job.events_failed:,} failed"] if job.events_failed else words
 

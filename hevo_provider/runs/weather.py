@@ -20,6 +20,8 @@ from hevo_provider.transport import backoff
 
 WEATHER = (HevoTransportError, HevoResponseError, HevoAPIError)
 MISSING_TOLERANCE = 300.0  # seconds for which a job or pipeline may answer 404
+TOLD_FREELY = 5  # changes of the weather that are told at once; then, for an API that flaps, only now and then
+FIRST_SILENCE, LONGEST_SILENCE = 60.0, 3600.0  # seconds
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 60.0
 SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER = 1.0, 300.0
@@ -32,7 +34,19 @@ class Weather:
     :param tolerance: seconds without a usable answer after which the wait fails.
     """
 
-    __slots__ = ("_bad_since", "_clock", "_failures", "_kind", "_log", "_missing_since", "_pipeline_id", "_tolerance")
+    __slots__ = (
+        "_bad_since",
+        "_clock",
+        "_failures",
+        "_is_told",
+        "_kind",
+        "_log",
+        "_missing_since",
+        "_pipeline_id",
+        "_silent_until",
+        "_times_told",
+        "_tolerance",
+    )
 
     def __init__(self, clock: Clock, pipeline_id: int, tolerance: float, logger: Logger) -> None:
         self._clock = clock
@@ -43,13 +57,17 @@ class Weather:
         self._bad_since = 0.0
         self._missing_since: float | None = None
         self._kind: object = None
+        self._is_told = False
+        self._times_told = 0
+        self._silent_until = float("-inf")
 
     def is_fine(self) -> None:
         """Take note of a usable answer."""
         if self._failures:
-            lasted = self._clock.monotonic() - self._bad_since
-            self._log.info("Pipeline %s: Hevo answers again after %.0f s.", self._pipeline_id, lasted)
-            self._failures, self._missing_since, self._kind = 0, None, None
+            if self._is_told:
+                lasted = self._clock.monotonic() - self._bad_since
+                self._log.info("Pipeline %s: Hevo answers again after %.0f s.", self._pipeline_id, lasted)
+            self._failures, self._missing_since, self._kind, self._is_told = 0, None, None, False
 
     def pause_after(self, error: HevoError, job_id: str | None) -> float:
         """
@@ -67,9 +85,13 @@ class Weather:
             self._bad_since = now
         self._failures += 1
         kind = (type(error), getattr(error, "status", None))
-        if kind != self._kind:
-            self._kind = kind
+        if kind != self._kind and now >= self._silent_until:
+            self._kind, self._is_told = kind, True
             self._log.warning("Pipeline %s: %s. Waiting on.", self._pipeline_id, error)
+            self._times_told += 1
+            if self._times_told >= TOLD_FREELY:
+                silence = FIRST_SILENCE * 2.0 ** min(self._times_told - TOLD_FREELY, 30)
+                self._silent_until = now + min(silence, LONGEST_SILENCE)
         what = f"Pipeline {self._pipeline_id}" + (f", job {job_id}" if job_id else "")
         if not isinstance(error, HevoNotFoundError):
             self._missing_since = None
