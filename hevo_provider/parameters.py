@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -70,6 +70,29 @@ def object_id_of(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(ID_PATTERN, value):
         raise HevoConfigError(f"object_id is not an id of Hevo: {value!r}.")
     return value
+
+
+def moment_of(name: str, value: object) -> datetime:
+    """
+    Return a moment with its time zone; without one, UTC is meant.
+
+    :param name: of the parameter, for the message.
+    :param value: a datetime, or its text by ISO 8601.
+    :raises HevoConfigError: it is neither, or None.
+    """
+    if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
+        raise HevoConfigError(
+            f"{name} rendered to {value!r}: this DAG run has no such time. A run that was started by hand or by an "
+            "asset may have no data interval."
+        )
+    try:
+        moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
+        if isinstance(moment, datetime):
+            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise HevoConfigError(f"{name} must be a datetime or a time such as 2026-01-31T06:00:00+00:00, not {value!r}.")
 
 
 def connection_id_of(value: object) -> str:

@@ -67,12 +67,17 @@ class HevoTask(Base):
         :param only_literals: leave out what is only known when the task runs.
         :raises HevoConfigError: one makes no sense.
         """
-        if only_literals and getattr(self, "_BaseOperator__from_mapped", False):
-            return  # a mapped task in its worker: execute checks the values, and fails the task for good
+        if only_literals and self._is_unmapped:
+            return
         for name, check in checks.items():
             value = getattr(self, name)
             if not (only_literals and is_unrendered(value)):
                 check(value)
+
+    @property
+    def _is_unmapped(self) -> bool:
+        """Whether this is a mapped task in its worker: execute checks its values, and fails the task for good."""
+        return bool(getattr(self, "_BaseOperator__from_mapped", False))
 
     def _hevo(self) -> HevoHook:
         """Return the hook of this process; it keeps the credentials for a kill."""

@@ -49,6 +49,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
     assert defaults == {
         "pipeline_id": inspect.Parameter.empty,
         "job_id": None,
+        "completed_after": None,
         "job_type": JobType.INCREMENTAL,
         "connection_id": "hevo_airflow_conn_id",
         "poke_interval": 20,

@@ -57,6 +57,9 @@ class Run:
     :param find_window: seconds before which a search that was answered never ends.
     :param api_outage_tolerance: seconds without a usable answer after which the wait fails.
     :param deadline: seconds since the epoch after which the wait ends as timed out.
+    :param completed_after: for a run that only follows: any job will do that completed at this time (Hevo's clock, ms)
+        or later, and none that ended otherwise ends the wait.
+    :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES is such a completion.
 
     What has happened:
 
@@ -77,6 +80,7 @@ class Run:
     :param waited: whether the run has been waiting before its action could be sent, or sent again.
     :param yield_to: an earlier job of this very task that is being cancelled: its end is waited for.
     :param note: what Hevo said last, for messages.
+    :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
     """
 
     pipeline_id: int
@@ -93,6 +97,8 @@ class Run:
     find_window: float = 0.0
     api_outage_tolerance: float = 1800.0
     deadline: float | None = None
+    completed_after: int | None = None
+    accept_completed_with_failures: bool = False
 
     phase: str = Phase.WATCH.value
     job_id: str | None = None
@@ -110,9 +116,10 @@ class Run:
     waited: bool = False
     yield_to: str | None = None
     note: str | None = None
+    told: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("job_types", "baseline"):  # JSON has no tuples
+        for name in ("job_types", "baseline", "told"):  # JSON has no tuples
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
