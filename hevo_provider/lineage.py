@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import attr
@@ -29,7 +30,7 @@ from openlineage.client.facet_v2 import (
 from hevo_provider.connection import texts_of
 from hevo_provider.datasets import Names, names_of
 from hevo_provider.exceptions import HevoError
-from hevo_provider.models.object import Namespace, PipelineObject
+from hevo_provider.models.object import LEFT_OUT_STATUSES, Namespace, PipelineObject
 
 if TYPE_CHECKING:
     from hevo_provider.client import HevoAsyncClient
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 Facet: TypeAlias = RunFacet | JobFacet
 Lineage: TypeAlias = "OperatorLineage[Dataset, Facet]"
+Includes: TypeAlias = Callable[[PipelineObject], bool]
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,6 @@ LAST_MOMENT = 0.5  # seconds of them, to end calls and threads
 THREAD = "hevo-lineage"
 MOST_AT_ONCE = 8  # detail calls
 MOST_OBJECTS = 1000  # of a pipeline; beyond that an event grows too large to be sent
-_LEFT_OUT = {"DELETED", "EXCLUDED", "INACTIVE", "SKIPPED"}
 
 
 @attr.define
@@ -82,12 +83,18 @@ class _Seen:
     objects: dict[str, PipelineObject] = field(default_factory=dict)
 
 
-def lineage_of(hook: HevoHook, pipeline_id: int, verdict: Verdict) -> Lineage:
+def everything(_: PipelineObject) -> bool:
+    """Include every object of a pipeline."""
+    return True
+
+
+def lineage_of(hook: HevoHook, pipeline_id: int, verdict: Verdict, includes: Includes = everything) -> Lineage:
     """
     Return inputs, outputs and facets of a run: GET pipeline, GET …/objects, and GET …/objects/{id} for each.
 
     :param hook: of the task; its connection is looked up here, in the task's own thread.
     :param verdict: what became of the job.
+    :param includes: whether the run was about an object.
     :returns: as much as was to be had within five seconds. Never raises.
     """
     lineage: Lineage = OperatorLineage(
@@ -95,20 +102,20 @@ def lineage_of(hook: HevoHook, pipeline_id: int, verdict: Verdict) -> Lineage:
         job_facets={"hevo_pipeline": HevoPipelineJobFacet(pipelineId=pipeline_id)},
     )
     try:
-        _complete(lineage, hook, pipeline_id, verdict.job)
+        _complete(lineage, hook, pipeline_id, verdict.job, includes)
     except Exception as error:  # noqa: BLE001 - lineage is never worth a task
         log.warning("Pipeline %s: its lineage is incomplete: %s: %s", pipeline_id, type(error).__name__, error)
     return lineage
 
 
-def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job) -> None:
+def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job, includes: Includes) -> None:
     settings = hook.settings
     hevo = hook.last_client(TIME_LIMIT)
     if hevo is None:
         return
     lineage.run_facets["externalQuery"] = external_query_run.ExternalQueryRunFacet(job.job_id, source=hevo.host)
     seen = _Seen()
-    _within_limit(hevo, pipeline_id, seen)
+    _within_limit(hevo, pipeline_id, seen, includes)
     if seen.pipeline is None:
         return
     lineage.job_facets["hevo_pipeline"] = _pipeline_facet(seen.pipeline)
@@ -116,21 +123,22 @@ def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job) -> N
     source = names_of(seen.pipeline.source, hevo.host, namespaces)
     destination = names_of(seen.pipeline.destination, hevo.host, namespaces)
     for item in list(seen.objects.values()):
-        fields = [each for each in item.fields or () if each.status not in _LEFT_OUT]
+        fields = [each for each in item.fields or () if each.status not in LEFT_OUT_STATUSES]
         read = [(each.source_name, each.source_type) for each in fields]
         written = [(each.destination_name, each.destination_type) for each in fields]
         _add(lineage.inputs, source, item.source_namespace, item.object_name, read)
         _add(lineage.outputs, destination, item.destination_namespace, item.destination_table_name, written)
 
 
-def _within_limit(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen) -> None:
+def _within_limit(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, includes: Includes) -> None:
     # A thread of its own: a look-up of a host's name can hang where no time-out reaches, and is then left behind.
-    worker = threading.Thread(name=THREAD, target=lambda: asyncio.run(_look(hevo, pipeline_id, seen)), daemon=True)
+    target = partial(_look, hevo, pipeline_id, seen, includes)
+    worker = threading.Thread(name=THREAD, target=lambda: asyncio.run(target()), daemon=True)
     worker.start()
     worker.join(TIME_LIMIT)
 
 
-async def _look(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen) -> None:
+async def _look(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, includes: Includes = everything) -> None:
     slots = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def look_at_pipeline() -> None:
@@ -138,7 +146,7 @@ async def _look(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen) -> None:
 
     async def look_at_objects() -> None:
         async for item in hevo.list_objects(pipeline_id):
-            if item.status not in _LEFT_OUT:
+            if item.status not in LEFT_OUT_STATUSES and includes(item):
                 seen.objects[item.object_id] = item
                 tasks.create_task(_if_possible(look_at_object(item.object_id)))
             if len(seen.objects) >= MOST_OBJECTS:

@@ -11,6 +11,9 @@ from hevo_provider.models.job import JobType
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.parameters import OnActiveJob
 
+# The action of an operator of its own, so it is no PipelineAction: the objects that it is about belong to it.
+RESYNC_OBJECTS = "RESYNC_OBJECTS"
+
 
 class Phase(StrEnum):
     """What a run waits for."""
@@ -44,9 +47,12 @@ class Run:
     What was asked for:
 
     :param pipeline_id: the pipeline.
-    :param action: a ``PipelineAction``; None for a run that starts nothing and only follows a job (a sensor).
+    :param action: a ``PipelineAction`` or ``RESYNC_OBJECTS``; None for a run that starts nothing and only follows a
+        job (a sensor).
     :param job_types: the names under which Hevo may report the job's type.
     :param drop_and_load: for a resync, whether the destination tables are dropped first.
+    :param objects: patterns of the names of the objects to resync.
+    :param object_ids: ids of objects to resync.
     :param on_active_job: an ``OnActiveJob``.
     :param wait_for_completion: False ends the run as soon as the job is found.
     :param cancel_on_kill: whether the job that was started is cancelled when the task is killed or timed out.
@@ -99,6 +105,8 @@ class Run:
     deadline: float | None = None
     completed_after: int | None = None
     accept_completed_with_failures: bool = False
+    objects: tuple[str, ...] = ()
+    object_ids: tuple[str, ...] = ()
 
     phase: str = Phase.WATCH.value
     job_id: str | None = None
@@ -119,7 +127,7 @@ class Run:
     told: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("job_types", "baseline", "told"):  # JSON has no tuples
+        for name in ("job_types", "objects", "object_ids", "baseline", "told"):  # JSON has no tuples
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
@@ -141,8 +149,13 @@ class Run:
 
     def asks_for_the_same_as(self, other: Run) -> bool:
         """Return whether both runs send the same action to the same pipeline."""
-        same = ("pipeline_id", "action", "drop_and_load")
+        same = ("pipeline_id", "action", "drop_and_load", "objects", "object_ids")
         return all(getattr(self, name) == getattr(other, name) for name in same)
+
+    @property
+    def may_restart(self) -> bool:
+        """Whether the pipeline may pass through RESTARTING for the action."""
+        return self.action in {PipelineAction.RESYNC, RESYNC_OBJECTS}
 
     @property
     def is_ours(self) -> bool:
@@ -168,6 +181,19 @@ def expected_job_types(
         else:
             job_type = JobType.RESYNC_WITH_DROP_AND_LOAD if drop_and_load else JobType.RESYNC
     return job_type.wire_names
+
+
+def expected_job_types_of_objects(job_type: JobType | None = None) -> tuple[str, ...]:
+    """
+    Return the names under which Hevo may report the job that resyncs chosen objects.
+
+    Hevo does not say which; any that reloads history will do.
+
+    :param job_type: what the user wants to follow.
+    """
+    if job_type is not None:
+        return job_type.wire_names
+    return (*JobType.RESYNC.wire_names, JobType.RESYNC_WITH_DROP_AND_LOAD.value, JobType.HISTORICAL.value)
 
 
 def any_of(names: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from hevo_provider.client import HevoAsyncClient, JobReply
 from hevo_provider.exceptions import HevoError, HevoJobNotFoundError, HevoJobStalledError, HevoResponseError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.job import ACTIVE_STATUSES, JobStatus
-from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
+from hevo_provider.models.pipeline import PipelineStatus
 from hevo_provider.parameters import OnActiveJob
 from hevo_provider.runs.discovery import (
     STALE_AFTER,
@@ -197,7 +197,7 @@ class Wait:
         if run.not_before is not None:
             self.run = run = replace(run, not_before=None)
         state = await read_state(self.hevo, run.pipeline_id, retry_limit=0)
-        if run.action == PipelineAction.RESYNC and state.pipeline.status == PipelineStatus.RESTARTING:
+        if run.may_restart and state.pipeline.status == PipelineStatus.RESTARTING:
             return None
         if any(run.on_active_job == OnActiveJob.WAIT or job.job_id == run.yield_to for job in state.listing.active):
             return None
@@ -222,7 +222,7 @@ class Wait:
             self.run = replace(self.run, ownership=Ownership.ASSUMED.value)
         if choice.job is not None:
             return await self._found(choice.job, server_time=listing.server_time)
-        if run.action == PipelineAction.RESYNC and not follows and await self._is_restarting():
+        if run.may_restart and not follows and await self._is_restarting():
             return None
         if run.action is None and not run.looked and run.searching_since is None:
             self.run = run = with_first_look(run, listing)
