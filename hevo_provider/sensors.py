@@ -131,6 +131,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         :raises AirflowSensorTimeout: ``timeout`` has passed.
         :raises HevoRunError: the job did not end well, or none was found.
         """
+        if self.deferrable or not self.reschedule:  # in which each process knows only of itself
+            self._begin_work()
         self._show_page(context)
         if not self.deferrable:
             return super().execute(context)
@@ -150,9 +152,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         from hevo_provider.runs.events import read_event
         from hevo_provider.runs.wait import Outcome
 
+        self._begin_work()
         with self._failing_like_a_sensor():
             told = read_event(event)
-            return self._conclude_outcome(context, Outcome(told.ending, self._ordered(context), told.job))
+            run = replace(self._ordered(context), worker_seconds=told.worker_seconds)
+            return self._conclude_outcome(context, Outcome(told.ending, run, told.job))
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once. The base class calls this in the modes ``poke`` and ``reschedule``."""
@@ -236,7 +240,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             raise AirflowSensorTimeout(message)
         if outcome.job is None:
             raise HevoRunError("How the job ended is not known.", pipeline_id=outcome.run.pipeline_id)
-        return self._conclude(context, outcome.run.pipeline_id, outcome.job)
+        return self._conclude(context, outcome.run, outcome.job)
 
     @contextmanager
     def _failing_like_a_sensor(self) -> Iterator[None]:

@@ -94,6 +94,7 @@ class HevoStartingOperator(HevoTask, BaseOperator):
         :raises AirflowFailException: parameters, connection or credentials are wrong, or there is no such pipeline.
         :raises HevoRunError: the pipeline cannot run now, or its job did not end well.
         """
+        self._begin_work()
         with hopeless_errors_fail_for_good():
             self._check()
             self._show_page(context)
@@ -117,10 +118,11 @@ class HevoStartingOperator(HevoTask, BaseOperator):
         from hevo_provider.runs.run import Phase
         from hevo_provider.runs.wait import Ending, Outcome
 
+        self._begin_work()
         with hopeless_errors_fail_for_good():
             self._check()
             told = read_event(event)
-            run = told.run or replace(self._ordered(context), job_id=told.job_id)
+            run = told.run or replace(self._ordered(context), job_id=told.job_id, worker_seconds=told.worker_seconds)
             if told.ending is Ending.START:
                 return self._go_on(context, run)
             if told.ending is Ending.FOUND and self.wait_for_completion:  # the DAG was changed meanwhile
@@ -240,10 +242,10 @@ class HevoStartingOperator(HevoTask, BaseOperator):
         if job is None:
             raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id)
         if outcome.ending is Ending.FOUND:
-            self._publish(context, run.pipeline_id, job)
+            self._publish(context, run, job)
             self._verdict = Verdict(job)
         else:
-            self._conclude(context, run.pipeline_id, job)
+            self._conclude(context, run, job)
         memory.forget()  # last of all: until then, the retry of a lost worker finds the job again
         return job.job_id
 

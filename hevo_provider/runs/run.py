@@ -86,6 +86,7 @@ class Run:
     :param waited: whether the run has been waiting before its action could be sent, or sent again.
     :param yield_to: an earlier job of this very task that is being cancelled: its end is waited for.
     :param note: what Hevo said last, for messages.
+    :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
     :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
     """
 
@@ -125,6 +126,7 @@ class Run:
     yield_to: str | None = None
     note: str | None = None
     told: tuple[str, ...] = ()
+    worker_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("job_types", "objects", "object_ids", "baseline", "told"):  # JSON has no tuples
