@@ -8,7 +8,8 @@ One task is mapped over the pipelines. A pool says how many of them Hevo works o
 A task takes one slot of its pool while it holds a worker, for a second or so. While it waits in the triggerer it takes
 one only if the pool includes deferred tasks. With ``--include-deferred`` the eight slots are eight jobs in Hevo, and
 the ninth is started when one of them has ended. Without it they are eight workers that talk to Hevo, and nothing limits
-the jobs. Either way no worker is held while Hevo works: the last column of the table shows it.
+the jobs. Either way no worker is held while Hevo works: the last column of the table shows for how long one was, beside
+the time that its process took to start.
 
 The last task runs whatever becomes of the others. So it has to fail if one of them did: Airflow judges a run by its
 last tasks.
