@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -30,7 +30,7 @@ from openlineage.client.facet_v2 import (
 from hevo_provider.connection import texts_of
 from hevo_provider.datasets import Names, names_of
 from hevo_provider.exceptions import HevoError
-from hevo_provider.models.object import Namespace, PipelineObject
+from hevo_provider.models.object import LEFT_OUT_STATUSES, Namespace, PipelineObject
 
 if TYPE_CHECKING:
     from hevo_provider.client import HevoAsyncClient
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 Facet: TypeAlias = RunFacet | JobFacet
 Lineage: TypeAlias = "OperatorLineage[Dataset, Facet]"
+Includes: TypeAlias = Callable[[PipelineObject], bool]
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,6 @@ THREAD = "hevo-lineage"
 MOST_AT_ONCE = 8  # detail calls
 MOST_OBJECTS = 1000  # of a pipeline; beyond that an event grows too large to be sent
 MOST_COLUMNS = 10_000  # of all its objects, for the same reason
-_LEFT_OUT = {"DELETED", "EXCLUDED", "INACTIVE", "SKIPPED"}
 
 
 @attr.define
@@ -84,12 +84,18 @@ class _Seen:
     objects: dict[str, PipelineObject] = field(default_factory=dict)
 
 
-def lineage_of(hook: HevoHook, pipeline_id: int, verdict: Verdict) -> Lineage:
+def everything(_: PipelineObject) -> bool:
+    """Include every object of a pipeline."""
+    return True
+
+
+def lineage_of(hook: HevoHook, pipeline_id: int, verdict: Verdict, includes: Includes = everything) -> Lineage:
     """
     Return inputs, outputs and facets of a run: GET pipeline, GET …/objects, and GET …/objects/{id} for each.
 
     :param hook: of the task; its connection is looked up here, in the task's own thread.
     :param verdict: what became of the job.
+    :param includes: whether the run was about an object.
     :returns: as much as was to be had within five seconds, of which Airflow's look-up of the connection is a part; it
         cannot be cut short. Never raises.
     """
@@ -98,13 +104,13 @@ def lineage_of(hook: HevoHook, pipeline_id: int, verdict: Verdict) -> Lineage:
         job_facets={"hevo_pipeline": HevoPipelineJobFacet(pipelineId=pipeline_id)},
     )
     try:
-        _complete(lineage, hook, pipeline_id, verdict.job)
+        _complete(lineage, hook, pipeline_id, verdict.job, includes)
     except Exception as error:  # noqa: BLE001 - lineage is never worth a task
         log.warning("Pipeline %s: its lineage is incomplete: %s: %s", pipeline_id, type(error).__name__, error)
     return lineage
 
 
-def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job) -> None:
+def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job, includes: Includes) -> None:
     over = hook.clock.monotonic() + TIME_LIMIT
     settings = hook.settings
     hevo = hook.last_client(TIME_LIMIT)
@@ -114,7 +120,7 @@ def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job) -> N
     seen = _Seen()
     time_left = over - hook.clock.monotonic()
     if time_left > LAST_MOMENT:
-        _within_limit(hevo, pipeline_id, seen, time_left)
+        _within_limit(time_left, hevo, pipeline_id, seen, includes)
     if seen.pipeline is None:
         return
     lineage.job_facets["hevo_pipeline"] = _pipeline_facet(seen.pipeline)
@@ -123,7 +129,7 @@ def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job) -> N
     destination = names_of(seen.pipeline.destination, hevo.host, namespaces)
     columns_left = MOST_COLUMNS
     for item in list(seen.objects.values()):
-        fields = [each for each in item.fields or () if each.status not in _LEFT_OUT]
+        fields = [each for each in item.fields or () if each.status not in LEFT_OUT_STATUSES]
         columns_left -= len(fields)
         fields = fields if columns_left >= 0 else []
         read = [(each.source_name, each.source_type) for each in fields]
@@ -132,15 +138,17 @@ def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job) -> N
         _add(lineage.outputs, destination, item.destination_namespace, item.destination_table_name, written)
 
 
-def _within_limit(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, limit: float) -> None:
+def _within_limit(limit: float, hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, includes: Includes) -> None:
     # A thread of its own: a look-up of a host's name can hang where no time-out reaches, and is then left behind.
-    look = partial(_look, hevo, pipeline_id, seen, limit)
+    look = partial(_look, limit - LAST_MOMENT, hevo, pipeline_id, seen, includes)
     worker = threading.Thread(name=THREAD, target=lambda: asyncio.run(look()), daemon=True)
     worker.start()
     worker.join(limit)
 
 
-async def _look(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, limit: float) -> None:
+async def _look(
+    limit: float, hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, includes: Includes = everything
+) -> None:
     slots = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def look_at_pipeline() -> None:
@@ -148,7 +156,7 @@ async def _look(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, limit: flo
 
     async def look_at_objects() -> None:
         async for item in hevo.list_objects(pipeline_id):
-            if item.status not in _LEFT_OUT:
+            if item.status not in LEFT_OUT_STATUSES and includes(item):
                 seen.objects[item.object_id] = item
                 tasks.create_task(_if_possible(look_at_object(item.object_id)))
             if len(seen.objects) >= MOST_OBJECTS:
@@ -160,7 +168,7 @@ async def _look(hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, limit: flo
             seen.objects[object_id] = await hevo.get_object(pipeline_id, object_id)
 
     try:
-        async with hevo, asyncio.timeout(limit - LAST_MOMENT), asyncio.TaskGroup() as tasks:
+        async with hevo, asyncio.timeout(limit), asyncio.TaskGroup() as tasks:
             tasks.create_task(_if_possible(look_at_pipeline()))
             tasks.create_task(_if_possible(look_at_objects()))
     except TimeoutError:

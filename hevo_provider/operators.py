@@ -1,45 +1,32 @@
-"""``HevoPipelineOperator``: check, start, defer; and say what the trigger's event means for the task."""
+"""The operators: run a pipeline, or reload some of its objects. How is in :mod:`hevo_provider.starting`."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
-
-from hevo_provider.exceptions import HevoConfigError, HevoRunError
+from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.models.job import JobType
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.parameters import (
     LONGEST_TIMEOUT,
-    OnActiveJob,
-    connection_id_of,
-    count_of,
     flag_of,
     member_of,
+    object_id_of,
     pipeline_id_of,
-    seconds_of,
+    several_of,
 )
-from hevo_provider.tasks import HevoTask, deadline_of, hopeless_errors_fail_for_good
+from hevo_provider.starting import HevoStartingOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import timedelta
 
-    from airflow.providers.common.compat.sdk import Context
-
-    from hevo_provider.client import HevoAsyncClient
-    from hevo_provider.lineage import Lineage
-    from hevo_provider.record import Memory, Record
+    from hevo_provider.models.object import PipelineObject
     from hevo_provider.runs.run import Run
-    from hevo_provider.runs.start import Start
-    from hevo_provider.runs.wait import Outcome, Wait
-
-KILL_TIMEOUT = 3.0  # seconds for on_kill: Airflow kills the process 5 s after its SIGTERM
 
 
-class HevoPipelineOperator(HevoTask, BaseOperator):
+class HevoPipelineOperator(HevoStartingOperator):
     """
     Run a Hevo pipeline and succeed when, and only when, the job that this started has succeeded.
 
@@ -69,9 +56,6 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     """
 
     template_fields = ("pipeline_id", "connection_id", "action", "job_type")
-    ui_color = "#e7ebff"
-
-    _progress: Start | Wait | None = None
 
     def __init__(  # noqa: PLR0913 - the parameter table of the documentation
         self,
@@ -94,229 +78,40 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         durable: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.pipeline_id = pipeline_id
+        super().__init__(
+            pipeline_id=pipeline_id,
+            job_type=job_type,
+            connection_id=connection_id,
+            poll_interval=poll_interval,
+            retry_limit=retry_limit,
+            deferrable=deferrable,
+            wait_for_completion=wait_for_completion,
+            accept_completed_with_failures=accept_completed_with_failures,
+            ensure_new_job=ensure_new_job,
+            on_active_job=on_active_job,
+            cancel_on_kill=cancel_on_kill,
+            timeout=timeout,
+            api_outage_tolerance=api_outage_tolerance,
+            durable=durable,
+            **kwargs,
+        )
         self.action = action
-        self.job_type = job_type
-        self.connection_id = connection_id
-        self.poll_interval = seconds_of("poll_interval", poll_interval, above=True)
-        self.retry_limit = count_of("retry_limit", retry_limit)
-        self.deferrable = flag_of("deferrable", deferrable)
-        self.wait_for_completion = flag_of("wait_for_completion", wait_for_completion)
-        self.accept_completed_with_failures = flag_of("accept_completed_with_failures", accept_completed_with_failures)
-        self.ensure_new_job = flag_of("ensure_new_job", ensure_new_job)
         self.drop_and_load = flag_of("drop_and_load", drop_and_load)
-        self.on_active_job = None if on_active_job is None else member_of(OnActiveJob, "on_active_job", on_active_job)
-        self.cancel_on_kill = flag_of("cancel_on_kill", cancel_on_kill)
-        self.timeout = seconds_of("timeout", timeout, above=True)
-        self.api_outage_tolerance = seconds_of("api_outage_tolerance", api_outage_tolerance)
-        self.durable = flag_of("durable", durable)
         self._check(only_literals=True)
 
-    # Airflow's entry points
-
-    def execute(self, context: Context) -> str:
-        """
-        Start the pipeline and defer, or wait here.
-
-        :returns: the job's id.
-        :raises AirflowFailException: parameters, connection or credentials are wrong, or there is no such pipeline.
-        :raises HevoRunError: the pipeline cannot run now, or its job did not end well.
-        """
-        with hopeless_errors_fail_for_good():
-            self._check()
-            self._show_page(context)
-            if self.durable and not self._memory(context).works:
-                self.log.info(
-                    "This Airflow cannot remember a job across a lost worker (3.3 and later can): a retry would start "
-                    "a new one."
-                )
-            return self._go_on(context, self._ordered(context))
-
-    def execute_complete(self, context: Context, event: object = None) -> str:
-        """
-        Map the trigger's event onto success, failure, or another deferral.
-
-        :param event: see :mod:`hevo_provider.runs.events`. One that is missing or unknown fails the task.
-        :returns: the job's id.
-        :raises AirflowTaskTimeout: the deadline has passed.
-        :raises HevoRunError: the job did not end well.
-        """
-        from hevo_provider.runs.events import read_event
-        from hevo_provider.runs.run import Phase
-        from hevo_provider.runs.wait import Ending, Outcome
-
-        with hopeless_errors_fail_for_good():
-            self._check()
-            told = read_event(event)
-            run = told.run or replace(self._ordered(context), job_id=told.job_id)
-            if told.ending is Ending.START:
-                return self._go_on(context, run)
-            if told.ending is Ending.FOUND and self.wait_for_completion:  # the DAG was changed meanwhile
-                self._defer_until_done(context, replace(run, phase=Phase.WATCH.value))
-            return self._finish(context, Outcome(told.ending, run, told.job, cancelled=told.cancelled))
-
-    def on_kill(self) -> None:
-        """Stop talking to Hevo, and cancel the job that this process has started. Called from a signal handler."""
-        if self._call is not None:
-            self._call.cancel()
-        run = self._progress.run if self._progress is not None else None
-        if run is None or not self.cancel_on_kill or not run.is_ours:
-            return
-        # Not in this thread: it may be inside the very calls that are interrupted.
-        last_work = threading.Thread(target=self._cancel_at_last, args=(run,), daemon=True)
-        last_work.start()
-        last_work.join(KILL_TIMEOUT)
-
-    # OpenLineage's entry points
-
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:  # noqa: ARG002
-        """Return what the run read and wrote; see :mod:`hevo_provider.lineage`."""
-        if self._verdict is None:
-            return None
-        from hevo_provider.lineage import lineage_of
-
-        return lineage_of(self._hevo(), pipeline_id_of(self.pipeline_id), self._verdict)
-
-    def get_openlineage_facets_on_failure(self, task_instance: object) -> Lineage | None:
-        """Return the same for a job that failed. A task that failed without a job has read and written nothing."""
-        return self.get_openlineage_facets_on_complete(task_instance)
-
-    # The way of a run
-
-    def _go_on(self, context: Context, run: Run) -> str:
-        """Start the run, or go on with what an earlier try has started, and wait for it."""
-        from hevo_provider.runs.run import Phase
-        from hevo_provider.runs.wait import Outcome
-
-        memory = self._memory(context)
-        record = memory.recall() if not run.posts else None
-        if not self.deferrable:
-            return self._finish(context, self._wait_synchronously(run, memory, record))
-        begun = self._block_on(self._begin_alone, run, memory, record)
-        if isinstance(begun, Outcome):
-            return self._finish(context, begun)
-        if begun.phase != Phase.READY:
-            memory.remember(begun)
-        return self._defer_until_done(context, begun)
-
-    def _wait_synchronously(self, run: Run, memory: Memory, record: Record | None) -> Outcome:
-        """Do all of it in this process, blocking the worker slot until the job has ended."""
-        return self._block_on(self._run_to_its_end, run, memory, record)
-
-    async def _begin_alone(self, run: Run, memory: Memory, record: Record | None) -> Run | Outcome:
-        async with self._hevo().client() as hevo:
-            return await self._begin(hevo, run, memory, record)
-
-    async def _begin(self, hevo: HevoAsyncClient, run: Run, memory: Memory, record: Record | None) -> Run | Outcome:
-        from hevo_provider.metrics import count_start
-        from hevo_provider.runs.resume import follow_earlier, make_way
-        from hevo_provider.runs.start import Start
-
-        if record is not None:
-            age = hevo.clock.now() - record.time
-            earlier: Run | Outcome | None
-            if record.cleared:
-                earlier = await make_way(hevo, run, record.run, age=age, logger=self.log)
-            else:
-                earlier = await follow_earlier(
-                    hevo,
-                    run,
-                    record.run,
-                    age=age,
-                    accept_completed_with_failures=self.accept_completed_with_failures,
-                    logger=self.log,
-                )
-            if earlier is not None:
-                return earlier
-        start = self._progress = Start(hevo, run, remember=memory.aremember, logger=self.log)
-        begun = await start.go()
-        count_start(run, begun)
-        return begun
-
-    async def _run_to_its_end(self, run: Run, memory: Memory, record: Record | None) -> Outcome:
-        from hevo_provider.runs.cancel import cancel_job_of
-        from hevo_provider.runs.wait import Ending, Outcome, Wait
-
-        async with self._hevo().client() as hevo:
-            while True:
-                begun = await self._begin(hevo, run, memory, None if run.posts else record)
-                if isinstance(begun, Outcome):
-                    return begun
-                wait = self._progress = Wait(hevo, begun, self.log, memory.aremember)
-                outcome = await wait.until_done()
-                if outcome.ending is Ending.TIMED_OUT and self.cancel_on_kill:
-                    outcome = replace(outcome, cancelled=await cancel_job_of(hevo, outcome.run, self.log))
-                if outcome.ending is not Ending.START:
-                    return outcome
-                run = outcome.run
-
-    def _finish(self, context: Context, outcome: Outcome) -> str:
-        """Say what the outcome means for the task; the run is over, so it is forgotten."""
-        from hevo_provider.runs.verdict import Verdict
-        from hevo_provider.runs.wait import Ending
-
-        run, job = outcome.run, outcome.job
-        memory = self._memory(context)
-        if outcome.ending is Ending.TIMED_OUT:
-            if outcome.cancelled:
-                memory.forget()
-            raise AirflowTaskTimeout(_timed_out(outcome))
-        if job is None:
-            raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id)
-        if outcome.ending is Ending.FOUND:
-            self._publish(context, run.pipeline_id, job)
-            self._verdict = Verdict(job)
-        else:
-            self._conclude(context, run.pipeline_id, job)
-        memory.forget()  # last of all: until then, the retry of a lost worker finds the job again
-        return job.job_id
-
-    def _cancel_at_last(self, run: Run) -> None:
-        from hevo_provider.blocking import BlockingCall
-        from hevo_provider.runs.cancel import cancel_job_of
-
-        async def cancel() -> None:
-            client = self._hevo().last_client(KILL_TIMEOUT / 2)
-            if client is not None:
-                async with client as hevo:
-                    await cancel_job_of(hevo, run, self.log)
-
-        BlockingCall().run(cancel)
-
-    # From parameters to a run
-
-    def _ordered(self, context: Context) -> Run:
-        """Return what the rendered parameters ask for."""
-        from hevo_provider.runs.run import Phase, Run, expected_job_types
+    def _with_action(self, run: Run) -> Run:
+        from hevo_provider.runs.run import expected_job_types
 
         action = self._action_of(self.action)
-        job_type = None if self.job_type is None else member_of(JobType, "job_type", self.job_type)
-        on_active_job = self.on_active_job or (OnActiveJob.FAIL if self.ensure_new_job else OnActiveJob.START)
-        return Run(
-            pipeline_id=pipeline_id_of(self.pipeline_id),
+        return replace(
+            run,
             action=action.value,
-            job_types=expected_job_types(action, job_type, drop_and_load=self.drop_and_load),
+            job_types=expected_job_types(action, self._job_type(), drop_and_load=self.drop_and_load),
             drop_and_load=self.drop_and_load,
-            on_active_job=on_active_job.value,
-            wait_for_completion=self.wait_for_completion,
-            cancel_on_kill=self.cancel_on_kill,
-            poll_interval=self.poll_interval,
-            retry_limit=self.retry_limit,
-            api_outage_tolerance=self.api_outage_tolerance,
-            deadline=deadline_of(context, self.timeout, self.execution_timeout),
-            phase=Phase.READY.value,
         )
 
-    def _check(self, *, only_literals: bool = False) -> None:
-        """Refuse what makes no sense: literals when the DAG is parsed, rendered values before any request."""
-        checks: dict[str, Callable[[Any], object]] = {
-            "pipeline_id": pipeline_id_of,
-            "connection_id": connection_id_of,
-            "action": self._action_of,
-            "job_type": lambda value: None if value is None else member_of(JobType, "job_type", value),
-        }
-        self._check_values(checks, only_literals=only_literals)
+    def _checks(self) -> Mapping[str, Callable[[Any], object]]:
+        return {**super()._checks(), "action": self._action_of}
 
     def _action_of(self, value: object) -> PipelineAction:
         action = member_of(PipelineAction, "action", value)
@@ -324,19 +119,118 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             raise HevoConfigError("drop_and_load goes with the action RESYNC only.")
         return action
 
-    def _memory(self, context: Context) -> Memory:
-        """Return what an earlier worker of this task has left on record."""
-        from hevo_provider.record import Memory
 
-        store = context.get("task_state_store") if self.durable else None
-        return Memory(store, context["ti"], self._hevo().clock)
+class HevoResyncObjectsOperator(HevoStartingOperator):
+    """
+    Reload chosen objects of a Hevo pipeline, and succeed when, and only when, the job of this has succeeded.
+
+    Objects are chosen by id, by name in the source, or both. Names are looked up when the task runs (GET …/objects, as
+    many pages as there are), so a pattern takes in what was added since. ``*``, ``?`` and ``[…]`` are wildcards, and
+    each name is tried as ``table``, ``schema.table`` and ``database.schema.table``. Case counts if a name fits with it,
+    and else does not. Objects that Hevo does not load (excluded, deleted) are left out; a name that fits nothing, or
+    only such, fails the task before anything is sent. All the rest, guarantees and XComs too, is as for
+    :class:`HevoPipelineOperator`.
+
+    :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
+    :param objects: names of objects, such as ``["orders", "public.cust*"]``. (templated)
+    :param object_ids: ids of objects. (templated)
+    :param job_type: the job to follow: a ``JobType`` or its name. None takes a resync under any name, or a HISTORICAL
+        one: Hevo does not document which it reports. (templated)
+    :param connection_id: the Airflow connection. (templated)
+    :param poll_interval: seconds between looks at the running job.
+    :param retry_limit: how many looks may be taken to find the job after Hevo accepted the action.
+    :param deferrable: wait in the triggerer; False holds the worker slot until the job has ended.
+    :param wait_for_completion: False ends the task as soon as the job's id is known.
+    :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES counts as success.
+    :param ensure_new_job: fail, before anything is sent, if a job of the pipeline is active. False sends the action all
+        the same, and follows the active job if Hevo refuses.
+    :param on_active_job: as for :class:`HevoPipelineOperator`.
+    :param cancel_on_kill: cancel the job that this task started when the task is killed or times out.
+    :param timeout: seconds from the task's start after which the wait fails, in every mode.
+    :param api_outage_tolerance: seconds without a usable answer from Hevo after which the wait fails.
+    :param durable: a retry follows the job that a lost worker has started (Airflow 3.3 and later).
+    :raises HevoConfigError: a literal parameter makes no sense.
+    """
+
+    template_fields = ("pipeline_id", "objects", "object_ids", "connection_id", "job_type")
+
+    def __init__(  # noqa: PLR0913 - the parameter table of the documentation
+        self,
+        *,
+        pipeline_id: int | str,
+        objects: Sequence[str] | str | None = None,
+        object_ids: Sequence[str] | str | None = None,
+        job_type: JobType | str | None = None,
+        connection_id: str = "hevo_airflow_conn_id",
+        poll_interval: float = 15,
+        retry_limit: int = 10,
+        deferrable: bool = True,
+        wait_for_completion: bool = True,
+        accept_completed_with_failures: bool = False,
+        ensure_new_job: bool = True,
+        on_active_job: str | None = None,
+        cancel_on_kill: bool = True,
+        timeout: float | timedelta = LONGEST_TIMEOUT,
+        api_outage_tolerance: float | timedelta = 1800,
+        durable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            pipeline_id=pipeline_id,
+            job_type=job_type,
+            connection_id=connection_id,
+            poll_interval=poll_interval,
+            retry_limit=retry_limit,
+            deferrable=deferrable,
+            wait_for_completion=wait_for_completion,
+            accept_completed_with_failures=accept_completed_with_failures,
+            ensure_new_job=ensure_new_job,
+            on_active_job=on_active_job,
+            cancel_on_kill=cancel_on_kill,
+            timeout=timeout,
+            api_outage_tolerance=api_outage_tolerance,
+            durable=durable,
+            **kwargs,
+        )
+        self.objects = objects
+        self.object_ids = object_ids
+        self.expects_objects = objects is not None
+        self.expects_object_ids = object_ids is not None
+        self._check(only_literals=True)
+
+    def _with_action(self, run: Run) -> Run:
+        from hevo_provider.runs.run import RESYNC_OBJECTS, expected_job_types_of_objects
+
+        return replace(
+            run,
+            action=RESYNC_OBJECTS,
+            job_types=expected_job_types_of_objects(self._job_type()),
+            objects=() if self.objects is None else several_of("objects", self.objects),
+            object_ids=() if self.object_ids is None else _ids_of(self.object_ids),
+        )
+
+    def _checks(self) -> Mapping[str, Callable[[Any], object]]:
+        return {**super()._checks(), "objects": self._check_objects, "object_ids": self._check_object_ids}
+
+    def _check_objects(self, value: object) -> None:
+        if self.expects_objects:
+            several_of("objects", value)
+        elif not self.expects_object_ids:
+            raise HevoConfigError("objects or object_ids must say what to resync; HevoPipelineOperator resyncs it all.")
+
+    def _check_object_ids(self, value: object) -> None:
+        if self.expects_object_ids:
+            _ids_of(value)
+
+    def _is_about(self, item: PipelineObject) -> bool:
+        from hevo_provider.runs.objects import is_meant
+        from hevo_provider.runs.run import Run
+
+        return is_meant(self._with_action(Run(pipeline_id=pipeline_id_of(self.pipeline_id))), item)
 
 
-def _timed_out(outcome: Outcome) -> str:
-    run = outcome.run
-    what = f"job {run.job_id} had not ended" if run.job_id else "its job had not been found"
-    fate = "Hevo was asked to cancel it" if outcome.cancelled else "it may still run"
-    return f"Pipeline {run.pipeline_id}: {what} when the task's time was over; {fate}."
+def _ids_of(value: object) -> tuple[str, ...]:
+    return tuple(object_id_of(each) for each in several_of("object_ids", value))
 
 
 HevoOperator = HevoPipelineOperator

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import math
 import re
-from datetime import timedelta
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -31,6 +36,8 @@ def is_unrendered(value: object) -> bool:
     """Return whether the value is only known when the task runs: a template, or another task's output."""
     if isinstance(value, str):
         return "{{" in value or "{%" in value
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(is_unrendered(item) for item in value)
     return hasattr(value, "resolve")  # XComArg and the like
 
 
@@ -70,6 +77,59 @@ def object_id_of(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(ID_PATTERN, value):
         raise HevoConfigError(f"object_id is not an id of Hevo: {value!r}.")
     return value
+
+
+def moment_of(name: str, value: object) -> datetime:
+    """
+    Return a moment with its time zone; without one, UTC is meant.
+
+    :param name: of the parameter, for the message.
+    :param value: a datetime, or its text by ISO 8601.
+    :raises HevoConfigError: it is neither, or None.
+    """
+    if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
+        raise HevoConfigError(
+            f"{name} rendered to {value!r}: this DAG run has no such time. A run that was started by hand or by an "
+            "asset may have no data interval."
+        )
+    try:
+        moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
+        if isinstance(moment, datetime):
+            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise HevoConfigError(f"{name} must be a datetime or a time such as 2026-01-31T06:00:00+00:00, not {value!r}.")
+
+
+def several_of(name: str, value: object) -> tuple[str, ...]:
+    """
+    Return names or ids, each once.
+
+    :param value: a sequence of them, or one; also the text of a list, which is what a template may render to.
+    :raises HevoConfigError: there is none, or one is no text, empty, or the text "None".
+    """
+    items = _list_in(value) if isinstance(value, str) else value
+    if not isinstance(items, Sequence | AbstractSet):
+        raise HevoConfigError(f"{name} must be a list of names or ids, not {value!r}.")
+    if not items:
+        raise HevoConfigError(f"{name} is empty: there is nothing to resync.")
+    texts = [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in items]
+    for text in texts:
+        if not isinstance(text, str) or text.strip() in {"", "None"}:
+            raise HevoConfigError(f"{name} must hold names or ids, not {text!r}.")
+    return tuple(dict.fromkeys(text.strip() for text in texts))
+
+
+def _list_in(text: str) -> list[object]:
+    """Return the list that a text shows; one that shows none is the only item."""
+    if text.strip().startswith("["):
+        for read in (json.loads, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                shown = read(text.strip())
+                if isinstance(shown, list):
+                    return shown
+    return [text]
 
 
 def connection_id_of(value: object) -> str:

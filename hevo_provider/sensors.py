@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -32,6 +33,7 @@ from hevo_provider.parameters import (
     flag_of,
     job_id_of,
     member_of,
+    moment_of,
     pipeline_id_of,
     seconds_of,
 )
@@ -56,11 +58,18 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     in all. A job that came and ended between two looks is found too. Returns the job's id; the XCom ``hevo_job`` has
     its state and counters.
 
+    With ``completed_after`` any job of the type will do that has completed since that time, also one that was over
+    before the sensor looked: for pipelines that Hevo runs by its own schedule, with ``"{{ data_interval_end }}"``.
+    Looks come every ``poke_interval`` seconds, and ``timeout`` is their only limit. A job that ended badly since is a
+    warning in the log (in the mode ``reschedule`` at each look) and no more: a later one may complete.
+
     Modes are ``poke``, ``reschedule`` and, with ``deferrable`` (the default), waiting in the triggerer; ``timeout`` and
     ``soft_fail`` mean the same in all of them: a time-out can be a skip, a job that failed cannot.
 
     :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
     :param job_id: the job to follow; None finds the active one. (templated)
+    :param completed_after: succeed with a job that completed at this time or later, by Hevo's clock: a datetime, or its
+        text by ISO 8601; UTC unless it says otherwise. Not together with ``job_id``. (templated)
     :param job_type: the type of the job to find: a ``JobType`` or its name. (templated)
     :param connection_id: the Airflow connection. (templated)
     :param poke_interval: seconds between looks at the running job.
@@ -75,7 +84,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
-    template_fields = ("pipeline_id", "job_id", "job_type", "connection_id")
+    template_fields = ("pipeline_id", "job_id", "completed_after", "job_type", "connection_id")
     ui_color = "#e7ebff"
 
     _wait: Wait | None = None
@@ -85,6 +94,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         *,
         pipeline_id: int | str,
         job_id: str | None = None,
+        completed_after: datetime | str | None = None,
         job_type: JobType | str = JobType.INCREMENTAL,
         connection_id: str = "hevo_airflow_conn_id",
         poke_interval: float = 20,
@@ -99,6 +109,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         super().__init__(poke_interval=poke_interval, **kwargs)
         self.pipeline_id = pipeline_id
         self.job_id = job_id
+        self.completed_after = completed_after
         self.job_type = job_type
         self.connection_id = connection_id
         self.accept_completed_with_failures = flag_of("accept_completed_with_failures", accept_completed_with_failures)
@@ -109,6 +120,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self.api_outage_tolerance = seconds_of("api_outage_tolerance", api_outage_tolerance)
         self.poll_interval = seconds_of("poke_interval", self.poke_interval, above=True)
         self.expects_job_id = job_id is not None
+        self.expects_completion = completed_after is not None
         self._check(only_literals=True)
 
     def execute(self, context: Context) -> Any:
@@ -119,6 +131,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         :raises AirflowSensorTimeout: ``timeout`` has passed.
         :raises HevoRunError: the job did not end well, or none was found.
         """
+        if self.deferrable or not self.reschedule:  # in which each process knows only of itself
+            self._begin_work()
         self._show_page(context)
         if not self.deferrable:
             return super().execute(context)
@@ -138,9 +152,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         from hevo_provider.runs.events import read_event
         from hevo_provider.runs.wait import Outcome
 
+        self._begin_work()
         with self._failing_like_a_sensor():
             told = read_event(event)
-            return self._conclude_outcome(context, Outcome(told.ending, self._ordered(context), told.job))
+            run = replace(self._ordered(context), worker_seconds=told.worker_seconds)
+            return self._conclude_outcome(context, Outcome(told.ending, run, told.job))
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once. The base class calls this in the modes ``poke`` and ``reschedule``."""
@@ -198,7 +214,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             is_first = wait.looks <= 1
         else:
             is_first = self._hevo().clock.now() - run.searching_since < self.wait_for_job_initial_delay
-        if run.phase == Phase.WATCH:
+        if run.phase == Phase.WATCH or run.completed_after is not None:
             pause = self.poll_interval
         else:
             pause = self.wait_for_job_initial_delay if is_first else self.wait_for_job_interval
@@ -217,14 +233,14 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         from hevo_provider.runs.wait import Ending
 
         if outcome.ending is Ending.TIMED_OUT:
-            message = f"Pipeline {outcome.run.pipeline_id}: the job had not ended when the sensor's time was over."
+            message = _timed_out(outcome.run)
             limit = self.execution_timeout
             if limit is not None and limit.total_seconds() < self.timeout:
                 raise AirflowTaskTimeout(message)
             raise AirflowSensorTimeout(message)
         if outcome.job is None:
             raise HevoRunError("How the job ended is not known.", pipeline_id=outcome.run.pipeline_id)
-        return self._conclude(context, outcome.run.pipeline_id, outcome.job)
+        return self._conclude(context, outcome.run, outcome.job)
 
     @contextmanager
     def _failing_like_a_sensor(self) -> Iterator[None]:
@@ -249,6 +265,9 @@ class HevoSensor(HevoTask, BaseSensorOperator):
 
         self._check()
         job_id = None if self.job_id is None else job_id_of(self.job_id)
+        completed_after = None
+        if self.completed_after is not None:
+            completed_after = int(moment_of("completed_after", self.completed_after).timestamp() * 1000)
         searching_since = self._first_look(context) if self.reschedule and not self.deferrable else None
         return Run(
             pipeline_id=pipeline_id_of(self.pipeline_id),
@@ -260,6 +279,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             find_interval=self.wait_for_job_interval,
             api_outage_tolerance=self.api_outage_tolerance,
             deadline=deadline_of(context, self.timeout, self.execution_timeout) if self.deferrable else None,
+            completed_after=completed_after,
+            accept_completed_with_failures=self.accept_completed_with_failures,
             phase=Phase.FIND.value if job_id is None else Phase.WATCH.value,
             job_id=job_id,
             searching_since=searching_since,
@@ -277,10 +298,26 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         """Refuse what makes no sense: literals when the DAG is parsed, rendered values before any request."""
         if self.expects_job_id and self.job_id is None:
             raise HevoConfigError("job_id rendered to None: the task that should have returned it did not.")
+        if self.expects_job_id and self.expects_completion and not (only_literals and self._is_unmapped):
+            raise HevoConfigError("job_id and completed_after exclude each other: follow one job, or wait for any.")
         checks: dict[str, Callable[[Any], object]] = {
             "pipeline_id": pipeline_id_of,
             "connection_id": connection_id_of,
             "job_type": lambda value: member_of(JobType, "job_type", value),
             "job_id": lambda value: None if value is None else job_id_of(value),
         }
+        if self.expects_completion:
+            checks["completed_after"] = lambda value: moment_of("completed_after", value)
         self._check_values(checks, only_literals=only_literals)
+
+
+def _timed_out(run: Run) -> str:
+    if run.completed_after is None:
+        return f"Pipeline {run.pipeline_id}: the job had not ended when the sensor's time was over."
+    from hevo_provider.runs.run import any_of
+    from hevo_provider.runs.since import time_in_words
+
+    return (
+        f"Pipeline {run.pipeline_id}: no job of type {any_of(run.job_types)} had completed since "
+        f"{time_in_words(run.completed_after)} when the sensor's time was over."
+    )

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -59,6 +60,7 @@ class HevoTask(Base):
     _call: BlockingCall | None = None
     _hook: HevoHook | None = None
     _verdict: Verdict | None = None
+    _at_work_since: float | None = None
 
     def _check_values(self, checks: Mapping[str, Callable[[Any], object]], *, only_literals: bool) -> None:
         """
@@ -67,12 +69,17 @@ class HevoTask(Base):
         :param only_literals: leave out what is only known when the task runs.
         :raises HevoConfigError: one makes no sense.
         """
-        if only_literals and getattr(self, "_BaseOperator__from_mapped", False):
-            return  # a mapped task in its worker: execute checks the values, and fails the task for good
+        if only_literals and self._is_unmapped:
+            return
         for name, check in checks.items():
             value = getattr(self, name)
             if not (only_literals and is_unrendered(value)):
                 check(value)
+
+    @property
+    def _is_unmapped(self) -> bool:
+        """Whether this is a mapped task in its worker: execute checks its values, and fails the task for good."""
+        return bool(getattr(self, "_BaseOperator__from_mapped", False))
 
     def _hevo(self) -> HevoHook:
         """Return the hook of this process; it keeps the credentials for a kill."""
@@ -81,6 +88,18 @@ class HevoTask(Base):
         if self._hook is None:
             self._hook = HevoHook(self.connection_id, longest_pause=LONGEST_WORKER_PAUSE)
         return self._hook
+
+    def _begin_work(self) -> None:
+        """Take note that a worker is at work for the task from now on."""
+        from hevo_provider.hooks import HevoHook
+
+        self._at_work_since = HevoHook.clock.monotonic()
+
+    def _worker_seconds(self, run: Run) -> float | None:
+        """Return for how long workers have been at work for the task; None where no process can know."""
+        if self._at_work_since is None:
+            return None
+        return round(run.worker_seconds + self._hevo().clock.monotonic() - self._at_work_since, 3)
 
     def _block_on(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a coroutine function to its end; a signal ends it too."""
@@ -99,13 +118,14 @@ class HevoTask(Base):
         from hevo_provider.kill import TOKEN_KEY
         from hevo_provider.triggers import HevoJobTrigger
 
+        run = replace(run, worker_seconds=self._worker_seconds(run) or 0.0)
         token = str(uuid4())
         context["ti"].xcom_push(key=TOKEN_KEY, value=token)
         trigger = HevoJobTrigger(connection_id=self.connection_id, run_token=token, **run.to_json())
         self.defer(trigger=trigger, method_name="execute_complete")
         raise AssertionError("unreachable: defer() raises")
 
-    def _conclude(self, context: Context, pipeline_id: int, job: Job) -> str:
+    def _conclude(self, context: Context, run: Run, job: Job) -> str:
         """
         Tell what became of the job, and say what it means for the task.
 
@@ -116,7 +136,8 @@ class HevoTask(Base):
         from hevo_provider.models.job import JobStatus
         from hevo_provider.runs.verdict import Verdict, failing_objects, failure_of, in_words, is_success
 
-        self._publish(context, pipeline_id, job)
+        pipeline_id = run.pipeline_id
+        self._publish(context, run, job)
         count_end(pipeline_id, job, self._hevo().clock.now() - self._waiting_since(context))
         names: tuple[str, ...] = ()
         if job.status in {JobStatus.FAILED, JobStatus.COMPLETED_WITH_FAILURES, JobStatus.DEFERRED_WITH_FAILURES}:
@@ -155,11 +176,26 @@ class HevoTask(Base):
         else:
             context["ti"].xcom_push(key=PAGE_KEY, value=page)
 
-    def _publish(self, context: Context, pipeline_id: int, job: Job) -> None:
-        """Push the job's state and counters to the XCom ``hevo_job``."""
+    def _publish(self, context: Context, run: Run, job: Job) -> None:
+        """Push the job's state and counters to the XCom ``hevo_job``, and give them to the events of the outlets."""
         from hevo_provider.runs.events import facts_of
 
-        context["ti"].xcom_push(key=JOB_KEY, value={"pipeline_id": pipeline_id, **facts_of(job)})
+        facts = {"pipeline_id": run.pipeline_id, **facts_of(job)}
+        worker_seconds = self._worker_seconds(run)
+        held = {} if worker_seconds is None else {"worker_seconds": worker_seconds}
+        context["ti"].xcom_push(key=JOB_KEY, value=facts | held)
+        self._tell_outlets(context, facts)
+
+    def _tell_outlets(self, context: Context, facts: dict[str, Any]) -> None:
+        """Put facts into the ``extra`` of the asset events that Airflow emits if the task succeeds."""
+        events = context.get("outlet_events")
+        if not self.outlets or events is None:
+            return
+        from airflow.providers.common.compat.sdk import Asset
+
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):  # an alias has no event of its own
+                events[outlet].extra = {**events[outlet].extra, **facts}
 
     def _best_effort(self, function: Callable[[], Awaitable[T]]) -> T | None:
         async def limited() -> T | None:

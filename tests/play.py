@@ -18,9 +18,11 @@ from typing import Any
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from hevo_provider.clock import Clock
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.triggers import HevoJobTrigger
 
 START = 1_800_000_000.0
+ACTIONS = ("SYNC_NOW", "RESYNC", "RESYNC_OBJECTS")
 TURNS = 20  # of the event loop that the others get before time moves on
 
 
@@ -60,6 +62,14 @@ class VirtualClock:
     @property
     def clock(self) -> Clock:
         return Clock(now=self.now, monotonic=self.now, sleep=self.sleep)
+
+
+def operator_of(action: str = "SYNC_NOW", **parameters: Any) -> HevoPipelineOperator | HevoResyncObjectsOperator:
+    """Make the operator for one of the ``ACTIONS``: what is promised of one holds for all."""
+    parameters = {"task_id": "task", "pipeline_id": 7, **parameters}
+    if action == "RESYNC_OBJECTS":
+        return HevoResyncObjectsOperator(objects=["cust*", "public.orders"], **parameters)
+    return HevoPipelineOperator(action=action, **parameters)
 
 
 class StateStore:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
@@ -21,9 +20,8 @@ from hevo_provider.exceptions import (
     HevoTransportError,
 )
 from hevo_provider.hooks import HevoHook
-from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Request, Sandbox
-from tests.play import START, TaskInstance, VirtualClock, play
+from tests.play import ACTIONS, START, TaskInstance, VirtualClock, operator_of, play
 
 IN_PROGRESS = {"error": "Internal Server Error", "message": "job is in progress"}
 
@@ -40,7 +38,7 @@ GARBLED: dict[str, Callable[..., Fault]] = {
 }
 
 in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
-for_both_actions = pytest.mark.parametrize("action", ["SYNC_NOW", "RESYNC"])
+for_every_action = pytest.mark.parametrize("action", ACTIONS)
 applied_or_not = pytest.mark.parametrize("applied", [True, False], ids=["applied", "not-applied"])
 
 
@@ -51,17 +49,13 @@ def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(defaults, "timeout", 0.1)
 
 
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
-
-
 def sent_at(hevo: Sandbox, action: str = "sync_now") -> list[float]:
     """Return the seconds since the start of the test at which the action arrived at Hevo."""
     return [request.at - START for request in hevo.requests_of(action)]
 
 
 @in_both_modes
-@for_both_actions
+@for_every_action
 @pytest.mark.parametrize("parallel_jobs", [True, False], ids=["parallel-jobs", "one-job-at-a-time"])
 @pytest.mark.parametrize("appear_after", [0.0, 15.0], ids=["shows-at-once", "shows-late"])
 @applied_or_not
@@ -81,14 +75,14 @@ def test_an_answer_that_is_lost_costs_no_second_job(
     )
     hevo.inject(action.lower(), LOST[lost](after=applied))
 
-    job_id = play(operator(action=action, deferrable=deferrable), ti)
+    job_id = play(operator_of(action=action, deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
 
 
 @in_both_modes
-@for_both_actions
+@for_every_action
 @applied_or_not
 @pytest.mark.parametrize("garbled", GARBLED)
 def test_an_answer_that_makes_no_sense_costs_no_second_job(
@@ -97,7 +91,7 @@ def test_an_answer_that_makes_no_sense_costs_no_second_job(
     pipeline = hevo.add_pipeline(7, appear_after=15, duration=90)
     hevo.inject(action.lower(), GARBLED[garbled](after=applied))
 
-    job_id = play(operator(action=action, deferrable=deferrable), ti)
+    job_id = play(operator_of(action=action, deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
@@ -113,7 +107,7 @@ def test_a_job_that_outlasts_the_search_without_showing_is_not_started_twice(
     pipeline = hevo.add_pipeline(7, appear_after=90, duration=300, refusal=refusal)
     hevo.inject("sync_now", Fault.reset(after=applied))
 
-    job_id = play(operator(deferrable=deferrable, retry_limit=20), ti)
+    job_id = play(operator_of(deferrable=deferrable, retry_limit=20), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
@@ -126,7 +120,7 @@ def test_nothing_is_sent_again_before_hevo_has_shown_no_job_for_a_minute(
     hevo.inject("sync_now", Fault.reset())
     hevo.inject("list_jobs", Fault.no_op(), *[Fault.status(503)] * 5)
 
-    play(operator(deferrable=deferrable), ti)
+    play(operator_of(deferrable=deferrable), ti)
 
     first, second = sent_at(hevo)
     looks = [request for request in hevo.requests_of("list_jobs") if request.status == 200 and request.at > START]
@@ -140,14 +134,14 @@ def test_a_call_that_never_arrives_is_given_up_after_three(hevo: Sandbox, ti: Ta
     hevo.inject("sync_now", Fault.status(502), times=None)
 
     with pytest.raises(HevoJobNotFoundError, match=r"SYNC_NOW was sent 3 times and no job appeared.*502"):
-        play(operator(deferrable=deferrable), ti)
+        play(operator_of(deferrable=deferrable), ti)
 
     assert len(sent_at(hevo)) == 3
     assert pipeline.jobs == []
 
 
 @in_both_modes
-@for_both_actions
+@for_every_action
 def test_too_many_calls_are_waited_out_and_the_action_is_sent_again_when_hevo_allows_it(
     hevo: Sandbox, ti: TaskInstance, action: str, deferrable: bool
 ) -> None:
@@ -155,7 +149,7 @@ def test_too_many_calls_are_waited_out_and_the_action_is_sent_again_when_hevo_al
     hevo.inject(action.lower(), Fault.status(429, headers={"Retry-After": "3"}))
     hevo.inject(action.lower(), Fault.status(429, headers={"Retry-After": "100"}))
 
-    job_id = play(operator(action=action, deferrable=deferrable), ti)
+    job_id = play(operator_of(action=action, deferrable=deferrable), ti)
 
     assert sent_at(hevo, action.lower()) == [0, 3, pytest.approx(103, abs=1)]
     assert [job.id for job in pipeline.jobs] == [job_id]
@@ -177,7 +171,7 @@ def test_a_refused_connection_is_tried_again(
 
     monkeypatch.setattr(HevoAsyncClient, "sync_now", refuse_at_first)
 
-    job_id = play(operator(deferrable=deferrable), ti)
+    job_id = play(operator_of(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert sent_at(hevo)[0] < 60, "what did not arrive needs no search for its job"
@@ -191,7 +185,7 @@ def test_an_action_that_may_only_be_sent_when_time_is_over_is_not_sent(
     other = pipeline.start_job(duration=60, appear_after=0)
 
     with pytest.raises(AirflowTaskTimeout):
-        play(operator(on_active_job="wait", timeout=60, deferrable=deferrable), ti)
+        play(operator_of(on_active_job="wait", timeout=60, deferrable=deferrable), ti)
 
     assert pipeline.jobs == [other]
     assert sent_at(hevo) == []
@@ -205,7 +199,7 @@ def test_an_action_that_hevo_never_has_time_for_is_not_sent_without_pause(
     hevo.inject("sync_now", Fault.status(429), times=None)
 
     with pytest.raises(AirflowTaskTimeout):
-        play(operator(timeout=600, deferrable=deferrable), ti)
+        play(operator_of(timeout=600, deferrable=deferrable), ti)
 
     assert 50 < len(sent_at(hevo)) < 100
 
@@ -221,7 +215,7 @@ def test_a_task_that_was_refused_waits_for_the_other_job_and_then_starts_its_own
     pipeline = hevo.add_pipeline(7, appear_after=5, baseline_lag=8, refusal=refusal)
     other = pipeline.start_job(ago=2, duration=50)
 
-    job_id = play(operator(on_active_job="wait", deferrable=deferrable), ti)
+    job_id = play(operator_of(on_active_job="wait", deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [other.id, job_id]
 
@@ -233,12 +227,12 @@ def test_the_retry_of_a_task_that_was_refused_does_not_take_the_other_job_for_it
     pipeline = hevo.add_pipeline(7, baseline_lag=15)
     other = pipeline.start_job(ago=2, duration=3600)
     with pytest.raises(HevoPipelineBusyError, match="a job is active that does not show yet"):
-        play(operator(deferrable=deferrable), ti)
+        play(operator_of(deferrable=deferrable), ti)
 
     clock.advance(20)
     ti.next_try()
     with pytest.raises(HevoPipelineBusyError, match=other.id):
-        play(operator(deferrable=deferrable), ti)
+        play(operator_of(deferrable=deferrable), ti)
 
 
 @in_both_modes
@@ -248,11 +242,11 @@ def test_the_retry_after_a_bad_request_sends_the_action_without_a_search(
     pipeline = hevo.add_pipeline(7)
     hevo.inject("sync_now", Fault.status(400))
     with pytest.raises(HevoPipelineStateError):
-        play(operator(deferrable=deferrable), ti)
+        play(operator_of(deferrable=deferrable), ti)
 
     clock.advance(20)
     ti.next_try()
-    job_id = play(operator(deferrable=deferrable), ti)
+    job_id = play(operator_of(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert sent_at(hevo) == [0, 20]
@@ -266,7 +260,7 @@ def test_a_job_that_is_only_taken_for_the_tasks_own_is_never_cancelled(
     hevo.inject("sync_now", Fault.reset(after=True))
 
     with pytest.raises(AirflowTaskTimeout, match="may still run"):
-        play(operator(deferrable=deferrable, timeout=600), ti)
+        play(operator_of(deferrable=deferrable, timeout=600), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [0]
 
@@ -287,6 +281,6 @@ def test_a_pipeline_that_another_user_restarts_meanwhile_is_not_cancelled_either
     hevo.on_request = restart_before_the_second_call
 
     with pytest.raises(AirflowTaskTimeout, match="may still run"):
-        play(operator(action="RESYNC", deferrable=deferrable, timeout=600), ti)
+        play(operator_of(action="RESYNC", deferrable=deferrable, timeout=600), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [0]

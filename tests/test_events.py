@@ -31,7 +31,8 @@ def test_a_job_that_has_completed_is_a_success(
     hevo: Sandbox, ti: TaskInstance, kind: type[HevoPipelineOperator | HevoSensor]
 ) -> None:
     assert kind(task_id="task", pipeline_id=7).execute_complete(ti.context, ENDED) == JOB
-    assert ti.xcoms["hevo_job"] == {"pipeline_id": 7, "job_id": JOB, "job_type": "INCREMENTAL", "status": "COMPLETED"}
+    facts = {"pipeline_id": 7, "job_id": JOB, "job_type": "INCREMENTAL", "status": "COMPLETED", "worker_seconds": 0}
+    assert ti.xcoms["hevo_job"] == facts
     assert hevo.requests == []
 
 

@@ -15,18 +15,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "hevo_provider"
-FROM_THE_BOTTOM_UP = ("exceptions", "models", "client", "runs", "hooks", "triggers", "operators")
+FROM_THE_BOTTOM_UP = ("exceptions", "models", "client", "runs", "hooks", "triggers", "tasks", "starting", "operators")
 WITHOUT_AIRFLOW = ("exceptions", "models", "client", "runs", "sandbox")
 DAG_FILE = """
 from hevo_provider.models.job import JobStatus, JobType
 from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
-from hevo_provider.operators import HevoOperator, HevoPipelineOperator
+from hevo_provider.operators import HevoOperator, HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sensors import HevoSensor
 
 with DAG("dag", schedule=None):
     start = HevoPipelineOperator(task_id="a", pipeline_id=7, action=PipelineAction.RESYNC, job_type=JobType.RESYNC)
     start >> HevoSensor(task_id="b", pipeline_id="{{ params.id }}", job_id=start.output)
     HevoPipelineOperator.partial(task_id="c").expand(pipeline_id=[1, 2])
+    HevoResyncObjectsOperator(task_id="d", pipeline_id=7, objects=["public.*", "{{ params.table }}"])
 """
 
 
@@ -125,6 +126,7 @@ def test_a_dag_file_loads_nothing_that_is_only_needed_when_a_task_runs() -> None
         "hevo_provider.operators",
         "hevo_provider.parameters",
         "hevo_provider.sensors",
+        "hevo_provider.starting",
         "hevo_provider.tasks",
     }
     assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref", "openlineage", "wtforms", "flask_appbuilder", "ssl")

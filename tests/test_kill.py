@@ -21,18 +21,28 @@ from hevo_provider import kill
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoRunError
 from hevo_provider.hooks import HevoHook
-from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sensors import HevoSensor
 from hevo_provider.triggers import HevoJobTrigger
-from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
+from tests.play import (
+    ACTIONS,
+    Deferral,
+    TaskInstance,
+    VirtualClock,
+    event_of,
+    operator_of,
+    play,
+    run_in_triggerer,
+    work,
+)
+
+Operator = HevoPipelineOperator | HevoResyncObjectsOperator
+
+for_every_action = pytest.mark.parametrize("action", ACTIONS)
 
 
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
-
-
-def deferred(task: HevoPipelineOperator | HevoSensor, ti: TaskInstance) -> HevoJobTrigger:
+def deferred(task: Operator | HevoSensor, ti: TaskInstance) -> HevoJobTrigger:
     result = work(lambda: task.execute(ti.context))
     assert isinstance(result, Deferral)
     trigger = result.trigger()
@@ -58,12 +68,18 @@ async def watched_then_killed(trigger: HevoJobTrigger, clock: VirtualClock, afte
     await trigger.on_kill()
 
 
+@for_every_action
 @pytest.mark.parametrize("state", ["failed", "success", None])
 def test_a_user_ends_the_deferred_task_and_its_job_is_cancelled(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, state: str | None
+    hevo: Sandbox,
+    ti: TaskInstance,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str | None,
+    action: str,
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator(), ti)
+    trigger = deferred(operator_of(action), ti)
     airflow_says(monkeypatch, state)
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
@@ -75,7 +91,7 @@ def test_a_stalled_triggerer_wakes_after_its_work_was_taken_over_and_the_job_liv
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator(), ti)
+    trigger = deferred(operator_of(), ti)
     airflow_says(monkeypatch, "deferred")
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
@@ -87,7 +103,7 @@ def test_cleared_and_deferred_again_the_old_job_is_cancelled(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator(), ti)
+    trigger = deferred(operator_of(), ti)
     airflow_says(monkeypatch, "deferred", token_is_ours=False)
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
@@ -99,7 +115,7 @@ def test_killed_while_the_job_is_still_looked_for_it_looks_once_more(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=5, duration=1000)
-    trigger = deferred(operator(), ti)
+    trigger = deferred(operator_of(), ti)
     airflow_says(monkeypatch, "failed")
 
     async def killed_in_the_fifth_second() -> None:
@@ -125,7 +141,7 @@ def test_killed_before_the_job_shows_says_that_it_may_run(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hevo.add_pipeline(7, appear_after=500, duration=1000)
-    trigger = deferred(operator(), ti)
+    trigger = deferred(operator_of(), ti)
     airflow_says(monkeypatch, "failed")
 
     run_in_triggerer(watched_then_killed(trigger, clock, 3))
@@ -138,7 +154,7 @@ def test_an_adopted_job_is_never_cancelled(
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
     pipeline.start_job(ago=60)
-    trigger = deferred(operator(on_active_job="follow"), ti)
+    trigger = deferred(operator_of(on_active_job="follow"), ti)
     airflow_says(monkeypatch, "failed")
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
@@ -151,7 +167,7 @@ def test_a_job_whose_ownership_is_assumed_is_never_cancelled(
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
     hevo.inject("sync_now", Fault.reset(after=True))
-    trigger = deferred(operator(), ti)
+    trigger = deferred(operator_of(), ti)
     airflow_says(monkeypatch, "failed")
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
@@ -163,7 +179,7 @@ def test_with_cancel_on_kill_off_nothing_is_cancelled(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator(cancel_on_kill=False), ti)
+    trigger = deferred(operator_of(cancel_on_kill=False), ti)
     airflow_says(monkeypatch, "failed")
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
@@ -188,7 +204,7 @@ def test_a_task_that_only_wants_the_id_has_succeeded_by_itself_and_its_job_lives
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator(wait_for_completion=False), ti)
+    trigger = deferred(operator_of(wait_for_completion=False), ti)
     airflow_says(monkeypatch, "success")
 
     run_in_triggerer(watched_then_killed(trigger, clock, 3))
@@ -203,7 +219,7 @@ def test_where_airflow_cannot_be_asked_the_job_lives(
         raise RuntimeError("Supervisor connection lost")
 
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator(), ti)
+    trigger = deferred(operator_of(), ti)
     monkeypatch.setattr(kill, "_ask_airflow", silence)
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
@@ -215,7 +231,7 @@ def test_the_clean_up_outlives_the_second_that_airflow_gives_it(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator(), ti)
+    trigger = deferred(operator_of(), ti)
     airflow_says(monkeypatch, "failed")
 
     async def killed_impatiently() -> None:
@@ -245,7 +261,7 @@ def test_a_task_whose_time_is_over_fails_as_timed_out_and_its_job_is_cancelled(
     began = clock.now()
 
     with pytest.raises(AirflowTaskTimeout, match="time was over"):
-        play(operator(deferrable=deferrable, **limit), ti)
+        play(operator_of(deferrable=deferrable, **limit), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [1]
     assert 90 <= clock.now() - began <= 100
@@ -254,7 +270,7 @@ def test_a_task_whose_time_is_over_fails_as_timed_out_and_its_job_is_cancelled(
 def test_a_job_that_ends_with_its_time_is_a_success(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7, duration=99)
 
-    job_id = play(operator(timeout=100, poll_interval=60), ti)
+    job_id = play(operator_of(timeout=100, poll_interval=60), ti)
 
     assert pipeline.jobs[0].id == job_id
 
@@ -290,7 +306,7 @@ def sigterm(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 @pytest.mark.parametrize("raises", [True, False], ids=["as on 2.11", "as on 3.3"])
 def test_sigterm_to_a_blocking_worker_cancels_the_job(hevo: Sandbox, ti: TaskInstance, raises: bool) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    task = operator(deferrable=False)
+    task = operator_of(deferrable=False)
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:
         task.on_kill()
@@ -308,7 +324,7 @@ def test_sigterm_to_a_blocking_worker_cancels_the_job(hevo: Sandbox, ti: TaskIns
 @pytest.mark.usefixtures("sigterm")
 def test_an_execution_timeout_that_strikes_a_blocking_worker_cancels_the_job(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    task = operator(deferrable=False)
+    task = operator_of(deferrable=False)
 
     def strike(_signal: int, _frame: FrameType | None) -> None:
         raise AirflowTaskTimeout
@@ -332,7 +348,7 @@ def test_an_execution_timeout_that_strikes_a_blocking_worker_cancels_the_job(hev
 def test_a_worker_killed_while_it_follows_somebody_elses_job_leaves_it_alone(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7, duration=10_000)
     pipeline.start_job(ago=60)
-    task = operator(deferrable=False, on_active_job="follow")
+    task = operator_of(deferrable=False, on_active_job="follow")
     signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
 
     with pytest.raises(Exception, match="was killed"):

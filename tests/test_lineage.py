@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.models.answers import System
 from hevo_provider.models.object import Namespace
-from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Sandbox
 from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
 
@@ -45,9 +45,13 @@ def ended(ti: TaskInstance, **parameters: Any) -> HevoPipelineOperator:
     return operator
 
 
-def told(operator: HevoPipelineOperator) -> Any:
+def told(operator: HevoPipelineOperator | HevoResyncObjectsOperator) -> Any:
     """Ask as OpenLineage's listener for Airflow asks."""
     return DefaultExtractor(operator).extract_on_complete(None)
+
+
+def names(datasets: Iterable[Dataset]) -> list[str]:
+    return [dataset.name for dataset in datasets]
 
 
 def columns(dataset: Dataset) -> list[tuple[str, str]]:
@@ -82,6 +86,19 @@ def test_a_run_read_the_sources_tables_and_wrote_the_destinations(hevo: Sandbox,
     ]
     assert columns(facts.inputs[0])[0] == ("id", "bigint")
     assert columns(facts.outputs[0])[0] == ("ID", "NUMBER")
+
+
+def test_a_resync_of_some_objects_read_and_wrote_only_those(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7, source=SHOP, destination=WAREHOUSE)
+    operator = HevoResyncObjectsOperator(
+        task_id="task", pipeline_id=7, objects=["Public.Inv*"], object_ids=[pipeline.objects[0].id]
+    )
+    play(operator, ti)
+
+    facts = told(operator)
+
+    assert names(facts.inputs) == ["shop.public.orders", "shop.public.invoices"]
+    assert names(facts.outputs) == ["WAREHOUSE.PUBLIC.orders", "WAREHOUSE.PUBLIC.invoices"]
 
 
 def test_the_facets_name_pipeline_and_job_with_its_counters(hevo: Sandbox, ti: TaskInstance) -> None:
@@ -258,7 +275,7 @@ def test_what_no_time_out_reaches_is_left_behind(
     operator = ended(ti)
     over, left = threading.Event(), threading.Event()
 
-    async def look(client: Any, *_: Any) -> None:
+    async def look(_limit: float, client: Any, *_: Any) -> None:
         over.wait(10)  # blocks its event loop, as a look-up of a host's name can
         left.set()
         await client.close()
@@ -435,6 +452,6 @@ def test_looking_for_lineage_leaves_no_session_open(hevo: Sandbox, ti: TaskInsta
     client = operator._hevo().last_client(1)
     assert client is not None
 
-    asyncio.run(lineage._look(client, 7, lineage._Seen(), lineage.TIME_LIMIT))
+    asyncio.run(lineage._look(lineage.TIME_LIMIT, client, 7, lineage._Seen()))
 
     assert client._session is None

@@ -8,10 +8,23 @@ import pytest
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoJobFailedError
-from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.runs.wait import Wait
 from hevo_provider.sandbox import Sandbox
-from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
+from hevo_provider.tasks import HevoTask
+from tests.play import (
+    ACTIONS,
+    Deferral,
+    TaskInstance,
+    VirtualClock,
+    event_of,
+    operator_of,
+    play,
+    run_in_triggerer,
+    work,
+)
+
+for_every_action = pytest.mark.parametrize("action", ACTIONS)
 
 RETRY_DELAY = 300.0
 WEEK = 7 * 24 * 3600.0
@@ -21,8 +34,8 @@ class Killed(BaseException):
     """What kill -9 is to the code: nothing after it runs."""
 
 
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, "retries": 2, **parameters})
+def operator(**parameters: Any) -> HevoPipelineOperator | HevoResyncObjectsOperator:
+    return operator_of(**{"retries": 2, **parameters})
 
 
 def kill_worker(
@@ -50,6 +63,7 @@ def ti(clock: VirtualClock) -> TaskInstance:
     return TaskInstance(clock, retries=2)
 
 
+@for_every_action
 @pytest.mark.parametrize("deferrable", [True, False])
 @pytest.mark.parametrize("appear_after", [0.0, 15.0])
 def test_a_retry_follows_the_job_of_a_worker_killed_between_post_and_defer(
@@ -57,15 +71,16 @@ def test_a_retry_follows_the_job_of_a_worker_killed_between_post_and_defer(
     ti: TaskInstance,
     clock: VirtualClock,
     monkeypatch: pytest.MonkeyPatch,
+    action: str,
     deferrable: bool,
     appear_after: float,
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=appear_after, duration=1000)
-    kill_worker(monkeypatch, HevoPipelineOperator, "_defer_until_done", ti=ti)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti, action=action)
     clock.advance(RETRY_DELAY)
     ti.next_try()
 
-    job_id = play(operator(deferrable=deferrable), ti)
+    job_id = play(operator(action=action, deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
@@ -74,7 +89,7 @@ def test_a_retry_at_once_still_finds_the_job_that_does_not_show_yet(
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=15, duration=100)
-    kill_worker(monkeypatch, HevoPipelineOperator, "_defer_until_done", ti=ti)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
     ti.next_try()
 
     job_id = play(operator(), ti)
@@ -82,16 +97,17 @@ def test_a_retry_at_once_still_finds_the_job_that_does_not_show_yet(
     assert [job.id for job in pipeline.jobs] == [job_id]
 
 
+@for_every_action
 @pytest.mark.parametrize("wait", [0.0, RETRY_DELAY])
 def test_a_retry_starts_the_job_if_the_worker_was_killed_before_the_post(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, wait: float
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, wait: float, action: str
 ) -> None:
     pipeline = hevo.add_pipeline(7)
-    kill_worker(monkeypatch, HevoAsyncClient, "sync_now", ti=ti)
+    kill_worker(monkeypatch, HevoAsyncClient, action.lower(), ti=ti, action=action)
     clock.advance(wait)
     ti.next_try()
 
-    job_id = play(operator(), ti)
+    job_id = play(operator(action=action), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
@@ -100,7 +116,7 @@ def test_a_retry_returns_at_once_if_the_job_has_succeeded_meanwhile(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=100)
-    kill_worker(monkeypatch, HevoPipelineOperator, "_defer_until_done", ti=ti)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
     clock.advance(RETRY_DELAY)
     ti.next_try()
 
@@ -139,7 +155,7 @@ def test_a_job_that_failed_while_no_worker_looked_is_not_followed(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=100, ends="FAILED")
-    kill_worker(monkeypatch, HevoPipelineOperator, "_defer_until_done", ti=ti)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
     clock.advance(RETRY_DELAY)
     pipeline.ends = "COMPLETED"
     ti.next_try()
@@ -200,7 +216,7 @@ def test_cleared_a_week_after_it_was_killed_a_new_job_is_started(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7)
-    kill_worker(monkeypatch, HevoPipelineOperator, "_defer_until_done", ti=ti)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
     clock.advance(WEEK)
     ti.next_try(cleared=True)
 
@@ -251,7 +267,7 @@ def test_without_a_store_it_says_so_once_and_starts_anew(
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1, appear_after=1)
     ti.store = None
-    kill_worker(monkeypatch, HevoPipelineOperator, "_defer_until_done", ti=ti)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
     ti.clock.advance(RETRY_DELAY)
     ti.next_try()
     capsys.readouterr()

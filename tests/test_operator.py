@@ -18,7 +18,7 @@ from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.operators import HevoOperator, HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.record import Request
-from tests.play import Deferral, TaskInstance, VirtualClock, play, work
+from tests.play import START, Deferral, TaskInstance, VirtualClock, play, work
 
 MODES = [(True, True), (True, False), (False, True), (False, False)]
 ENDS = [JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SKIPPED, JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES]
@@ -112,6 +112,7 @@ def test_the_final_state_and_counters_go_to_an_xcom(hevo: Sandbox, ti: TaskInsta
         "updated_ts": int((job.created_at + 60) * 1000),
         "duration": 60_000,
         **job.counters(),
+        "worker_seconds": 0 if deferrable else pytest.approx(ti.clock.now() - START, abs=0.001),
     }
 
 

@@ -98,6 +98,7 @@ def test_an_operator_that_makes_no_sense_is_refused_when_the_dag_is_parsed(wrong
         {"job_id": ""},
         {"job_id": "None"},
         {"job_id": "../x"},
+        {"completed_after": "soon"},
         {"job_type": None},
         {"job_type": "EVERYTHING"},
         {"connection_id": " "},
@@ -134,7 +135,7 @@ def test_durations_can_be_time_deltas() -> None:
 
 def test_the_template_fields_are_those_of_the_documentation() -> None:
     assert set(HevoPipelineOperator.template_fields) == {"pipeline_id", "connection_id", "action", "job_type"}
-    assert {"pipeline_id", "job_id"} <= set(HevoSensor.template_fields)
+    assert {"pipeline_id", "job_id", "completed_after"} <= set(HevoSensor.template_fields)
 
 
 @deferred_or_not

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from hevo_provider.hooks import HevoHook
-from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
 from hevo_provider.triggers import HevoJobTrigger
 from tests.mortality import Killed, Life, MortalStore, MortalTaskInstance, living, make_requests_mortal, mortal
-from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
+from tests.play import Deferral, TaskInstance, VirtualClock, event_of, operator_of, play, run_in_triggerer, work
 
 in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
 
@@ -33,7 +33,9 @@ def mortal_ti(clock: VirtualClock, hevo: Sandbox, monkeypatch: pytest.MonkeyPatc
     return MortalTaskInstance(clock, store=MortalStore())
 
 
-def play_until_death(task: Callable[[], HevoPipelineOperator], ti: TaskInstance, steps: int) -> Any:
+def play_until_death(
+    task: Callable[[], HevoPipelineOperator | HevoResyncObjectsOperator], ti: TaskInstance, steps: int
+) -> Any:
     """Let the task be worked on by workers who take so many steps all in all, and then die."""
     life = Life(steps)
 
@@ -59,12 +61,18 @@ ANSWERS = {"answered": Fault.no_op(), "not-applied": Fault.reset(), "answer-lost
 @in_both_modes
 @pytest.mark.parametrize(
     ("action", "answer"),
-    [("SYNC_NOW", "answered"), ("SYNC_NOW", "not-applied"), ("SYNC_NOW", "answer-lost"), ("RESYNC", "answered")],
+    [
+        ("SYNC_NOW", "answered"),
+        ("SYNC_NOW", "not-applied"),
+        ("SYNC_NOW", "answer-lost"),
+        ("RESYNC", "answered"),
+        ("RESYNC_OBJECTS", "answered"),
+    ],
 )
 def test_whenever_the_worker_dies_the_retry_ends_with_the_one_job(
     hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, action: str, answer: str, deferrable: bool
 ) -> None:
-    task = partial(operator, action=action, deferrable=deferrable, poll_interval=45)
+    task = partial(operator_of, action, deferrable=deferrable, poll_interval=45)
     for steps in chain(range(20), count(20, 5)):  # after the start, one look is like the other
         pipeline = hevo.add_pipeline(7, appear_after=2, duration=40, restarting_for=3, parallel_jobs=True)
         ti = MortalTaskInstance(clock, store=MortalStore())

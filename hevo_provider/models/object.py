@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from hevo_provider.models.answers import Answer, Id, Number, Page, Word
 
-__all__ = ["Field", "JobObject", "JobObjectPage", "Namespace", "PipelineObject", "PipelineObjectPage"]
+__all__ = [
+    "LEFT_OUT_STATUSES",
+    "Field",
+    "JobObject",
+    "JobObjectPage",
+    "Namespace",
+    "PipelineObject",
+    "PipelineObjectPage",
+]
+
+LEFT_OUT_STATUSES = frozenset(
+    {"DELETED", "EXCLUDED", "INACTIVE", "SKIPPED"}
+)  # of objects and fields that are not loaded
 
 
 class Namespace(Answer):

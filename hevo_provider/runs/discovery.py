@@ -8,9 +8,10 @@ Hevo's own clock says it was created: two readings of one clock are compared, ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any, TypeVar
 
 from hevo_provider.client import MAX_PAGE, HevoAsyncClient
 from hevo_provider.exceptions import HevoResponseError
@@ -18,6 +19,9 @@ from hevo_provider.models.answers import Job, Pipeline
 from hevo_provider.models.job import ACTIVE_STATUSES
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.runs.run import Fate, Run
+
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 BASELINE_SPAN = 10 * 60 * 1000  # ms
 BASELINE_SIZE = 20
@@ -117,13 +121,25 @@ async def read_state(hevo: HevoAsyncClient, pipeline_id: int, *, retry_limit: in
 
     :raises HevoError: what the first failing one raised.
     """
+    pipeline, listing = await both(
+        hevo.get_pipeline(pipeline_id, retry_limit=retry_limit),
+        read_listing(hevo, pipeline_id, retry_limit=retry_limit),
+    )
+    return State(pipeline, listing)
+
+
+async def both(first: Coroutine[Any, Any, First], second: Coroutine[Any, Any, Second]) -> tuple[First, Second]:
+    """
+    Await two coroutines at the same time.
+
+    :raises Exception: what the first failing one raised.
+    """
     try:
-        async with asyncio.TaskGroup() as both:
-            pipeline = both.create_task(hevo.get_pipeline(pipeline_id, retry_limit=retry_limit))
-            listing = both.create_task(read_listing(hevo, pipeline_id, retry_limit=retry_limit))
+        async with asyncio.TaskGroup() as group:
+            tasks = group.create_task(first), group.create_task(second)
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
-    return State(pipeline.result(), listing.result())
+    return tasks[0].result(), tasks[1].result()
 
 
 def with_baseline(run: Run, listing: Listing) -> Run:

@@ -44,6 +44,7 @@ class Event:
     :param job: the job as it was last seen.
     :param run: the run, where the worker has to go on with it.
     :param cancelled: whether Hevo was asked to cancel the job.
+    :param worker_seconds: the run's, for the worker to add its own to.
     """
 
     ending: Ending
@@ -52,6 +53,7 @@ class Event:
     job: Job | None
     run: Run | None
     cancelled: bool = False
+    worker_seconds: float = 0.0
 
 
 def event_of(outcome: Outcome) -> dict[str, Any]:
@@ -65,6 +67,8 @@ def event_of(outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.ending is Ending.START:
         event["run"] = run.to_json()
+    if run.worker_seconds:
+        event["worker_seconds"] = run.worker_seconds
     if outcome.ending is Ending.TIMED_OUT:
         event["cancelled"] = outcome.cancelled
     return event
@@ -115,4 +119,8 @@ def read_event(event: object) -> Event:
             "not known; look at it in Hevo.",
             job_id=job_id,
         )
-    return Event(ending, pipeline_id, job_id, job, run, cancelled=event.get("cancelled") is True)
+    held = event.get("worker_seconds")
+    worker_seconds = float(held) if isinstance(held, int | float) else 0.0
+    return Event(
+        ending, pipeline_id, job_id, job, run, cancelled=event.get("cancelled") is True, worker_seconds=worker_seconds
+    )

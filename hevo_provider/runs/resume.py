@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoNotFoundError
-from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
+from hevo_provider.models.pipeline import PipelineStatus
 from hevo_provider.runs.cancel import cancel_job_of
 from hevo_provider.runs.discovery import SHOWS_WITHIN, Choice, choose, is_active, read_state
 from hevo_provider.runs.logger import Logger, log
@@ -93,5 +93,5 @@ async def _choice_of(hevo: HevoAsyncClient, run: Run) -> tuple[Choice, bool]:
         except HevoNotFoundError:
             return Choice(), False
     state = await read_state(hevo, run.pipeline_id)
-    restarting = run.action == PipelineAction.RESYNC and state.pipeline.status == PipelineStatus.RESTARTING
+    restarting = run.may_restart and state.pipeline.status == PipelineStatus.RESTARTING
     return choose(state.listing, run), restarting

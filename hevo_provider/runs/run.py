@@ -11,6 +11,9 @@ from hevo_provider.models.job import JobType
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.parameters import OnActiveJob
 
+# The action of an operator of its own, so it is no PipelineAction: the objects that it is about belong to it.
+RESYNC_OBJECTS = "RESYNC_OBJECTS"
+
 
 class Phase(StrEnum):
     """What a run waits for."""
@@ -44,9 +47,12 @@ class Run:
     What was asked for:
 
     :param pipeline_id: the pipeline.
-    :param action: a ``PipelineAction``; None for a run that starts nothing and only follows a job (a sensor).
+    :param action: a ``PipelineAction`` or ``RESYNC_OBJECTS``; None for a run that starts nothing and only follows a
+        job (a sensor).
     :param job_types: the names under which Hevo may report the job's type.
     :param drop_and_load: for a resync, whether the destination tables are dropped first.
+    :param objects: patterns of the names of the objects to resync.
+    :param object_ids: ids of objects to resync.
     :param on_active_job: an ``OnActiveJob``.
     :param wait_for_completion: False ends the run as soon as the job is found.
     :param cancel_on_kill: whether the job that was started is cancelled when the task is killed or timed out.
@@ -57,6 +63,9 @@ class Run:
     :param find_window: seconds before which a search that was answered never ends.
     :param api_outage_tolerance: seconds without a usable answer after which the wait fails.
     :param deadline: seconds since the epoch after which the wait ends as timed out.
+    :param completed_after: for a run that only follows: any job will do that completed at this time (Hevo's clock, ms)
+        or later, and none that ended otherwise ends the wait.
+    :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES is such a completion.
 
     What has happened:
 
@@ -77,6 +86,8 @@ class Run:
     :param waited: whether the run has been waiting before its action could be sent, or sent again.
     :param yield_to: an earlier job of this very task that is being cancelled: its end is waited for.
     :param note: what Hevo said last, for messages.
+    :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
+    :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
     """
 
     pipeline_id: int
@@ -93,6 +104,10 @@ class Run:
     find_window: float = 0.0
     api_outage_tolerance: float = 1800.0
     deadline: float | None = None
+    completed_after: int | None = None
+    accept_completed_with_failures: bool = False
+    objects: tuple[str, ...] = ()
+    object_ids: tuple[str, ...] = ()
 
     phase: str = Phase.WATCH.value
     job_id: str | None = None
@@ -110,9 +125,11 @@ class Run:
     waited: bool = False
     yield_to: str | None = None
     note: str | None = None
+    told: tuple[str, ...] = ()
+    worker_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("job_types", "baseline"):  # JSON has no tuples
+        for name in ("job_types", "objects", "object_ids", "baseline", "told"):  # JSON has no tuples
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
@@ -134,8 +151,13 @@ class Run:
 
     def asks_for_the_same_as(self, other: Run) -> bool:
         """Return whether both runs send the same action to the same pipeline."""
-        same = ("pipeline_id", "action", "drop_and_load")
+        same = ("pipeline_id", "action", "drop_and_load", "objects", "object_ids")
         return all(getattr(self, name) == getattr(other, name) for name in same)
+
+    @property
+    def may_restart(self) -> bool:
+        """Whether the pipeline may pass through RESTARTING for the action."""
+        return self.action in {PipelineAction.RESYNC, RESYNC_OBJECTS}
 
     @property
     def is_ours(self) -> bool:
@@ -161,6 +183,19 @@ def expected_job_types(
         else:
             job_type = JobType.RESYNC_WITH_DROP_AND_LOAD if drop_and_load else JobType.RESYNC
     return job_type.wire_names
+
+
+def expected_job_types_of_objects(job_type: JobType | None = None) -> tuple[str, ...]:
+    """
+    Return the names under which Hevo may report the job that resyncs chosen objects.
+
+    Hevo does not say which; any that reloads history will do.
+
+    :param job_type: what the user wants to follow.
+    """
+    if job_type is not None:
+        return job_type.wire_names
+    return (*JobType.RESYNC.wire_names, JobType.RESYNC_WITH_DROP_AND_LOAD.value, JobType.HISTORICAL.value)
 
 
 def any_of(names: Iterable[str]) -> str:

@@ -25,12 +25,15 @@ from hevo_provider.exceptions import (
     HevoTransportError,
 )
 from hevo_provider.models.answers import Job, Pipeline
+from hevo_provider.models.object import PipelineObject
 from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
 from hevo_provider.parameters import OnActiveJob
 from hevo_provider.runs.discovery import (
     CLOCK_TOLERANCE,
     SHOWS_WITHIN,
     Listing,
+    State,
+    both,
     cannot_be_own,
     choose,
     choose_to_follow,
@@ -39,12 +42,14 @@ from hevo_provider.runs.discovery import (
     with_baseline,
 )
 from hevo_provider.runs.logger import Logger, log
-from hevo_provider.runs.run import Fate, Ownership, Phase, Run, any_of
+from hevo_provider.runs.objects import chosen_ids, in_words, read_objects
+from hevo_provider.runs.run import RESYNC_OBJECTS, Fate, Ownership, Phase, Run, any_of
 from hevo_provider.transport import backoff
 
 MOST_POSTS = 3
 MOST_TRIES = 3  # of a POST that certainly did not arrive
 NEXT_TRIES_AFTER = 20.0  # seconds
+FRESH_FOR = 2.0  # seconds for which a look at the pipeline and its jobs is good enough to act upon
 LONGEST_WORKER_PAUSE = 5.0  # seconds; longer waits are spent in the triggerer
 
 UNREADABLE = (HevoTransportError, HevoServerError, HevoResponseError)  # nobody knows what Hevo would have said
@@ -70,12 +75,14 @@ class Start:
         self._remember = remember
         self._log = logger
         self._clock = hevo.clock
+        self._object_ids: tuple[str, ...] = ()
 
     async def go(self) -> Run:
         """
         Check the pipeline, deal with active jobs, and send the action.
 
         :returns: the run in the phase that it waits in next.
+        :raises HevoConfigError: an object's name fits none.
         :raises HevoPipelineStateError: the pipeline is in no state to run.
         :raises HevoPipelineBusyError: a job is active and the task may neither follow it nor start another.
         :raises HevoJobNotFoundError: the action was sent as often as is safe and no job ever appeared.
@@ -87,26 +94,40 @@ class Start:
 
     async def _next(self) -> Run:
         try:
-            state = await read_state(self._hevo, self.run.pipeline_id)
+            state, objects = await self._look()
         except HevoRateLimitError as error:
             return self._later(error.retry_after, str(error))
         except UNREADABLE as error:
             if not self.run.waited:
                 raise
             return self._later(None, str(error))
+        if not self.run.posts:
+            chosen_ids(self.run, objects)  # a name that fits nothing is told before anything is waited for
         waiting = self._check_status(state.pipeline)
         if waiting is not None:
             return waiting
         decided = self._go_on(state.listing) if self.run.posts else self._begin(state.listing)
         if decided is not None:
             return decided
+        self._object_ids = chosen_ids(self.run, objects)
+        if self._object_ids:
+            what = in_words(self._object_ids, objects)
+            self._log.info("Pipeline %s: objects to resync: %s.", self.run.pipeline_id, what)
         return await self._send()
+
+    async def _look(self) -> tuple[State, tuple[PipelineObject, ...]]:
+        began = self._clock.monotonic()
+        hevo, run = self._hevo, self.run
+        state, objects = await both(read_state(hevo, run.pipeline_id), read_objects(hevo, run))
+        if run.objects and self._clock.monotonic() - began > FRESH_FOR:  # many pages: others may have started a job
+            state = await read_state(hevo, run.pipeline_id)
+        return state, objects
 
     def _check_status(self, pipeline: Pipeline) -> Run | None:
         run = self.run
         if pipeline.status == PipelineStatus.INITIALIZED:
             return None
-        if pipeline.status == PipelineStatus.RESTARTING and run.action == PipelineAction.RESYNC:
+        if pipeline.status == PipelineStatus.RESTARTING and run.may_restart:
             if run.posts:  # by our own call, as far as can be told, so it was applied
                 return replace(self._searching(Fate.ANSWERED), ownership=Ownership.ASSUMED.value)
             self._log.info("Pipeline %s is RESTARTING; the resync starts when that is over.", run.pipeline_id)
@@ -197,6 +218,8 @@ class Start:
     async def _act(self) -> ActionReply:
         run = self.run
         try:
+            if run.action == RESYNC_OBJECTS:
+                return await self._hevo.resync_objects(run.pipeline_id, self._object_ids)
             if run.action == PipelineAction.RESYNC:
                 return await self._hevo.resync(run.pipeline_id, drop_and_load=run.drop_and_load)
             return await self._hevo.sync_now(run.pipeline_id)

@@ -12,14 +12,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from hevo_provider.client import HevoAsyncClient, JobReply
 from hevo_provider.exceptions import HevoError, HevoJobNotFoundError, HevoJobStalledError, HevoResponseError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.job import ACTIVE_STATUSES, JobStatus
-from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
+from hevo_provider.models.pipeline import PipelineStatus
 from hevo_provider.parameters import OnActiveJob
 from hevo_provider.runs.discovery import (
     STALE_AFTER,
@@ -34,42 +33,20 @@ from hevo_provider.runs.discovery import (
     with_first_look,
 )
 from hevo_provider.runs.logger import Logger, log
+from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.progress import Progress, found_in_words
 from hevo_provider.runs.run import Fate, Ownership, Phase, Run
+from hevo_provider.runs.since import completed_since, reaches_back_far_enough, without_completed
 from hevo_provider.runs.verdict import found_none
 from hevo_provider.runs.weather import WEATHER, Weather
+
+__all__ = ["UNKNOWN_FATE_WINDOW", "Ending", "Outcome", "Wait"]
 
 UNKNOWN_FATE_WINDOW = 60.0  # seconds of readable answers without a new job before an action counts as not applied
 LONGEST_FIND_PAUSE = 15.0  # while the fate of an action is unknown, whatever the poll_interval
 FIND_PAGE = 25  # jobs
 LONGEST_LOOK = 3600.0  # seconds; far more than any can take, however long Hevo asks to wait
 LAST_LOOK = 1.0  # seconds that a look may at least take when the deadline is there
-
-
-class Ending(StrEnum):
-    """How a wait ended."""
-
-    ENDED = "job_ended"  # the job is in a terminal status, good or bad
-    FOUND = "job_found"  # which was all the task wanted
-    START = "start"  # the action may be sent (again): a worker's business
-    TIMED_OUT = "timed_out"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """
-    What a wait came to.
-
-    :param ending: how it ended.
-    :param run: the run as it is now.
-    :param job: the job, once it was seen.
-    :param cancelled: whether Hevo was asked to cancel the job, because time was over.
-    """
-
-    ending: Ending
-    run: Run
-    job: Job | None = None
-    cancelled: bool = False
 
 
 class Wait:
@@ -140,7 +117,7 @@ class Wait:
             if outcome is not None:
                 return outcome
             pause = self.pause
-            if not is_spread and self.run.phase == Phase.WATCH and self.trouble is None:
+            if not is_spread and self._is_steady and self.trouble is None:
                 # Waits that began together do not look at their jobs together.
                 is_spread, pause = True, random.uniform(0, pause)  # noqa: S311 - spreads load, guards nothing
 
@@ -187,6 +164,11 @@ class Wait:
         return float("inf") if self.run.deadline is None else self.run.deadline - self._clock.now()
 
     @property
+    def _is_steady(self) -> bool:
+        """Whether all looks are alike, a ``poll_interval`` apart, for as long as it takes."""
+        return self.run.phase == Phase.WATCH or self.run.completed_after is not None
+
+    @property
     def pause(self) -> float:
         """Seconds until the next look."""
         run = self.run
@@ -194,7 +176,7 @@ class Wait:
             return self._endure
         if run.phase == Phase.READY and run.not_before is not None:
             return max(0.0, run.not_before - self._clock.now())
-        if run.phase != Phase.FIND:
+        if run.phase != Phase.FIND or self._is_steady:
             return run.poll_interval
         longest = run.poll_interval if run.find_interval is None else run.find_interval
         if run.action is None:
@@ -215,7 +197,7 @@ class Wait:
         if run.not_before is not None:
             self.run = run = replace(run, not_before=None)
         state = await read_state(self.hevo, run.pipeline_id, retry_limit=0)
-        if run.action == PipelineAction.RESYNC and state.pipeline.status == PipelineStatus.RESTARTING:
+        if run.may_restart and state.pipeline.status == PipelineStatus.RESTARTING:
             return None
         if any(run.on_active_job == OnActiveJob.WAIT or job.job_id == run.yield_to for job in state.listing.active):
             return None
@@ -225,9 +207,14 @@ class Wait:
 
     async def _look_for_job(self) -> Outcome | None:
         run = self.run
-        listing = await read_listing(
-            self.hevo, run.pipeline_id, page_size=FIND_PAGE, enough=reaches_back(run), retry_limit=0
-        )
+        enough = reaches_back(run) if run.completed_after is None else reaches_back_far_enough(run)
+        listing = await read_listing(self.hevo, run.pipeline_id, page_size=FIND_PAGE, enough=enough, retry_limit=0)
+        if run.completed_after is not None:
+            completed = completed_since(listing, run)
+            if completed is not None:
+                return await self._found(completed)
+            self.run = without_completed(listing, run, self._log)
+            return None
         follows = run.action is None or run.fate == Fate.REFUSED
         run = since_search_began(run, listing, self._clock.now())
         choice = choose_to_follow(listing, run) if follows else choose(listing, run)
@@ -235,7 +222,7 @@ class Wait:
             self.run = replace(self.run, ownership=Ownership.ASSUMED.value)
         if choice.job is not None:
             return await self._found(choice.job, server_time=listing.server_time)
-        if run.action == PipelineAction.RESYNC and not follows and await self._is_restarting():
+        if run.may_restart and not follows and await self._is_restarting():
             return None
         if run.action is None and not run.looked and run.searching_since is None:
             self.run = run = with_first_look(run, listing)

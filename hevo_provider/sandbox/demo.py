@@ -47,6 +47,10 @@ DEMO_PIPELINES = (
     ),
 )
 
+FLEET = tuple(
+    DemoPipeline(number, f"shop {number} to warehouse", "", duration=number % 7 + 2.0) for number in range(101, 131)
+)
+
 
 def add_demo_pipelines(hevo: Sandbox, *, speed: float = 1.0) -> None:
     """
@@ -54,7 +58,7 @@ def add_demo_pipelines(hevo: Sandbox, *, speed: float = 1.0) -> None:
 
     :param speed: how many times faster than told the jobs show and end.
     """
-    for demo in DEMO_PIPELINES:
+    for demo in (*DEMO_PIPELINES, *FLEET):
         schedule = {"sync_type": "ON_DEMAND"} if demo.frequency_minutes is None else _every(demo.frequency_minutes)
         pipeline = hevo.add_pipeline(
             demo.id,
@@ -78,3 +82,4 @@ def describe(line: Callable[[str], None]) -> None:
     """Hand the list of the demo's pipelines to ``line``, one line each."""
     for demo in DEMO_PIPELINES:
         line(f"  {demo.id}  {demo.name:<24} {demo.what}")
+    line(f"  {FLEET[0].id} to {FLEET[-1].id}: a fleet whose jobs take between 2 and 8 s")

@@ -218,7 +218,7 @@ class Api:
         if not isinstance(ids, list) or not ids:
             raise RefusedError(400, "object_ids must be a list that is not empty")
         names = [self._object(pipeline, object_id).name for object_id in ids]
-        job = pipeline.start_through_api("RESYNC", objects=names)
+        job = pipeline.start_through_api("RESYNC", restarts=True, objects=names)
         return self._done("Resync has been triggered", job.id)
 
 

@@ -172,6 +172,12 @@ class AirflowApi:
         path = f"{self._task_path(dag_id, run_id, task_id, -1)}/xcomEntries/{key}"
         return self.call("GET", f"{path}?{query}")["value"]
 
+    def asset_events(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
+        """Extras of the events that a task has emitted for its outlets; 2.11 calls assets datasets."""
+        kind = "asset" if self.v3 else "dataset"
+        query = urllib.parse.urlencode({"source_dag_id": dag_id, "source_run_id": run_id, "source_task_id": task_id})
+        return [event["extra"] for event in self.call("GET", f"/{kind}s/events?{query}")[f"{kind}_events"]]
+
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         """Read the whole task log of one try, worker and triggerer together, as text."""
         query = urllib.parse.urlencode({"full_content": "true", "map_index": map_index})

@@ -82,6 +82,33 @@ def test_a_partly_failed_resync_is_a_success_where_that_is_accepted(airflow: Air
     assert airflow.xcom("job_ends", "run", "resync_partly_failed_and_accepted") == job.id
 
 
+@pytest.fixture(scope="module")
+def resyncs(airflow: AirflowApi, new_pipeline: PipelineMaker) -> Pipelines:
+    """Resync chosen objects, each on a pipeline of its own."""
+    pipelines = {task: new_pipeline(restarting_for=1.0) for task in ("deferred", "blocking")}
+    airflow.trigger("resync_objects", "run", {task: pipeline.id for task, pipeline in pipelines.items()})
+    airflow.wait_run("resync_objects", "run")
+    return pipelines
+
+
+@pytest.mark.parametrize("task", ["deferred", "blocking"])
+def test_chosen_objects_are_resynced_by_one_job(airflow: AirflowApi, resyncs: Pipelines, task: str) -> None:
+    (job,) = resyncs[task].jobs
+
+    assert job.object_names == ("customers",)
+    assert airflow.task("resync_objects", "run", task)["state"] == "success"
+    assert airflow.xcom("resync_objects", "run", task) == job.id
+
+
+@pytest.mark.parametrize("task", ["deferred", "blocking"])
+def test_the_event_of_an_outlet_says_what_was_loaded(airflow: AirflowApi, resyncs: Pipelines, task: str) -> None:
+    (job,) = resyncs[task].jobs
+
+    (extra,) = airflow.asset_events("resync_objects", "run", task)
+
+    assert (extra["job_id"], extra["status"], extra["events_loaded"]) == (job.id, "COMPLETED", job.events_loaded)
+
+
 def test_an_operator_mapped_over_pipelines_runs_each_of_them_once(
     airflow: AirflowApi, new_pipeline: PipelineMaker
 ) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from hevo_provider.sandbox.state import SandboxPipeline
@@ -29,6 +31,24 @@ def test_in_every_mode_the_sensor_waits_for_the_job_that_the_operator_started(
     assert airflow.task("sensor_modes", "run", mode)["state"] == "success"
     assert airflow.xcom("sensor_modes", "run", "start") == job.id
     assert airflow.xcom("sensor_modes", "run", mode) == job.id
+
+
+def test_in_every_mode_a_job_will_do_that_has_completed_since_a_time(
+    airflow: AirflowApi, new_pipeline: PipelineMaker
+) -> None:
+    pipeline = new_pipeline()
+    pipeline.start_job(appear_after=0.0, duration=1.0, ago=60.0)
+    since = datetime.now(UTC) - timedelta(seconds=30)
+    pipeline.start_job(appear_after=0.0, duration=1.0, ago=10.0, ends="FAILED")
+
+    airflow.trigger(
+        "sensor_waits_for_any_completion", "run", {"since": since.isoformat(), **dict.fromkeys(MODES, pipeline.id)}
+    )
+    airflow.wait_task("sensor_waits_for_any_completion", "run", "deferrable", ("deferred",))
+    job = pipeline.start_job(appear_after=0.0, duration=0.5)
+
+    assert airflow.wait_run("sensor_waits_for_any_completion", "run") == "success"
+    assert [airflow.xcom("sensor_waits_for_any_completion", "run", mode) for mode in MODES] == [job.id] * len(MODES)
 
 
 def test_without_a_job_id_the_sensor_finds_the_job_that_runs(airflow: AirflowApi, new_pipeline: PipelineMaker) -> None:

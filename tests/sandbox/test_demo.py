@@ -12,16 +12,16 @@ import pytest
 
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.__main__ import build_parser, main
-from hevo_provider.sandbox.demo import DEMO_PIPELINES, add_demo_pipelines
+from hevo_provider.sandbox.demo import DEMO_PIPELINES, FLEET, add_demo_pipelines
 from tests.sandbox.caller import Caller, VirtualClock
 
 
 def test_every_demo_pipeline_is_served(hevo: Sandbox, call: Caller) -> None:
     add_demo_pipelines(hevo)
 
-    served = {pipeline["id"]: pipeline["name"] for pipeline in call.get().data}
+    served = {pipeline["id"]: pipeline["name"] for pipeline in call.get("?limit=100").data}
 
-    assert served == {demo.id: demo.name for demo in DEMO_PIPELINES}
+    assert served == {demo.id: demo.name for demo in (*DEMO_PIPELINES, *FLEET)}
 
 
 @pytest.mark.parametrize(("pipeline_id", "ends"), [(1, "COMPLETED"), (2, "COMPLETED_WITH_FAILURES"), (3, "FAILED")])

@@ -94,10 +94,16 @@ def test_only_an_initialized_pipeline_runs(hevo: Sandbox, call: Caller, action: 
     assert "DISABLED" in answer.json["message"]
 
 
-def test_a_resync_restarts_the_pipeline_before_its_job(hevo: Sandbox, call: Caller, clock: VirtualClock) -> None:
+@pytest.mark.parametrize("of", ["pipeline", "objects"])
+def test_a_resync_restarts_the_pipeline_before_its_job(
+    hevo: Sandbox, call: Caller, clock: VirtualClock, of: str
+) -> None:
     pipeline = hevo.add_pipeline(7, restarting_for=30.0, appear_after=5.0)
 
-    call.post("/7/actions/resync")
+    if of == "pipeline":
+        call.post("/7/actions/resync")
+    else:
+        call.post("/7/objects/actions/resync", {"object_ids": [pipeline.objects[0].id]})
     assert call.get("/7").json["status"] == "RESTARTING"
     assert call.post("/7/actions/sync-now").status == 400
     clock.advance(30.0)

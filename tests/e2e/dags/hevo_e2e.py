@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import DAG, get_current_context, task
+from airflow.providers.common.compat.sdk import DAG, Asset, get_current_context, task
 
 from hevo_provider.models.pipeline import PipelineAction
-from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sensors import HevoSensor
 
 PIPELINE = "{{ dag_run.conf[task.task_id] }}"
@@ -38,6 +38,17 @@ with DAG("job_ends", schedule=None, catchup=False):
         accept_completed_with_failures=True,
     )
 
+with DAG("resync_objects", schedule=None, catchup=False):
+    for task_id, deferrable in (("deferred", True), ("blocking", False)):
+        HevoResyncObjectsOperator(
+            task_id=task_id,
+            pipeline_id=PIPELINE,
+            objects=["public.cust*"],
+            poll_interval=1,
+            deferrable=deferrable,
+            outlets=[Asset(f"hevo://e2e/{task_id}")],
+        )
+
 with DAG("sensor_modes", schedule=None, catchup=False):
     start = HevoPipelineOperator(task_id="start", pipeline_id=PIPELINE, wait_for_completion=False)
     for task_id, mode, deferrable, poke_interval in (
@@ -51,6 +62,21 @@ with DAG("sensor_modes", schedule=None, catchup=False):
             pipeline_id=PIPELINE,
             job_id=JOB_OF_START,
             poke_interval=poke_interval,
+            mode=mode,
+            deferrable=deferrable,
+        )
+
+with DAG("sensor_waits_for_any_completion", schedule=None, catchup=False):
+    for task_id, mode, deferrable in (
+        ("poke", "poke", False),
+        ("reschedule", "reschedule", False),
+        ("deferrable", "poke", True),
+    ):
+        HevoSensor(
+            task_id=task_id,
+            pipeline_id=PIPELINE,
+            completed_after="{{ dag_run.conf['since'] }}",
+            poke_interval=5,
             mode=mode,
             deferrable=deferrable,
         )

@@ -1,0 +1,89 @@
+"""Which objects of a pipeline are to be resynced: by their ids, or by their names in the source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from hevo_provider.client import HevoAsyncClient
+from hevo_provider.exceptions import HevoConfigError
+from hevo_provider.models.object import LEFT_OUT_STATUSES, PipelineObject
+from hevo_provider.runs.run import Run, any_of
+
+MOST_NAMES = 10  # in a message
+
+
+async def read_objects(hevo: HevoAsyncClient, run: Run) -> tuple[PipelineObject, ...]:
+    """Read the pipeline's objects if the run names some: GET …/objects, page by page."""
+    return tuple([item async for item in hevo.list_objects(run.pipeline_id)]) if run.objects else ()
+
+
+def chosen_ids(run: Run, items: Sequence[PipelineObject]) -> tuple[str, ...]:
+    """
+    Return the ids of the objects that the run is about, each once.
+
+    :param items: the pipeline's objects.
+    :raises HevoConfigError: a name fits none of them, or only such as Hevo does not load.
+    """
+    by_name = [item.object_id for pattern in run.objects for item in _loaded(pattern, items, run.pipeline_id)]
+    return tuple(dict.fromkeys([*run.object_ids, *by_name]))
+
+
+def is_meant(run: Run, item: PipelineObject) -> bool:
+    """Return whether the run is about the object, seen without the others."""
+    return item.object_id in run.object_ids or any(_fits(pattern, item, any_case=True) for pattern in run.objects)
+
+
+def in_words(ids: Sequence[str], items: Sequence[PipelineObject]) -> str:
+    """Return objects for a log line, by name where that is known."""
+    names = {item.object_id: _names(item)[-1:] for item in items}
+    return _some([next(iter(names.get(each, ())), each) for each in ids])
+
+
+def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> list[PipelineObject]:
+    """Return the objects that a pattern means: those it fits to the letter, or if there are none, in any case."""
+    fitting = [item for item in items if _fits(pattern, item)] or [
+        item for item in items if _fits(pattern, item, any_case=True)
+    ]
+    loaded = [item for item in fitting if item.status not in LEFT_OUT_STATUSES]
+    if loaded:
+        return loaded
+    if fitting:
+        left_out = _some([f"{_names(item)[-1]} ({item.status})" for item in fitting])
+        raise HevoConfigError(
+            f"Pipeline {pipeline_id}: {pattern!r} in objects fits only what Hevo does not load: {left_out}. Include it "
+            "in the pipeline first."
+        )
+    raise HevoConfigError(
+        f"Pipeline {pipeline_id}: {pattern!r} in objects fits no object. {_what_there_is(pattern, items)}"
+    )
+
+
+def _fits(pattern: str, item: PipelineObject, *, any_case: bool = False) -> bool:
+    names = _names(item)
+    if any_case:
+        pattern, names = pattern.casefold(), [name.casefold() for name in names]
+    return any(name == pattern or fnmatchcase(name, pattern) for name in names)
+
+
+def _names(item: PipelineObject) -> list[str]:
+    """Return what an object is called in the source: ``table``, ``schema.table``, ``database.schema.table``."""
+    place = item.source_namespace
+    parts = [part for part in ((place.k2, place.k1, place.k0) if place is not None and place.k0 else ()) if part]
+    names = [] if item.object_name is None else [item.object_name]
+    return [*names, *(".".join(parts[start:]) for start in reversed(range(len(parts))))]
+
+
+def _what_there_is(pattern: str, items: Sequence[PipelineObject]) -> str:
+    names = {name.casefold(): name for item in items for name in _names(item)}
+    close = get_close_matches(pattern.casefold(), names, n=3)
+    if close:
+        return f"Close to it: {any_of(names[each] for each in close)}."
+    there = [_names(item)[-1] for item in items if _names(item)]
+    return f"There are {_some(there)}." if there else "Hevo lists none with a name."
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

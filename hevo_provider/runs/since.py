@@ -1,0 +1,98 @@
+"""
+Which job has completed since a given time, for a run that starts nothing and wants no more than that.
+
+No job is singled out and followed: one that fails is told of and waited past, because a later one may complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hevo_provider.models.answers import Job
+from hevo_provider.runs.discovery import Listing
+from hevo_provider.runs.logger import Logger
+from hevo_provider.runs.run import Run, any_of
+from hevo_provider.runs.verdict import in_words, is_success
+
+LONGEST_JOB = 24 * 3600 * 1000  # ms before the time within which a job that ended after it is looked for
+MOST_JOBS = 1000  # that are looked through
+
+
+def reaches_back_far_enough(run: Run) -> Callable[[Sequence[Job]], bool]:
+    """
+    Return whether jobs, newest first, hold one that has completed since the run's time, or can be expected to.
+
+    They are listed by their creation, and a job that ended after the time may be much older. Jobs of one type run one
+    after the other, so one that had ended before the time closes the search; where there is none, a day does, and in
+    any case a thousand jobs.
+    """
+    since = run.completed_after or 0
+
+    def enough(jobs: Sequence[Job]) -> bool:
+        if not jobs or len(jobs) >= MOST_JOBS or any(has_completed(job, run) for job in jobs):
+            return True
+        oldest = jobs[-1].created_ts
+        if oldest is None or oldest >= since:
+            return False
+        return oldest < since - LONGEST_JOB or any(_is_of_type(job, run) and _ended_before(job, since) for job in jobs)
+
+    return enough
+
+
+def completed_since(listing: Listing, run: Run) -> Job | None:
+    """Return the job that has completed since the run's time; of several the one that ended last."""
+    return max((job for job in listing.jobs if has_completed(job, run)), key=_ended_at, default=None)
+
+
+def has_completed(job: Job, run: Run) -> bool:
+    """Return whether the job is of the expected type and ended well, by Hevo's clock not before the run's time."""
+    return _has_ended(job, run) and _is_good(job, run)
+
+
+def without_completed(listing: Listing, run: Run, logger: Logger) -> Run:
+    """Tell once of each job that ended badly since the run's time, and of the wait; return the run after that."""
+    bad = [job for job in listing.jobs if _has_ended(job, run) and not _is_good(job, run)]
+    if not run.looked:
+        logger.info(
+            "Pipeline %s: no job of type %s has completed since %s; waiting for one.",
+            run.pipeline_id,
+            any_of(run.job_types),
+            time_in_words(run.completed_after or 0),
+        )
+    for job in bad:
+        if job.job_id not in run.told:
+            logger.warning("Pipeline %s: %s. Waiting for a job that completes.", run.pipeline_id, in_words(job))
+    return replace(run, looked=True, told=tuple(job.job_id for job in bad))
+
+
+def time_in_words(time: int) -> str:
+    """
+    Return a time for a sentence.
+
+    :param time: milliseconds since the epoch.
+    """
+    return f"{datetime.fromtimestamp(time / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _has_ended(job: Job, run: Run) -> bool:
+    return _is_of_type(job, run) and job.is_terminal and _ended_at(job) >= (run.completed_after or 0)
+
+
+def _is_good(job: Job, run: Run) -> bool:
+    return is_success(job, accept_completed_with_failures=run.accept_completed_with_failures)
+
+
+def _is_of_type(job: Job, run: Run) -> bool:
+    return job.type in run.job_types
+
+
+def _ended_before(job: Job, time: int) -> bool:
+    return job.is_terminal and _ended_at(job) < time
+
+
+def _ended_at(job: Job) -> int:
+    """Return when a terminal job ended, in ms; where Hevo leaves that out, when it ended at the earliest."""
+    created = job.created_ts or 0
+    return max(job.updated_ts, created) if job.updated_ts is not None else created + max(0, job.duration or 0)
