@@ -122,7 +122,12 @@ class HevoStartingOperator(HevoTask, BaseOperator):
         with hopeless_errors_fail_for_good():
             self._check()
             told = read_event(event)
-            run = told.run or replace(self._ordered(context), job_id=told.job_id, worker_seconds=told.worker_seconds)
+            run = told.run or replace(
+                self._ordered(context),
+                job_id=told.job_id,
+                posts=int(told.was_sent),
+                worker_seconds=told.worker_seconds,
+            )
             if told.ending is Ending.START:
                 return self._go_on(context, run)
             if told.ending is Ending.FOUND and self.wait_for_completion:  # the DAG was changed meanwhile
@@ -212,7 +217,7 @@ class HevoStartingOperator(HevoTask, BaseOperator):
         return begun
 
     async def _run_to_its_end(self, run: Run, memory: Memory, record: Record | None) -> Outcome:
-        from hevo_provider.runs.cancel import cancel_job_of
+        from hevo_provider.runs.cancel import end_in_time
         from hevo_provider.runs.wait import Ending, Outcome, Wait
 
         async with self._hevo().client() as hevo:
@@ -221,9 +226,7 @@ class HevoStartingOperator(HevoTask, BaseOperator):
                 if isinstance(begun, Outcome):
                     return begun
                 wait = self._progress = Wait(hevo, begun, self.log, memory.aremember)
-                outcome = await wait.until_done()
-                if outcome.ending is Ending.TIMED_OUT and self.cancel_on_kill:
-                    outcome = replace(outcome, cancelled=await cancel_job_of(hevo, outcome.run, self.log))
+                outcome = await end_in_time(hevo, await wait.until_done(), self.log)
                 if outcome.ending is not Ending.START:
                     return outcome
                 run = outcome.run
@@ -309,6 +312,8 @@ class HevoStartingOperator(HevoTask, BaseOperator):
 
 def _timed_out(outcome: Outcome) -> str:
     run = outcome.run
+    if not run.job_id and not run.posts:
+        return f"Pipeline {run.pipeline_id}: nothing had been started when the task's time was over."
     what = f"job {run.job_id} had not ended" if run.job_id else "its job had not been found"
     fate = "Hevo was asked to cancel it" if outcome.cancelled else "it may still run"
     return f"Pipeline {run.pipeline_id}: {what} when the task's time was over; {fate}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -12,10 +11,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from hevo_provider.exceptions import HevoError, HevoRunError, HevoTransportError
 from hevo_provider.hooks import DEFAULT_CONNECTION_ID, HevoHook
 from hevo_provider.kill import was_killed
-from hevo_provider.runs.cancel import cancel_job_of
+from hevo_provider.runs.cancel import cancel_job_of, end_in_time
 from hevo_provider.runs.events import event_of, event_of_error
 from hevo_provider.runs.run import Run
-from hevo_provider.runs.wait import Ending, Wait
+from hevo_provider.runs.wait import Wait
 from hevo_provider.runs.weather import Weather
 from hevo_provider.sessions import SharedClient
 
@@ -83,10 +82,7 @@ class HevoJobTrigger(BaseTrigger):
         try:
             async with await self._client() as hevo:
                 self._wait = Wait(hevo, self.ordered, self.log, self._found)
-                outcome = await self._wait.until_done()
-                if outcome.ending is Ending.TIMED_OUT and self.ordered.cancel_on_kill:
-                    outcome = replace(outcome, cancelled=await cancel_job_of(hevo, outcome.run, self.log))
-                return event_of(outcome)
+                return event_of(await end_in_time(hevo, await self._wait.until_done(), self.log))
         except HevoError as error:
             return event_of_error(error, self._latest())
         except Exception as error:

@@ -60,8 +60,8 @@ def columns(dataset: Dataset) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lineage, "TIME_LIMIT", 1.0)
-    monkeypatch.setattr(lineage, "LAST_MOMENT", 0.8)
+    monkeypatch.setattr(lineage, "TIME_LIMIT", 2.0)
+    monkeypatch.setattr(lineage, "LAST_MOMENT", 1.0)
 
 
 @pytest.fixture

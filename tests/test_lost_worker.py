@@ -10,7 +10,7 @@ from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.runs.wait import Wait
-from hevo_provider.sandbox import Sandbox
+from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.tasks import HevoTask
 from tests.play import (
     ACTIONS,
@@ -278,3 +278,18 @@ def test_without_a_store_it_says_so_once_and_starts_anew(
     assert len(pipeline.jobs) == 2
     story = capsys.readouterr().out or caplog.text  # Airflow 3 writes with structlog
     assert story.count("cannot remember") == 1
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_one_answer_that_the_job_is_unknown_starts_no_second_one(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=100 if ended else 1000)
+    kill_worker(monkeypatch, Wait, "_look_at_job", ti=ti, deferrable=False)
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+    hevo.inject("get_job", Fault.status(404))
+
+    job_id = play(operator(deferrable=False), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]

@@ -274,3 +274,16 @@ def test_processes_that_remember_nothing_stop_when_time_for_their_looks_is_over(
         sense("reschedule", ti)
 
     assert looks(hevo) == [0, 5]
+
+
+@in_every_mode
+def test_a_pipeline_with_thousands_of_jobs_is_not_read_to_its_end(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
+) -> None:
+    for number in range(2100, 0, -1):
+        pipeline.start_job(ago=3600 * number, duration=10)
+    job = pipeline.start_job(ago=30, duration=100)
+
+    assert sense(mode, ti) == job.id
+
+    assert len(hevo.requests_of("list_jobs")) <= 20

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoConflictError, HevoError
+from hevo_provider.models.answers import Job
 from hevo_provider.models.job import JobStatus
 from hevo_provider.runs.discovery import choose, reaches_back, read_listing
 from hevo_provider.runs.logger import Logger, log
+from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Fate, Phase, Run
 
 REPEATS = 3  # of each request, also by a client that asks only once: there is no next look that would repeat it
@@ -19,8 +23,29 @@ async def cancel_job_of(hevo: HevoAsyncClient, run: Run, logger: Logger = log) -
     :returns: whether Hevo was asked to cancel it, now or before. Whatever goes wrong is logged: there is nobody left
         to handle it.
     """
+    return (await _cancel(hevo, run, logger))[0]
+
+
+async def end_in_time(hevo: HevoAsyncClient, outcome: Outcome, logger: Logger = log) -> Outcome:
+    """
+    End a wait: if its time was over, cancel its job.
+
+    :param outcome: what the wait came to.
+    :returns: the same, unless the job turns out to have ended by itself after the last look: that is its end then.
+    """
+    run = outcome.run
+    if outcome.ending is not Ending.TIMED_OUT or not run.cancel_on_kill:
+        return outcome
+    cancelled, job = await _cancel(hevo, run, logger)
+    if job is None or cancelled or not job.is_terminal:
+        return replace(outcome, cancelled=cancelled)
+    return Outcome(Ending.ENDED if run.wait_for_completion else Ending.FOUND, replace(run, job_id=job.job_id), job)
+
+
+async def _cancel(hevo: HevoAsyncClient, run: Run, logger: Logger) -> tuple[bool, Job | None]:
+    """Return whether Hevo was asked, and the job as it was before that, where it could be seen."""
     if not run.is_ours or run.action is None or run.phase == Phase.READY:
-        return False
+        return False, None
     try:
         job_id = run.job_id or await _find(hevo, run)
         if job_id is None:
@@ -30,20 +55,20 @@ async def cancel_job_of(hevo: HevoAsyncClient, run: Run, logger: Logger = log) -
                 run.pipeline_id,
                 run.action,
             )
-            return False
+            return False, None
         job = await hevo.get_job(run.pipeline_id, job_id, retry_limit=REPEATS)
         if job.is_terminal or job.status == JobStatus.CANCELLING:
             logger.info("Pipeline %s: job %s is %s already.", run.pipeline_id, job_id, job.status)
-            return job.status in {JobStatus.CANCELLING, JobStatus.CANCELLED}
+            return job.status in {JobStatus.CANCELLING, JobStatus.CANCELLED}, job
         await hevo.cancel_job(run.pipeline_id, job_id, retry_limit=REPEATS)
     except HevoConflictError:
         logger.info("Pipeline %s: the job had ended before it could be cancelled.", run.pipeline_id)
-        return False
+        return False, None
     except HevoError as error:
         logger.warning("Pipeline %s: the job could not be cancelled and may still run: %s", run.pipeline_id, error)
-        return False
+        return False, None
     logger.info("Pipeline %s: asked Hevo to cancel job %s.", run.pipeline_id, job_id)
-    return True
+    return True, job
 
 
 async def _find(hevo: HevoAsyncClient, run: Run) -> str | None:

@@ -41,11 +41,17 @@ class Listing:
     :param jobs: as Hevo lists them.
     :param server_time: Hevo's clock when it did, ms.
     :param complete: whether these are all jobs of the pipeline.
+    :param read_at: when that was by this process's monotonic clock, seconds.
     """
 
     jobs: tuple[Job, ...]
     server_time: int | None
     complete: bool
+    read_at: float = 0.0
+
+    def server_time_at(self, moment: float) -> int | None:
+        """Return Hevo's clock, ms, at a moment of this process's monotonic clock; None if Hevo did not tell its own."""
+        return None if self.server_time is None else self.server_time + round((moment - self.read_at) * 1000)
 
     @property
     def active(self) -> tuple[Job, ...]:
@@ -97,16 +103,18 @@ async def read_listing(
     jobs: list[Job] = []
     cursor: str | None = None
     server_time: int | None = None
+    read_at = 0.0
     for _ in range(MAX_PAGES):
         reply = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
-        server_time = server_time if jobs else reply.server_time
+        if not jobs:
+            server_time, read_at = reply.server_time, hevo.clock.monotonic()
         jobs += reply.page.data
         page_size = MAX_PAGE
         cursor = reply.page.following
         if cursor is None and not reply.page.has_more:
-            return Listing(tuple(jobs), server_time, complete=True)
+            return Listing(tuple(jobs), server_time, complete=True, read_at=read_at)
         if _newest_first(jobs) and enough(jobs):
-            return Listing(tuple(jobs), server_time, complete=False)
+            return Listing(tuple(jobs), server_time, complete=False, read_at=read_at)
         if cursor is None:
             break
     raise HevoResponseError(
@@ -179,7 +187,13 @@ def since_search_began(run: Run, listing: Listing, now: float) -> Run:
 
 
 def reaches_back(run: Run) -> Callable[[Sequence[Job]], bool]:
-    """Return whether jobs, newest first, go back to before the run's action, so that its own cannot be further down."""
+    """
+    Return whether jobs, newest first, go back to before the run's action, so that its own cannot be further down.
+
+    A run that knows nothing of the past, such as one that follows and has seen nothing yet, is content with any.
+    """
+    if run.created_after is None and run.baseline_floor is None and not run.baseline:
+        return lambda _: True
 
     def enough(jobs: Sequence[Job]) -> bool:
         oldest = jobs[-1] if jobs else None
@@ -277,9 +291,8 @@ def _is_too_late(job: Job, run: Run) -> bool:
     # An action that Hevo accepted has a job, however late, and a resync restarts the pipeline first.
     if run.fate != Fate.UNKNOWN or run.action != PipelineAction.SYNC_NOW:
         return False
-    if job.created_ts is None or run.posted_at is None:
-        return False
-    return job.created_ts > run.posted_at + APPLIED_WITHIN
+    over = _call_was_over(run)
+    return job.created_ts is not None and over is not None and job.created_ts > over + APPLIED_WITHIN
 
 
 def _is_prompt(job: Job, run: Run) -> bool:
@@ -287,9 +300,13 @@ def _is_prompt(job: Job, run: Run) -> bool:
 
 
 def _own_would_show(listing: Listing, run: Run) -> bool:
-    if listing.server_time is None or run.posted_at is None:
-        return True
-    return listing.server_time - run.posted_at >= SHOWS_WITHIN * 1000
+    over = _call_was_over(run)
+    return listing.server_time is None or over is None or listing.server_time - over >= SHOWS_WITHIN * 1000
+
+
+def _call_was_over(run: Run) -> int | None:
+    """Return Hevo's clock, ms, when the call was answered or given up: a gateway may have held it back until then."""
+    return max((time for time in (run.posted_at, run.given_up_at) if time is not None), default=None)
 
 
 def _distance(job: Job, run: Run) -> tuple[bool, int]:

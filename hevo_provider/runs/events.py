@@ -44,6 +44,7 @@ class Event:
     :param job: the job as it was last seen.
     :param run: the run, where the worker has to go on with it.
     :param cancelled: whether Hevo was asked to cancel the job.
+    :param was_sent: whether the action was sent; also where an event of an earlier version does not say.
     :param worker_seconds: the run's, for the worker to add its own to.
     """
 
@@ -53,6 +54,7 @@ class Event:
     job: Job | None
     run: Run | None
     cancelled: bool = False
+    was_sent: bool = True
     worker_seconds: float = 0.0
 
 
@@ -70,7 +72,7 @@ def event_of(outcome: Outcome) -> dict[str, Any]:
     if run.worker_seconds:
         event["worker_seconds"] = run.worker_seconds
     if outcome.ending is Ending.TIMED_OUT:
-        event["cancelled"] = outcome.cancelled
+        event |= {"cancelled": outcome.cancelled, "was_sent": run.posts > 0}
     return event
 
 
@@ -122,5 +124,12 @@ def read_event(event: object) -> Event:
     held = event.get("worker_seconds")
     worker_seconds = float(held) if isinstance(held, int | float) else 0.0
     return Event(
-        ending, pipeline_id, job_id, job, run, cancelled=event.get("cancelled") is True, worker_seconds=worker_seconds
+        ending,
+        pipeline_id,
+        job_id,
+        job,
+        run,
+        cancelled=event.get("cancelled") is True,
+        was_sent=event.get("was_sent") is not False,
+        worker_seconds=worker_seconds,
     )

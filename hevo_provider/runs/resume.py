@@ -8,7 +8,15 @@ from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoNotFoundError
 from hevo_provider.models.pipeline import PipelineStatus
 from hevo_provider.runs.cancel import cancel_job_of
-from hevo_provider.runs.discovery import SHOWS_WITHIN, Choice, choose, is_active, read_state
+from hevo_provider.runs.discovery import (
+    SHOWS_WITHIN,
+    Choice,
+    choose,
+    is_active,
+    reaches_back,
+    read_listing,
+    read_state,
+)
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.run import Fate, Ownership, Phase, Run
 from hevo_provider.runs.verdict import in_words, is_success
@@ -39,7 +47,7 @@ async def follow_earlier(
     choice, restarting = await _choice_of(hevo, run)
     job = choice.job
     if job is None:
-        may_show = run.job_id is None and (restarting or age < UNKNOWN_FATE_WINDOW or choice.fallback is not None)
+        may_show = restarting or age < UNKNOWN_FATE_WINDOW or choice.fallback is not None
         fate = Fate.ANSWERED.value if restarting else run.fate
         return replace(run, fate=fate) if may_show else None
     ownership = Ownership.ASSUMED.value if choice.has_rivals else run.ownership
@@ -90,8 +98,9 @@ async def _choice_of(hevo: HevoAsyncClient, run: Run) -> tuple[Choice, bool]:
     if run.job_id is not None:
         try:
             return Choice(await hevo.get_job(run.pipeline_id, run.job_id)), False
-        except HevoNotFoundError:
-            return Choice(), False
+        except HevoNotFoundError:  # which may pass: the list has to say the same
+            listing = await read_listing(hevo, run.pipeline_id, enough=reaches_back(run))
+            return Choice(next((job for job in listing.jobs if job.job_id == run.job_id), None)), False
     state = await read_state(hevo, run.pipeline_id)
     restarting = run.may_restart and state.pipeline.status == PipelineStatus.RESTARTING
     return choose(state.listing, run), restarting

@@ -79,6 +79,7 @@ class Run:
     :param baseline_floor: a job created before this (Hevo's clock, ms) was there too, although it is not listed.
     :param created_after: Hevo's clock (ms): a job created earlier is older than the action.
     :param posted_at: Hevo's clock (ms) when the action was sent.
+    :param given_up_at: Hevo's clock (ms) when the answer to it was given up; None if it was answered.
     :param looked: whether a run that only follows has had its first look, which made the baseline.
     :param searching_since: seconds since the epoch when the search began, for a process that has no baseline because it
         cannot remember one (a rescheduled sensor).
@@ -119,6 +120,7 @@ class Run:
     baseline_floor: int | None = None
     created_after: int | None = None
     posted_at: int | None = None
+    given_up_at: int | None = None
     looked: bool = False
     searching_since: float | None = None
     not_before: float | None = None

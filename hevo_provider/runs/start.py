@@ -44,6 +44,7 @@ from hevo_provider.runs.discovery import (
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.objects import chosen_ids, in_words, read_objects
 from hevo_provider.runs.run import RESYNC_OBJECTS, Fate, Ownership, Phase, Run, any_of
+from hevo_provider.runs.weather import LONGEST_RETRY_AFTER
 from hevo_provider.transport import backoff
 
 MOST_POSTS = 3
@@ -76,6 +77,7 @@ class Start:
         self._log = logger
         self._clock = hevo.clock
         self._object_ids: tuple[str, ...] = ()
+        self._listing: Listing | None = None
 
     async def go(self) -> Run:
         """
@@ -113,13 +115,13 @@ class Start:
         if self._object_ids:
             what = in_words(self._object_ids, objects)
             self._log.info("Pipeline %s: objects to resync: %s.", self.run.pipeline_id, what)
+        self._listing = state.listing
         return await self._send()
 
     async def _look(self) -> tuple[State, tuple[PipelineObject, ...]]:
-        began = self._clock.monotonic()
         hevo, run = self._hevo, self.run
         state, objects = await both(read_state(hevo, run.pipeline_id), read_objects(hevo, run))
-        if run.objects and self._clock.monotonic() - began > FRESH_FOR:  # many pages: others may have started a job
+        if self._clock.monotonic() - state.listing.read_at > FRESH_FOR:  # others may have started a job since
             state = await read_state(hevo, run.pipeline_id)
         return state, objects
 
@@ -169,7 +171,6 @@ class Start:
         self._log.warning(
             "Pipeline %s: no job appeared after %s (%s); sending it again.", run.pipeline_id, run.action, run.note
         )
-        self.run = replace(run, posted_at=run.posted_at if listing.server_time is None else listing.server_time)
         return None
 
     def _give_way(self, listing: Listing, why: str) -> Run:
@@ -184,7 +185,7 @@ class Start:
 
     async def _send(self) -> Run:
         self.run = before = replace(self.run, phase=Phase.READY.value)
-        self.run = replace(before, posts=before.posts + 1)
+        self.run = self._sent_now(replace(before, posts=before.posts + 1))
         if self._remember is not None:
             await self._remember(self._searching(Fate.UNKNOWN))
         try:
@@ -197,6 +198,7 @@ class Start:
         tries = 1
         while True:
             sent_at = self._clock.monotonic()
+            self.run = self._sent_now(self.run)
             try:
                 reply = await self._act()
             except (HevoRateLimitError, HevoTransportError) as error:
@@ -214,6 +216,13 @@ class Start:
                 return self._after_doubt(error)
             else:
                 return self._after_answer(reply, self._clock.monotonic() - sent_at)
+
+    def _sent_now(self, run: Run) -> Run:
+        return replace(run, posted_at=self._hevo_time() or run.posted_at)
+
+    def _hevo_time(self) -> int | None:
+        """Return Hevo's clock now, ms, as far as the list of jobs told it."""
+        return None if self._listing is None else self._listing.server_time_at(self._clock.monotonic())
 
     async def _act(self) -> ActionReply:
         run = self.run
@@ -261,7 +270,7 @@ class Start:
             self.run.action,
             error,
         )
-        self.run = replace(self.run, note=str(error))
+        self.run = replace(self.run, note=str(error), given_up_at=self._hevo_time())
         return self._searching(Fate.UNKNOWN)
 
     async def _after_refusal(self, error: HevoConflictError) -> Run:
@@ -301,7 +310,7 @@ class Start:
     # The phases that follow
 
     def _later(self, pause: float | None, note: str) -> Run:
-        pause = self.run.poll_interval if pause is None else pause
+        pause = self.run.poll_interval if pause is None else min(pause, LONGEST_RETRY_AFTER)
         self._log.info("Pipeline %s: trying again in %.0f s (%s).", self.run.pipeline_id, pause, note)
         return replace(self.run, phase=Phase.READY.value, not_before=self._clock.now() + pause, note=note)
 
