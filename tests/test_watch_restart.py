@@ -1,0 +1,300 @@
+"""What a triggerer that dies, or loses touch with its database, means for those who wait for a pipeline's jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset
+from airflow.sdk.execution_time.context import AssetStateStoreAccessors
+
+from hevo_provider.assets import HevoPipelineTrigger
+from hevo_provider.runs.watch import Lookout
+from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.watchers import Memory, Watcher
+from tests.connected import connect
+from tests.play import VirtualClock
+from tests.watching import AssetStore, Database, looks, until, watching
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database()
+
+
+async def test_jobs_that_end_while_no_triggerer_runs_are_told_by_the_next(hevo: Sandbox, database: Database) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=None)
+    running = pipeline.start_job()
+
+    async with watching(database=database):
+        await until(looks(hevo))
+    running.end()
+    later = pipeline.start_job(duration=0)
+    async with watching(database=database):
+        await until(lambda: len(database.events) == 2)
+        await until(looks(hevo))
+
+    assert sorted(database.told) == sorted([running.id, later.id])
+
+
+async def test_an_absence_of_days_is_caught_up_with(hevo: Sandbox, clock: VirtualClock, database: Database) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+    async with watching(database=database):
+        await until(looks(hevo))
+
+    for _ in range(250):
+        clock.advance(1200)
+        pipeline.start_job()
+    async with watching(database=database):
+        await until(lambda: len(database.events) >= 249)
+        await until(looks(hevo))
+
+    assert database.told == [job.id for job in pipeline.jobs]
+
+
+async def test_more_than_can_be_caught_up_with_is_said(
+    hevo: Sandbox, clock: VirtualClock, database: Database, story: Callable[[], str]
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+    async with watching(database=database):
+        await until(looks(hevo))
+
+    for _ in range(1200):
+        clock.advance(1200)
+        pipeline.start_job()
+    async with watching(database=database):
+        await until(looks(hevo, 15))
+
+    assert database.told == [job.id for job in pipeline.jobs[-len(database.told) :]]
+    assert len(database.told) >= 999
+    assert story().count("there were more than 1,000 jobs since the last look") == 1
+
+
+async def test_an_event_that_had_not_arrived_when_the_triggerer_died_is_sent_again(
+    hevo: Sandbox, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+
+    async with watching(database=database, delivers=False) as triggerer:
+        await until(looks(hevo))
+        job = pipeline.start_job()
+        await until(lambda: triggerer.sent)
+        await until(looks(hevo))
+    assert database.told == []
+    async with watching(database=database):
+        await until(lambda: database.events)
+        await until(looks(hevo))
+
+    assert database.told == [job.id]
+
+
+async def test_an_event_that_had_arrived_is_not_sent_again(hevo: Sandbox, database: Database) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+
+    async with watching(database=database) as triggerer:
+        await until(looks(hevo))
+        job = pipeline.start_job()
+        await until(lambda: job.id in json.dumps(triggerer.database.store))
+    async with watching(database=database):
+        await until(looks(hevo, 5))
+
+    assert database.told == [job.id]
+
+
+async def test_it_is_remembered_as_soon_as_airflow_says_so_and_not_with_the_next_look(
+    hevo: Sandbox, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+
+    async with watching(database=database, delivers=False) as triggerer:
+        await until(looks(hevo))
+        job = pipeline.start_job()
+        await until(lambda: triggerer.sent)
+        hevo.inject("list_jobs", Fault.hang(), times=None)
+        await until(looks(hevo, 1))
+        assert job.id not in json.dumps(database.store)
+        triggerer.deliver()
+        await until(lambda: job.id in json.dumps(database.store))
+        hevo.clear_faults()
+
+
+async def test_the_one_window_an_event_that_arrived_as_the_triggerer_died_comes_twice_with_the_same_job(
+    hevo: Sandbox, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+
+    async with watching(database=database, delivers=False) as triggerer:
+        await until(looks(hevo))
+        job = pipeline.start_job()
+        await until(lambda: triggerer.sent)
+        triggerer.deliver(is_known=False)
+    async with watching(database=database):
+        await until(lambda: len(database.events) == 2)
+        await until(looks(hevo))
+
+    assert database.told == [job.id, job.id]
+
+
+async def test_a_triggerer_that_was_replaced_while_it_stalled_does_not_tell_again(
+    hevo: Sandbox, clock: VirtualClock, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+    store = AssetStore(SimpleNamespace(database=database, is_dead=False))  # type: ignore[arg-type]
+    stalled, new = (Watcher(7, lambda _: True, Memory(store, "key"), clock.clock) for _ in range(2))
+    async with connect(hevo, clock) as client:
+        first = await Lookout(7).look(client, [])
+        assert not await stalled.news(first)
+        pipeline.start_job(duration=0)
+        look = await Lookout(7).look(client, [])
+    await new.recall()
+
+    assert len(await new.news(look)) == 1
+    await look.delivered()
+
+    assert await stalled.news(look) == ()
+
+
+async def test_what_was_watched_for_otherwise_begins_anew(hevo: Sandbox, database: Database) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+
+    async with watching(database=database):
+        await until(looks(hevo))
+    pipeline.start_job(ends="FAILED", duration=0)
+    async with watching(HevoPipelineTrigger(7, statuses="FAILED"), database=database):
+        await until(looks(hevo, 5))
+
+    assert database.told == []
+
+
+async def test_nothing_is_told_while_airflow_cannot_say_what_was_told_before(
+    hevo: Sandbox, database: Database, story: Callable[[], str]
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=0)
+    async with watching(database=database):
+        await until(looks(hevo))
+    job = pipeline.start_job()
+
+    database.is_down = True
+    async with watching(database=database):
+        await until(looks(hevo, 10))
+        assert database.told == []
+        database.is_down = False
+        await until(lambda: database.events)
+
+    assert database.told == [job.id]
+    told = story()
+    assert told.count("cannot be read or kept in Airflow's asset state store") == 1
+    assert "store works again" in told
+
+
+async def test_what_could_not_be_remembered_is_remembered_with_a_later_look(hevo: Sandbox, database: Database) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+
+    async with watching(database=database, delivers=False) as triggerer:
+        await until(looks(hevo))
+        job = pipeline.start_job()
+        await until(lambda: triggerer.sent)
+        database.is_down = True
+        triggerer.deliver()
+        await until(looks(hevo))
+        database.is_down = False
+        await until(lambda: job.id in json.dumps(database.store))
+
+    assert database.told == [job.id]
+
+
+async def test_what_is_stored_stays_small(hevo: Sandbox, clock: VirtualClock, database: Database) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+
+    async with watching(database=database):
+        await until(looks(hevo))
+        for number in range(300):
+            clock.advance(60)
+            pipeline.start_job()
+            if number % 10 == 9:
+                await until(lambda number=number: len(database.events) >= number)  # type: ignore[misc]
+
+    assert max(len(value) for value in database.store.values()) < 2000
+
+
+async def test_a_stored_watermark_that_makes_no_sense_is_a_new_beginning(
+    hevo: Sandbox, database: Database, story: Callable[[], str]
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+    async with watching(database=database):
+        await until(looks(hevo))
+    database.store = dict.fromkeys(database.store, '{"told": 3}')
+
+    async with watching(database=database):
+        await until(looks(hevo))
+        job = pipeline.start_job()
+        await until(lambda: database.events)
+
+    assert database.told == [job.id]
+    assert "Watching on without it" in story()
+
+
+# Which store
+
+
+@pytest.mark.parametrize("asset", [None, "orders"])
+def test_a_trigger_of_one_asset_uses_its_store(asset: str | None) -> None:
+    trigger = HevoPipelineTrigger(7, asset=asset)
+    trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset("orders", "hevo://x/orders")])
+
+    assert "orders" in repr(_store_of(trigger))
+
+
+def test_a_trigger_of_several_assets_uses_the_store_of_the_one_that_it_names() -> None:
+    trigger = HevoPipelineTrigger(7, asset="orders")
+    trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset("orders"), Asset("customers")])
+
+    assert "customers" not in repr(_store_of(trigger))
+
+
+async def test_a_trigger_of_several_assets_that_names_none_watches_without_a_memory_and_says_so(
+    hevo: Sandbox, story: Callable[[], str]
+) -> None:
+    trigger = HevoPipelineTrigger(7)
+    trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset("orders"), Asset("customers")])
+
+    assert await trigger._watcher()._memory.read() is None
+    assert "nothing is remembered" in story()
+
+
+def _store_of(trigger: HevoPipelineTrigger) -> Any:
+    return trigger._watcher()._memory._store
+
+
+# Before Airflow 3.3
+
+
+async def test_before_airflow_3_3_each_watcher_polls_for_itself_and_tells_all_the_same(
+    hevo: Sandbox, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+    failed = HevoPipelineTrigger(7, statuses="FAILED")
+
+    async with watching(HevoPipelineTrigger(7), failed, database=database, shares=False):
+        await until(looks(hevo, 6))
+        jobs = [pipeline.start_job(ends=status) for status in ("COMPLETED", "FAILED")]
+        await until(lambda: len(database.events) == 2)
+
+    assert sorted(database.told) == sorted(job.id for job in jobs)
+
+
+async def test_before_airflow_3_3_a_new_triggerer_begins_anew(hevo: Sandbox, database: Database) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+
+    async with watching(database=database, shares=False):
+        await until(looks(hevo))
+    pipeline.start_job(duration=0)
+    async with watching(database=database, shares=False):
+        await until(looks(hevo))
+        job = pipeline.start_job()
+        await until(lambda: database.events)
+
+    assert database.told == [job.id]
