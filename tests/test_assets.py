@@ -107,6 +107,22 @@ async def test_a_long_job_is_told_though_a_hundred_and_fifty_newer_ones_hide_it(
     assert triggerer.database.told == [long_one.id]
 
 
+async def test_a_running_job_that_hevo_deletes_is_looked_for_only_for_a_while(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=None)
+    job = pipeline.start_job()
+
+    async with watching() as triggerer:
+        await until(looks(hevo))
+        job.hidden = True
+        began = clock.now()
+        await until(lambda: clock.now() - began > 3600)
+
+    assert 2 <= len(hevo.requests_of("get_job")) <= 300 / 30 + 2
+    assert triggerer.database.told == []
+
+
 async def test_jobs_that_are_listed_in_no_order_are_told_all_the_same(hevo: Sandbox) -> None:
     pipeline = hevo.add_pipeline(7, order="shuffled", schedule=EVERY_10_MINUTES)
 
