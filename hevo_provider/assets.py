@@ -193,8 +193,10 @@ class HevoPipelineTrigger(BaseEventTrigger):
         watch.watchers.add(watcher)
         await watcher.recall()
         async for look in shared_stream:
-            for job in await watcher.news(look):
+            jobs = await watcher.news(look)
+            for job in jobs:
                 yield TriggerEvent({"pipeline_id": self.pipeline_id, **facts_of(job)})
+            watcher.has_told(look, jobs)  # which is reached only when Airflow has taken the last event
 
     def _watch(self) -> PipelineWatch:
         from hevo_provider.watches import watch_of

@@ -7,8 +7,9 @@ before: a triggerer that dies in between tells it again rather than never.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from hevo_provider.clock import Clock
@@ -17,6 +18,7 @@ from hevo_provider.runs.watermark import MOST_JOBS, Look, Watermark
 
 log = logging.getLogger(__name__)
 
+STORE_TIMEOUT = 10.0  # seconds: a triggerer that shuts down may leave the question unanswered
 REMEMBER_EVERY = 3600.0  # seconds, where there is no news: the further back a watermark is, the more there is to read
 
 
@@ -106,10 +108,18 @@ class Watcher:
         if self.watermark.news(look, self._wants) and not await self._safely(self._recall):
             return ()
         jobs = self.watermark.news(look, self._wants)
-        self.watermark = watermark = self.watermark.after(look, jobs)
-        if jobs or self._clock.monotonic() - self._written_at >= REMEMBER_EVERY:
-            look.receipts.append(lambda: self._remember(watermark))
+        self.watermark = self.watermark.after(look, jobs)
         return jobs
+
+    def has_told(self, look: Look, jobs: Sequence[Job]) -> None:
+        """
+        Take note that all news of a look are with Airflow, to be remembered once they are in its database.
+
+        :param jobs: what was told.
+        """
+        watermark = self.watermark
+        if watermark is not None and (jobs or self._clock.monotonic() - self._written_at >= REMEMBER_EVERY):
+            look.receipts.append(lambda: self._remember(watermark))
 
     async def _recall(self) -> None:
         # Also what another triggerer has told, which took over while this one stalled.
@@ -119,25 +129,28 @@ class Watcher:
 
     async def _remember(self, watermark: Watermark) -> None:
         async def write() -> None:
-            await self._memory.write(watermark)
+            stored = await self._memory.read()
+            await self._memory.write(watermark if stored is None else watermark.joined_with(stored))
             self._written_at = self._clock.monotonic()
 
         if not await self._safely(write):
             self._written_at = float("-inf")  # with the next look
 
-    async def _safely(self, work: Callable[[], Any]) -> bool:
+    async def _safely(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Read or write what is remembered; return whether Airflow let it be done, and tell once if not."""
         try:
-            await work()
+            async with asyncio.timeout(STORE_TIMEOUT):
+                await work()
         except Exception as error:  # noqa: BLE001 - each version and state backend has errors of its own
-            trouble = f"{type(error).__name__}: {error}"
-            if type(error).__name__ != self._trouble:
-                self._trouble = type(error).__name__
+            kind = type(error).__name__
+            if kind != self._trouble:
+                self._trouble = kind
                 log.error(
-                    "Pipeline %s: what was told of it cannot be read or kept in Airflow's asset state store (%s). "
-                    "Trying again at every look.",
+                    "Pipeline %s: what was told of it cannot be read or kept in Airflow's asset state store (%s: %s). "
+                    "Trying again at every look; until it can be read, nothing is told.",
                     self._pipeline_id,
-                    trouble,
+                    kind,
+                    error,
                 )
             return False
         if self._trouble is not None:

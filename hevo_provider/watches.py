@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from hevo_provider.exceptions import HevoError
 from hevo_provider.hooks import HevoHook
+from hevo_provider.metrics import count_retry
 from hevo_provider.runs.watch import Lookout
 from hevo_provider.runs.watermark import Look
 from hevo_provider.runs.weather import LONGEST_PAUSE, WEATHER, Weather
@@ -81,9 +82,12 @@ class PipelineWatch:
         """Tell what is in the way, once, and return the seconds until the next look."""
         if isinstance(error, WEATHER):
             try:
-                return self._weather.pause_after(error, None)
+                pause = self._weather.pause_after(error, None)
             except HevoError as hopeless:  # credentials, or a pipeline that is not there
                 error = hopeless
+            else:
+                count_retry()
+                return pause
         kind = type(error).__name__
         if kind != self._obstacle:
             self._obstacle = kind

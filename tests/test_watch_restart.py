@@ -13,6 +13,7 @@ from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 
 from hevo_provider.assets import HevoPipelineTrigger
 from hevo_provider.runs.watch import Lookout
+from hevo_provider.runs.watermark import Look
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.watchers import Memory, Watcher
 from tests.connected import connect
@@ -138,23 +139,73 @@ async def test_the_one_window_an_event_that_arrived_as_the_triggerer_died_comes_
     assert database.told == [job.id, job.id]
 
 
+async def test_a_watcher_that_is_ended_while_it_tells_leaves_the_rest_to_the_next(
+    hevo: Sandbox, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, parallel_jobs=True)
+
+    async with watching(HevoPipelineTrigger(7, poll_interval=600), database=database) as triggerer:
+        await until(looks(hevo, 2))
+        triggerer.ends_at = 1
+        first, second = pipeline.start_job(duration=1), pipeline.start_job(duration=2)
+        await until(lambda: triggerer.has_ended)
+    assert database.told == [first.id]
+    async with watching(database=database):
+        await until(lambda: second.id in database.told)
+        await until(looks(hevo))
+
+    assert database.told.count(second.id) == 1
+
+
+def two_triggerers(clock: VirtualClock, database: Database) -> tuple[Watcher, Watcher]:
+    """Return one watcher as two triggerers run it, of which each takes itself for the only one."""
+    store = AssetStore(SimpleNamespace(database=database, is_dead=False))  # type: ignore[arg-type]
+    one, other = (Watcher(7, lambda _: True, Memory(store, "key"), clock.clock) for _ in range(2))
+    return one, other
+
+
+async def tell(watcher: Watcher, look: Look) -> list[str]:
+    jobs = await watcher.news(look)
+    watcher.has_told(look, jobs)
+    return [job.job_id for job in jobs]
+
+
 async def test_a_triggerer_that_was_replaced_while_it_stalled_does_not_tell_again(
     hevo: Sandbox, clock: VirtualClock, database: Database
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0)
-    store = AssetStore(SimpleNamespace(database=database, is_dead=False))  # type: ignore[arg-type]
-    stalled, new = (Watcher(7, lambda _: True, Memory(store, "key"), clock.clock) for _ in range(2))
+    stalled, new = two_triggerers(clock, database)
     async with connect(hevo, clock) as client:
-        first = await Lookout(7).look(client, [])
-        assert not await stalled.news(first)
-        pipeline.start_job(duration=0)
+        await tell(stalled, await Lookout(7).look(client, []))
+        await new.recall()
+        job = pipeline.start_job(duration=0)
         look = await Lookout(7).look(client, [])
-    await new.recall()
 
-    assert len(await new.news(look)) == 1
+    assert await tell(new, look) == [job.id]
     await look.delivered()
 
-    assert await stalled.news(look) == ()
+    assert await tell(stalled, look) == []
+
+
+async def test_what_a_stalled_triggerer_remembers_late_does_not_undo_what_its_successor_has_told(
+    hevo: Sandbox, clock: VirtualClock, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+    stalled, new = two_triggerers(clock, database)
+    async with connect(hevo, clock) as client:
+        await tell(stalled, await Lookout(7).look(client, []))
+        await new.recall()
+        jobs = [pipeline.start_job(duration=0)]
+        earlier = await Lookout(7).look(client, [])
+        await tell(stalled, earlier)
+        jobs.append(pipeline.start_job(duration=0))
+        later = await Lookout(7).look(client, [])
+
+    await tell(new, later)
+    await later.delivered()
+    await earlier.delivered()
+
+    assert set(json.loads(database.store["key"])["told"]) == {job.id for job in jobs}
 
 
 async def test_what_was_watched_for_otherwise_begins_anew(hevo: Sandbox, database: Database) -> None:

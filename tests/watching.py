@@ -71,6 +71,8 @@ class Triggerer:
         self.database = database
         self.is_dead = False
         self.sent: list[tuple[Any, int | None]] = []
+        self.ends_at: int | None = None
+        """Of events so far: Airflow ends a watcher as it takes the next one."""
         self._shares = shares
         self._delivers = delivers
         self._streams = SharedStreamManager()
@@ -127,11 +129,22 @@ class Triggerer:
             events = trigger.filter_shared_stream(stream)
         else:
             events = trigger.run()
-        async for event in events:
-            number = self._streams.bind_pending_event(trigger_id=trigger_id, key=key) if self._shares else None
-            self.sent.append((event.payload, number))
-            if self._delivers:
-                asyncio.get_running_loop().call_soon(self.deliver)
+        try:
+            async for event in events:
+                if len(self.database.events) == self.ends_at:
+                    raise asyncio.CancelledError
+                number = self._streams.bind_pending_event(trigger_id=trigger_id, key=key) if self._shares else None
+                self.sent.append((event.payload, number))
+                if self._delivers:
+                    self.deliver()
+        finally:
+            if not self.is_dead:
+                await self._streams.unsubscribe(trigger_id, key)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no watcher is left."""
+        return all(task.done() for task in self._tasks)
 
 
 @asynccontextmanager

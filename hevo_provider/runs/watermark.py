@@ -115,8 +115,9 @@ class Watermark:
         return not look.listing.complete and not self.reaches_back(look.listing.jobs)
 
     def joined_with(self, other: Watermark) -> Self:
-        """Return the watermark of which another one, of the same watcher elsewhere, has told in part."""
-        return replace(self, told={**other.told, **self.told})
+        """Return the watermark that also knows what another one, of the same watcher elsewhere, has told."""
+        told = {name: time for name, time in other.told.items() if time >= (self.floor or 0)}
+        return replace(self, told={**told, **self.told})
 
     def to_json(self) -> dict[str, Any]:
         """Return it in JSON's types."""
