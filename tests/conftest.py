@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.play import TaskInstance, VirtualClock
 
 # Event-driven scheduling came with Airflow 3.
-collect_ignore = ["test_assets.py", "test_watch_restart.py"] if version("apache-airflow").startswith("2.") else []
+collect_ignore_glob = ["test_asset*.py", "test_watch_*.py"] if version("apache-airflow").startswith("2.") else []
 
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="hevo-tests-"))
 
