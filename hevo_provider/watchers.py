@@ -18,7 +18,7 @@ from hevo_provider.runs.watermark import MOST_JOBS, Look, Watermark
 
 log = logging.getLogger(__name__)
 
-STORE_TIMEOUT = 10.0  # seconds: a triggerer that shuts down may leave the question unanswered
+STORE_TIMEOUT = 60.0  # seconds: a triggerer's first answer takes some 10 s; one that shuts down may never give it
 REMEMBER_EVERY = 3600.0  # seconds, where there is no news: the further back a watermark is, the more there is to read
 
 
@@ -150,7 +150,7 @@ class Watcher:
                     "Trying again at every look; until it can be read, nothing is told.",
                     self._pipeline_id,
                     kind,
-                    error,
+                    str(error) or "no answer",
                 )
             return False
         if self._trouble is not None:
