@@ -11,8 +11,8 @@ Event-driven scheduling, for Airflow 3: a DAG that starts when a Hevo pipeline h
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -160,8 +160,10 @@ class HevoPipelineTrigger(BaseEventTrigger):
         """Watch alone: what Airflow before 3.3 calls."""
         from hevo_provider.watches import delivered_by_the_next
 
-        async for event in self.filter_shared_stream(delivered_by_the_next(self._watch())):
-            yield event
+        looks = delivered_by_the_next(self._watch())
+        async with aclosing(looks), aclosing(self.filter_shared_stream(looks)) as events:
+            async for event in events:
+                yield event
 
     # From Airflow 3.3 on: one poll for all that watch a pipeline
 
@@ -174,8 +176,9 @@ class HevoPipelineTrigger(BaseEventTrigger):
         """Poll for all, where Airflow does not tell when an event has arrived."""
         from hevo_provider.watches import delivered_by_the_next
 
-        async for look in delivered_by_the_next(cls(**kwargs)._watch()):  # noqa: SLF001 - its own class
-            yield look
+        async with aclosing(delivered_by_the_next(cls(**kwargs)._watch())) as looks:  # noqa: SLF001 - its own class
+            async for look in looks:
+                yield look
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
@@ -185,7 +188,7 @@ class HevoPipelineTrigger(BaseEventTrigger):
         producer: SharedStreamProducer = producer_of(cls(**kwargs)._watch())  # noqa: SLF001 - its own class
         return producer
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncGenerator[TriggerEvent, None]:
         """Send an event for each job that is news to this watcher."""
         from hevo_provider.runs.events import facts_of
 

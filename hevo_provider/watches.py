@@ -120,7 +120,7 @@ def watch_of(connection_id: str, pipeline_id: int, poll_interval: float) -> Pipe
     return watch
 
 
-async def delivered_by_the_next(watch: PipelineWatch) -> AsyncIterator[Look]:
+async def delivered_by_the_next(watch: PipelineWatch) -> AsyncGenerator[Look, None]:
     """
     Yield a watch's looks, where Airflow does not tell when an event has arrived.
 

@@ -16,6 +16,7 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
+from airflow.triggers.base import TriggerEvent
 from airflow.triggers.shared_stream import SharedStreamManager
 
 from hevo_provider.assets import HevoPipelineTrigger
@@ -123,6 +124,7 @@ class Triggerer:
     async def _run(self, trigger: HevoPipelineTrigger) -> None:
         trigger_id = next(self._ids)
         key = trigger.shared_stream_key()
+        events: AsyncIterator[TriggerEvent]
         if self._shares:
             trigger.asset_state_store = AssetStore(self)  # type: ignore[assignment]
             stream = self._streams.subscribe(trigger_id=trigger_id, trigger=trigger, key=key)
