@@ -74,7 +74,10 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.hooks"]}],
         "operators": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.operators"]}],
         "sensors": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.sensors"]}],
-        "triggers": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.triggers"]}],
+        "triggers": [
+            # Airflow lists them and does not import them: the second one needs Airflow 3.
+            {"integration-name": "Hevo Data", "python-modules": ["hevo_provider.triggers", "hevo_provider.assets"]}
+        ],
         "extra-links": ["hevo_provider.links.HevoPipelineLink"],
         "integrations": [
             {

@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,9 +103,39 @@ def test_a_fleet_with_pipelines_that_were_not_loaded_fails(hevo: Sandbox, caplog
     assert [row[:2] for row in fleets_table(caplog)[1:]] == [["101", "COMPLETED"], ["102", "FAILED"], ["103", "none"]]
 
 
+if not IS_AIRFLOW_2:
+
+    def test_the_event_driven_run_that_a_user_starts_by_hand_has_nothing_to_report(hevo: Sandbox) -> None:
+        assert run("hevo_event_driven") == {"report": "success"}
+
+        assert hevo.requests == []
+
+    def test_the_event_driven_run_reports_each_job_once() -> None:
+        from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
+
+        dag: Any = DagBag(EXAMPLES / "hevo_event_driven.py").dags["hevo_event_driven"]
+        uri = "hevo://hevo_airflow_conn_id/pipelines/6?job_types=INCREMENTAL"
+        asset = SimpleNamespace(name="hevo_pipeline_6 INCREMENTAL", uri=uri)
+        payload = {"pipeline_id": 6, "job_id": "a", "status": "COMPLETED", "events_loaded": 1000}
+        event: Any = SimpleNamespace(asset=asset, source_aliases=[], extra={"from_trigger": True, "payload": payload})
+
+        report = dag.get_task("report").python_callable
+        assert report(TriggeringAssetEventsAccessor.build([event, event])) == ["job a: 1,000 events loaded"]
+
+
+def test_the_folder_can_be_read_by_any_airflow() -> None:
+    bag = DagBag(EXAMPLES)
+
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")} - (
+        {"hevo_event_driven"} if IS_AIRFLOW_2 else set()
+    )
+
+
 def test_every_example_is_run_here() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
         "hevo_deferred_sync",
+        "hevo_event_driven",
         "hevo_fleet",
         "hevo_resync_accept_partial",
         "hevo_trigger_then_sensor",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 ROOT = Path(__file__).parents[1]
 PACKAGE = "hevo_provider"
 FROM_THE_BOTTOM_UP = ("exceptions", "models", "client", "runs", "hooks", "triggers", "tasks", "starting", "operators")
@@ -130,6 +133,33 @@ def test_a_dag_file_loads_nothing_that_is_only_needed_when_a_task_runs() -> None
         "hevo_provider.tasks",
     }
     assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref", "openlineage", "wtforms", "flask_appbuilder", "ssl")
+
+
+if IS_AIRFLOW_2:
+
+    def test_where_no_event_can_start_a_dag_the_import_says_what_is_needed() -> None:
+        with pytest.raises(ImportError, match=r"hevo_provider\.assets needs Airflow 3"):
+            importlib.import_module("hevo_provider.assets")
+
+else:
+
+    def test_a_dag_file_that_starts_with_a_pipeline_loads_nothing_that_is_only_needed_to_watch_it() -> None:
+        code = "from hevo_provider.assets import hevo_pipeline_asset\nDAG('dag', schedule=[hevo_pipeline_asset(7)])"
+
+        loaded = loaded_by(code, after="from airflow.sdk import DAG, Asset, AssetWatcher\nimport airflow.triggers.base")
+
+        assert belonging_to(loaded, "hevo_provider") - {"hevo_provider"} == {
+            "hevo_provider.assets",
+            "hevo_provider.exceptions",
+            "hevo_provider.models",
+            "hevo_provider.models.job",
+            "hevo_provider.parameters",
+        }
+        assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref")
+
+
+def test_nothing_else_needs_what_came_with_airflow_3() -> None:
+    assert {room for room, imported in rooms().items() if "assets" in imported} == set()
 
 
 def test_the_package_itself_loads_nothing() -> None:

@@ -1,0 +1,53 @@
+"""One look at a pipeline that is watched for ever, on behalf of all who watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hevo_provider.client import HevoAsyncClient
+from hevo_provider.exceptions import HevoNotFoundError
+from hevo_provider.models.answers import Job
+from hevo_provider.runs.discovery import read_listing
+from hevo_provider.runs.watermark import MOST_JOBS, Look, Watermark
+from hevo_provider.runs.weather import MISSING_TOLERANCE
+
+
+class Lookout:
+    """
+    Looks at one pipeline.
+
+    :param pipeline_id: the pipeline.
+    """
+
+    def __init__(self, pipeline_id: int) -> None:
+        self.pipeline_id = pipeline_id
+        self._missing_since: dict[str, float] = {}
+
+    async def look(self, hevo: HevoAsyncClient, watermarks: Iterable[Watermark]) -> Look:
+        """
+        Look once: GET /pipelines/{id}/jobs, and an active job by its id where the list no longer shows it.
+
+        :param watermarks: how far back the look must go; without any it is one page.
+        :raises HevoError: Hevo cannot be reached, or refuses. Nothing is repeated: that is the caller's business.
+        """
+        marks = tuple(watermarks)
+
+        def enough(jobs: Sequence[Job]) -> bool:
+            return len(jobs) >= MOST_JOBS or all(mark.reaches_back(jobs) for mark in marks)
+
+        listing = await read_listing(hevo, self.pipeline_id, enough=enough, retry_limit=0)
+        wanted = {job_id for mark in marks for job_id in mark.active} - {job.job_id for job in listing.jobs}
+        self._missing_since = {job_id: since for job_id, since in self._missing_since.items() if job_id in wanted}
+        found = [await self._find(hevo, job_id) for job_id in sorted(wanted)]
+        now = hevo.clock.monotonic()
+        gone = (job_id for job_id, since in self._missing_since.items() if now - since >= MISSING_TOLERANCE)
+        return Look(listing, tuple(job for job in found if job is not None), frozenset(gone))
+
+    async def _find(self, hevo: HevoAsyncClient, job_id: str) -> Job | None:
+        try:
+            job = (await hevo.look_at_job(self.pipeline_id, job_id)).job
+        except HevoNotFoundError:
+            self._missing_since.setdefault(job_id, hevo.clock.monotonic())
+            return None
+        self._missing_since.pop(job_id, None)
+        return job if job.job_id == job_id else None

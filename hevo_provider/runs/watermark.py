@@ -1,0 +1,155 @@
+"""
+Which ended jobs a watcher of a pipeline has told of, in a size that does not grow.
+
+Jobs do not end in the order in which they were created, show late, and may be over when they first show. So what was
+told is remembered by id for as long as a job could still come up, and what had not ended by id until it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+from hevo_provider.models.answers import Job
+from hevo_provider.runs.discovery import BASELINE_SPAN, Listing
+
+MOST_TOLD = 200  # ids
+MOST_ACTIVE = 20  # ids: each that is no longer on the first pages costs a request a look
+MOST_JOBS = 1000  # that are read to catch up after a long absence
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """
+    What a look at a pipeline has shown.
+
+    :param listing: its newest jobs.
+    :param unlisted: jobs that were active before and are no longer among these.
+    :param gone: ids of jobs that were active and that Hevo has not known for a while.
+    :param receipts: to be called once all that was told of this look is in Airflow's database.
+    """
+
+    listing: Listing
+    unlisted: tuple[Job, ...] = ()
+    gone: frozenset[str] = frozenset()
+    receipts: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs that were seen."""
+        return (*self.listing.jobs, *self.unlisted)
+
+    async def delivered(self) -> None:
+        """Let those who told something of this look remember it."""
+        for receipt in self.receipts:
+            await receipt()
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """
+    What a watcher knows of a pipeline's jobs.
+
+    :param since: Hevo's clock (ms) at the first look: what had ended by then is not told. None if Hevo did not say.
+    :param floor: Hevo's clock, ms: a job that was created earlier is known, unless it is in ``active``. None while
+        there was nothing to set it by.
+    :param told: ended jobs that are not told again, by id: when each was created, or told if Hevo does not say, ms.
+    :param active: ids of the jobs that had not ended when they were last seen.
+    """
+
+    since: int | None = None
+    floor: int | None = None
+    told: Mapping[str, int] = field(default_factory=dict)
+    active: tuple[str, ...] = ()
+
+    @classmethod
+    def at(cls, look: Look) -> Self:
+        """Return the watermark of a first look: nothing that has ended by now is told."""
+        listing = look.listing
+        first = cls(listing.server_time, None if listing.complete else _oldest(listing.jobs))
+        return first.after(look, [job for job in look.jobs if job.is_terminal])
+
+    def news(self, look: Look, wanted: Callable[[Job], bool]) -> tuple[Job, ...]:
+        """
+        Return the jobs that have ended since and are wanted, in the order in which they ended.
+
+        :param look: one that goes back as far as :meth:`is_reached_by` asks for.
+        :param wanted: whether a job is of a kind that is told.
+        """
+        ended = {job.job_id: job for job in look.jobs if job.is_terminal and self._is_new(job) and wanted(job)}
+        return tuple(sorted(ended.values(), key=lambda job: (job.updated_ts or 0, job.created_ts or 0)))
+
+    def after(self, look: Look, told: Sequence[Job] = ()) -> Self:
+        """
+        Return the watermark after a look.
+
+        :param told: what is not to be told again.
+        """
+        now = look.listing.server_time or max((job.created_ts or 0 for job in look.jobs), default=0)
+        known = dict(self.told) | {job.job_id: job.created_ts or now for job in told}
+        newest = sorted(known.values(), reverse=True)
+        floor = max(self.floor or 0, now - BASELINE_SPAN, newest[MOST_TOLD - 1] if len(newest) > MOST_TOLD else 0)
+        undated = {job.job_id for job in look.jobs if job.created_ts is None}
+        active = [job.job_id for job in look.jobs if not job.is_terminal]
+        unseen = set(self.active) - {job.job_id for job in look.jobs} - look.gone
+        return replace(
+            self,
+            floor=floor or None,
+            told={name: time for name, time in known.items() if name in undated or time >= floor},
+            active=tuple(dict.fromkeys([*active, *(name for name in self.active if name in unseen)]))[:MOST_ACTIVE],
+        )
+
+    def reaches_back(self, jobs: Sequence[Job]) -> bool:
+        """Return whether jobs, newest first, leave out none that could be news."""
+        oldest = _oldest(jobs)
+        return self.floor is not None and oldest is not None and oldest < self.floor
+
+    def is_reached_by(self, look: Look) -> bool:
+        """Return whether the look leaves out no job that could be news, or as many as can be were read."""
+        listing = look.listing
+        return listing.complete or self.reaches_back(listing.jobs) or len(listing.jobs) >= MOST_JOBS
+
+    def is_overrun_by(self, look: Look) -> bool:
+        """Return whether there may be news beyond what was read."""
+        return not look.listing.complete and not self.reaches_back(look.listing.jobs)
+
+    def joined_with(self, other: Watermark) -> Self:
+        """Return the watermark that also knows what another one, of the same watcher elsewhere, has told."""
+        told = {name: time for name, time in other.told.items() if time >= (self.floor or 0)}
+        return replace(self, told={**told, **self.told})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in JSON's types."""
+        return {**asdict(self), "told": dict(self.told), "active": list(self.active)}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """
+        Read what :meth:`to_json` returned, also of a version that knew more.
+
+        :raises ValueError: it is something else.
+        """
+        try:
+            since, floor, told, active = (value[name] for name in ("since", "floor", "told", "active"))  # type: ignore[index]
+            return cls(
+                since=None if since is None else int(since),
+                floor=None if floor is None else int(floor),
+                told={name: int(time) for name, time in dict(told).items()},
+                active=tuple(map(str, active)),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"no watermark: {value!r}") from None
+
+    def _is_new(self, job: Job) -> bool:
+        if job.job_id in self.told:
+            return False
+        if job.job_id in self.active:
+            return True
+        if self.floor is not None and job.created_ts is not None and job.created_ts < self.floor:
+            return False
+        return self.since is None or job.updated_ts is None or job.updated_ts >= self.since
+
+
+def _oldest(jobs: Sequence[Job]) -> int | None:
+    return min((job.created_ts for job in jobs if job.created_ts is not None), default=None)

@@ -1,0 +1,159 @@
+"""
+One watcher of a pipeline: what it wants to know, what it has told, and where it remembers that.
+
+An event is in Airflow's database a second or two after it was sent. What was told is remembered after that and not
+before: a triggerer that dies in between tells it again rather than never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from hevo_provider.clock import Clock
+from hevo_provider.models.answers import Job
+from hevo_provider.runs.watermark import MOST_JOBS, Look, Watermark
+
+log = logging.getLogger(__name__)
+
+STORE_TIMEOUT = 60.0  # seconds: a triggerer's first answer takes some 10 s; one that shuts down may never give it
+REMEMBER_EVERY = 3600.0  # seconds, where there is no news: the further back a watermark is, the more there is to read
+
+
+class Memory:
+    """
+    Where a watermark survives the process: Airflow's store of an asset (Airflow >= 3.3), or nowhere.
+
+    :param store: has ``aget`` and ``aset``; None where Airflow has none.
+    :param key: names the watermark in the store.
+    """
+
+    def __init__(self, store: Any, key: str) -> None:
+        self._store = store
+        self._key = key
+
+    async def read(self) -> Watermark | None:
+        """
+        Return the watermark; None if there is none.
+
+        :raises Exception: whatever Airflow raises where the store cannot be asked.
+        """
+        if self._store is None:
+            return None
+        try:
+            stored = await self._store.aget(self._key)
+        except ValueError as error:  # Airflow runs equal triggers of several assets as one, which then has several
+            log.error("%s: nothing is remembered (%s). Give each asset a trigger that names it.", self._key, error)
+            self._store = None
+            return None
+        try:
+            return None if stored is None else Watermark.from_json(stored)
+        except ValueError as error:
+            log.warning("What was stored as %s is %s. Watching on without it.", self._key, error)
+            return None
+
+    async def write(self, watermark: Watermark) -> None:
+        """Store the watermark."""
+        if self._store is not None:
+            await self._store.aset(self._key, watermark.to_json())
+
+
+class Watcher:
+    """
+    One watcher of a pipeline.
+
+    :param pipeline_id: the pipeline.
+    :param wants: whether it wants to know of a job that has ended so.
+    :param memory: where it remembers.
+    :param clock: where time comes from.
+    """
+
+    def __init__(self, pipeline_id: int, wants: Callable[[Job], bool], memory: Memory, clock: Clock) -> None:
+        self.watermark: Watermark | None = None
+        self._pipeline_id = pipeline_id
+        self._wants = wants
+        self._memory = memory
+        self._clock = clock
+        self._written_at = float("-inf")
+        self._trouble: str | None = None
+
+    async def recall(self) -> None:
+        """Read what an earlier process has remembered, so that the next look goes back so far."""
+        await self._safely(self._recall)
+
+    async def news(self, look: Look) -> tuple[Job, ...]:
+        """
+        Return the jobs to tell of.
+
+        Of the first look of all there are none: its jobs are where the watch begins. Nor is there anything to tell
+        while the store cannot be read, for it may all have been told before.
+        """
+        if self.watermark is None and not await self._safely(self._recall):
+            return ()
+        if self.watermark is None:
+            self.watermark = Watermark.at(look)
+            log.info("Pipeline %s: watching for jobs that end from now on.", self._pipeline_id)
+            await self._remember(self.watermark)
+            return ()
+        if not self.watermark.is_reached_by(look):
+            return ()  # it was taken before this watcher was there: the next one goes back further
+        if self.watermark.is_overrun_by(look):
+            log.warning(
+                "Pipeline %s: there were more than %s jobs since the last look, of which only the newest are told.",
+                self._pipeline_id,
+                f"{MOST_JOBS:,}",
+            )
+        if self.watermark.news(look, self._wants) and not await self._safely(self._recall):
+            return ()
+        jobs = self.watermark.news(look, self._wants)
+        self.watermark = self.watermark.after(look, jobs)
+        return jobs
+
+    def has_told(self, look: Look, jobs: Sequence[Job]) -> None:
+        """
+        Take note that all news of a look are with Airflow, to be remembered once they are in its database.
+
+        :param jobs: what was told.
+        """
+        watermark = self.watermark
+        if watermark is not None and (jobs or self._clock.monotonic() - self._written_at >= REMEMBER_EVERY):
+            look.receipts.append(lambda: self._remember(watermark))
+
+    async def _recall(self) -> None:
+        # Also what another triggerer has told, which took over while this one stalled.
+        stored = await self._memory.read()
+        if stored is not None:
+            self.watermark = stored if self.watermark is None else self.watermark.joined_with(stored)
+
+    async def _remember(self, watermark: Watermark) -> None:
+        async def write() -> None:
+            stored = await self._memory.read()
+            await self._memory.write(watermark if stored is None else watermark.joined_with(stored))
+            self._written_at = self._clock.monotonic()
+
+        if not await self._safely(write):
+            self._written_at = float("-inf")  # with the next look
+
+    async def _safely(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Read or write what is remembered; return whether Airflow let it be done, and tell once if not."""
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT):
+                await work()
+        except Exception as error:  # noqa: BLE001 - each version and state backend has errors of its own
+            kind = type(error).__name__
+            if kind != self._trouble:
+                self._trouble = kind
+                log.error(
+                    "Pipeline %s: what was told of it cannot be read or kept in Airflow's asset state store (%s: %s). "
+                    "Trying again at every look; until it can be read, nothing is told.",
+                    self._pipeline_id,
+                    kind,
+                    str(error) or "no answer",
+                )
+            return False
+        if self._trouble is not None:
+            self._trouble = None
+            log.info("Pipeline %s: Airflow's asset state store works again.", self._pipeline_id)
+        return True

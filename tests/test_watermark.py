@@ -1,0 +1,140 @@
+"""Which ended jobs a watcher tells: each that it wants, once, whatever the order in which they show and end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hevo_provider.models.answers import Job
+from hevo_provider.runs.discovery import Listing
+from hevo_provider.runs.watermark import MOST_TOLD, Look, Watermark
+
+START = 1_800_000_000  # seconds
+
+
+def job(name: str, created: int | None, updated: int | None = None, status: str = "COMPLETED") -> Job:
+    times = {"created_ts": created and created * 1000, "updated_ts": updated and updated * 1000}
+    return Job.model_validate({"job_id": name, "type": "INCREMENTAL", "status": status, **times})
+
+
+def look(now: int | None, *jobs: Job, complete: bool = True) -> Look:
+    return Look(Listing(jobs, now and now * 1000, complete=complete))
+
+
+def everything(_: Job) -> bool:
+    return True
+
+
+def told(watermark: Watermark, seen: Look) -> list[str]:
+    return [each.job_id for each in watermark.news(seen, everything)]
+
+
+def test_a_job_that_ended_before_the_first_look_is_not_told_though_it_shows_after_it() -> None:
+    watermark = Watermark.at(look(START))
+    early, late = job("early", START - 20, START - 5), job("late", START - 3, START + 2)
+
+    assert told(watermark, look(START + 10, early, late)) == ["late"]
+
+
+def test_a_job_without_times_is_told_once() -> None:
+    watermark = Watermark.at(look(START))
+    seen = look(START + 60, job("a", None))
+    assert told(watermark, seen) == ["a"]
+
+    watermark = watermark.after(seen, seen.jobs)
+    for days in range(1, 5):
+        seen = look(START + days * 86400, job("a", None))
+        assert told(watermark, seen) == []
+        watermark = watermark.after(seen)
+
+
+def test_a_deferred_job_that_goes_on_is_told_when_it_completes() -> None:
+    def completed(each: Job) -> bool:
+        return each.status == "COMPLETED"
+
+    watermark = Watermark.at(look(START))
+    seen = look(START + 60, job("a", START + 10, START + 20, "DEFERRED"))
+    assert watermark.news(seen, completed) == ()
+    watermark = watermark.after(seen)
+
+    assert watermark.news(look(START + 90, job("a", START + 10, START + 80)), completed)
+
+
+def test_a_list_that_leaves_out_what_it_showed_before_and_shows_it_again_tells_nothing_twice() -> None:
+    watermark = Watermark.at(look(START))
+    full, empty = look(START + 60, job("a", START + 10, START + 20)), look(START + 90)
+    watermark = watermark.after(full, full.jobs).after(empty)
+
+    assert told(watermark, full) == []
+
+
+def test_without_hevos_clock_the_newest_job_stands_in_for_it() -> None:
+    watermark = Watermark.at(look(None, job("old", START, START)))
+
+    assert told(watermark, look(None, job("new", START + 700, START + 701), job("old", START, START))) == ["new"]
+
+
+def test_a_job_that_vanished_is_forgotten() -> None:
+    watermark = Watermark.at(look(START, job("a", START - 10, status="IN_PROGRESS")))
+    assert watermark.active == ("a",)
+
+    assert watermark.after(look(START + 60)).active == ("a",)
+    assert watermark.after(Look(look(START + 60).listing, gone=frozenset({"a"}))).active == ()
+
+
+def test_it_does_not_grow_beyond_measure() -> None:
+    seen = look(START, *(job(f"job-{number}", START - number) for number in range(1000)))
+
+    watermark = Watermark.at(seen)
+
+    assert len(watermark.told) <= MOST_TOLD
+    assert told(watermark, seen) == []
+
+
+@pytest.mark.parametrize("value", [None, 3, [], {}, {"told": 3}, {"since": 1, "floor": "x", "told": {}, "active": []}])
+def test_what_is_no_watermark_is_not_read_as_one(value: object) -> None:
+    with pytest.raises(ValueError, match="no watermark"):
+        Watermark.from_json(value)
+
+
+@dataclass(frozen=True)
+class Life:
+    """A job's times, in seconds after the first look."""
+
+    created: int
+    duration: int
+    shows_after: int
+
+
+lives = st.builds(Life, st.integers(-3000, 20_000), st.integers(0, 9000), st.integers(0, 20))
+
+
+@given(st.lists(lives, max_size=25), st.lists(st.integers(1, 4000), min_size=1, max_size=30), st.data())
+def test_each_job_that_ends_after_the_first_look_is_told_once(
+    jobs: list[Life], pauses: list[int], data: st.DataObject
+) -> None:
+    def seen_at(now: int) -> Look:
+        listed = []
+        for number, life in enumerate(jobs):
+            ended = life.created + life.duration
+            if now >= life.created + life.shows_after:
+                status = "COMPLETED" if now >= ended else "IN_PROGRESS"
+                listed.append(job(f"job-{number}", START + life.created, START + min(now, ended), status))
+        return look(START + now, *data.draw(st.permutations(listed)))
+
+    watermark, now, events = Watermark.at(seen_at(0)), 0, list[str]()
+    for pause in [*pauses, 40_000]:
+        now += pause
+        seen = seen_at(now)
+        news = watermark.news(seen, everything)
+        events += [each.job_id for each in news]
+        watermark = Watermark.from_json(json.loads(json.dumps(watermark.after(seen, news).to_json())))
+
+    due = {f"job-{number}" for number, life in enumerate(jobs) if life.created + life.duration > 0}
+    maybe = {f"job-{number}" for number, life in enumerate(jobs) if life.created + life.duration == 0}
+    assert len(events) == len(set(events))
+    assert due <= set(events) <= due | maybe
