@@ -20,13 +20,16 @@ ROOT = Path(__file__).parents[1]
 LISTEN = """
 import json, sys, warnings
 from contextlib import suppress
-with warnings.catch_warnings(record=True) as told:
-    for statement in json.load(sys.stdin):
-        warnings.simplefilter("always")  # again each time: Airflow has a filter of its own
+from airflow.providers.common.compat.sdk import BaseOperator
+BaseOperator(task_id="any")  # Airflow loads what it wants itself, and takes over how warnings are shown
+ours = []
+for statement in json.load(sys.stdin):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         with suppress(ImportError):  # another version has it elsewhere, and the code asks there too
             exec(compile(statement, "ours", "exec"))
-ours = [each for each in told if each.filename == "ours" or "/providers/common/compat/" in each.filename]
-print(json.dumps([str(each.message) for each in ours]))
+    ours += [str(each.message) for each in told if each.filename == "ours" or "/common/compat/" in each.filename]
+print(json.dumps(ours))
 """
 
 try:
