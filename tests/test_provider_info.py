@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")] if IS_AI
 PACKAGE = "airflow-provider-hevo"
 SCHEMAS = Path(str(airflow.__file__)).parent
 READS_METADATA = hasattr(ProvidersManager, "_to_api_format")  # Airflow 3.2 and later: no need to import hooks for forms
+LISTS_METADATA = hasattr(ProvidersManager, "iter_connection_type_hook_ui_metadata")  # Airflow 3.3 and later
+WITHOUT_FAB = "the 'flask_appbuilder' package is not installed"  # what Airflow 3.0 says of every hook with a form
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def manager(monkeypatch: pytest.MonkeyPatch, story: Callable[[], str]) -> Iterat
     monkeypatch.setattr(manager, "_provider_dict", {PACKAGE: provider})
     manager._initialized_cache["list"] = True
     yield manager
-    told = story()
+    told = "".join(line for line in story().splitlines() if WITHOUT_FAB not in line)
     assert "hevo" not in told, f"Airflow complains about the provider: {told}"
 
 
@@ -73,7 +75,8 @@ def test_all_that_it_names_is_there() -> None:
 
 
 def test_the_connection_type_is_in_the_list_under_a_name_for_people(manager: Any) -> None:
-    hooks = manager.iter_connection_type_hook_ui_metadata() if READS_METADATA else [manager.hooks["hevo"]]
+    manager.initialize_providers_hooks()
+    hooks = manager.iter_connection_type_hook_ui_metadata() if LISTS_METADATA else [manager._hooks_lazy_dict["hevo"]]
 
     assert [hook.hook_name for hook in hooks if hook.connection_type == "hevo"] == ["Hevo Data"]
 
