@@ -41,17 +41,17 @@ class Listing:
     :param jobs: as Hevo lists them.
     :param server_time: Hevo's clock when it did, ms.
     :param complete: whether these are all jobs of the pipeline.
-    :param read_at: when that was by this process's monotonic clock, seconds.
+    :param asked_at: when they were asked for, by this process's monotonic clock, seconds.
     """
 
     jobs: tuple[Job, ...]
     server_time: int | None
     complete: bool
-    read_at: float = 0.0
+    asked_at: float = 0.0
 
     def server_time_at(self, moment: float) -> int | None:
         """Return Hevo's clock, ms, at a moment of this process's monotonic clock; None if Hevo did not tell its own."""
-        return None if self.server_time is None else self.server_time + round((moment - self.read_at) * 1000)
+        return None if self.server_time is None else self.server_time + round((moment - self.asked_at) * 1000)
 
     @property
     def active(self) -> tuple[Job, ...]:
@@ -103,18 +103,17 @@ async def read_listing(
     jobs: list[Job] = []
     cursor: str | None = None
     server_time: int | None = None
-    read_at = 0.0
+    asked_at = hevo.clock.monotonic()
     for _ in range(MAX_PAGES):
         reply = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
-        if not jobs:
-            server_time, read_at = reply.server_time, hevo.clock.monotonic()
+        server_time = server_time if jobs else reply.server_time
         jobs += reply.page.data
         page_size = MAX_PAGE
         cursor = reply.page.following
         if cursor is None and not reply.page.has_more:
-            return Listing(tuple(jobs), server_time, complete=True, read_at=read_at)
+            return Listing(tuple(jobs), server_time, complete=True, asked_at=asked_at)
         if _newest_first(jobs) and enough(jobs):
-            return Listing(tuple(jobs), server_time, complete=False, read_at=read_at)
+            return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at)
         if cursor is None:
             break
     raise HevoResponseError(

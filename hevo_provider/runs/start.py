@@ -121,7 +121,7 @@ class Start:
     async def _look(self) -> tuple[State, tuple[PipelineObject, ...]]:
         hevo, run = self._hevo, self.run
         state, objects = await both(read_state(hevo, run.pipeline_id), read_objects(hevo, run))
-        if self._clock.monotonic() - state.listing.read_at > FRESH_FOR:  # others may have started a job since
+        if self._clock.monotonic() - state.listing.asked_at > FRESH_FOR:  # others may have started a job since
             state = await read_state(hevo, run.pipeline_id)
         return state, objects
 

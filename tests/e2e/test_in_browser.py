@@ -15,7 +15,6 @@ from hevo_provider.provider_info import CONNECTION_TYPE
 from hevo_provider.sandbox import Sandbox
 from tests.e2e.airflow_api import AirflowApi
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is only installed where a browser is used")
 pytestmark = pytest.mark.browser
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -76,6 +75,8 @@ class Page:
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
     """Start a browser."""
+    from selenium import webdriver
+
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.fail("Debian's packages chromium and chromium-driver are needed")
