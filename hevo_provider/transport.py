@@ -169,7 +169,6 @@ class HevoTransport:
             try:
                 return read(await self._send_authorized(method, path, params, body))
             except (HevoTransportError, HevoResponseError, HevoAPIError) as error:
-                self._rest_if_asked(error)
                 pause = self._pause_before_repeating(error, attempt)
                 if pause is None or attempt >= attempts:
                     raise
@@ -183,12 +182,12 @@ class HevoTransport:
         if self._on_retry is not None:
             self._on_retry()
 
-    def _rest_if_asked(self, error: HevoError) -> None:
+    def _rest_if_asked(self, error: HevoAPIError) -> None:
         """Let the client's other requests wait too where Hevo asked this one to."""
-        if isinstance(error, HevoAPIError) and error.retry_after is not None:
-            self._gate.rest(error.retry_after)
+        if error.retry_after is not None:
+            self._gate.rest(error.retry_after, error)
         elif isinstance(error, HevoRateLimitError):
-            self._gate.rest(UNTOLD_REST)
+            self._gate.rest(UNTOLD_REST, error)
 
     def _pause_before_repeating(self, error: HevoError, attempt: int) -> float | None:
         """Return the seconds to wait before the request is repeated; None if it should not be."""
@@ -224,7 +223,11 @@ class HevoTransport:
         else:
             if response.status != HTTPStatus.OK:
                 told = {name: self._redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
-                raise_for_error(response.status, told, content, method=method, path=path)
+                try:
+                    raise_for_error(response.status, told, content, method=method, path=path)
+                except HevoAPIError as error:
+                    self._rest_if_asked(error)
+                    raise
             return Reply(response.status, content, response.headers.get("Date"))
         raise failure  # here, so that aiohttp's exception is not even its context
 
