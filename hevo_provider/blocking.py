@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -39,13 +40,14 @@ class BlockingCall:
 
         async def tracked() -> T:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+            self._loop.set_default_executor(_Threads())
             try:
                 return await function(*args, **kwargs)
             finally:
                 self._ended.set()
 
         try:
-            return async_to_sync(tracked)()
+            return async_to_sync(tracked, force_new_loop=True)()
         except BaseException:
             self.cancel()
             raise
@@ -59,3 +61,10 @@ class BlockingCall:
         except RuntimeError:  # the loop was closed in this very moment
             return
         self._ended.wait(JOIN_TIMEOUT)
+
+
+class _Threads(ThreadPoolExecutor):
+    """The event loop's threads. A look-up in the DNS that hangs must not outlive the time-out of who wanted it."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        super().shutdown(wait=False, cancel_futures=cancel_futures)

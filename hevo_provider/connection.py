@@ -8,14 +8,16 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 from yarl import URL
 
+from hevo_provider.access import Credentials
 from hevo_provider.address import base_url_of
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of
-from hevo_provider.transport import Credentials
 
 CONNECTION_TYPE = "hevo"
 
@@ -60,6 +62,8 @@ class ConnectionSettings:
 
         :raises HevoConfigError: something is missing or cannot be used.
         """
+        if not isinstance(extra, Mapping):
+            raise HevoConfigError("The connection's extra must be a JSON object.")
         if not connection.login or not connection.password:
             missing = "login (the API key)" if not connection.login else "password (the API secret)"
             raise HevoConfigError(f"The connection has no {missing}.")
@@ -76,7 +80,7 @@ class ConnectionSettings:
 
 def names_a_file(extra: Mapping[str, Any]) -> bool:
     """Return whether :meth:`ConnectionSettings.of` will read a file."""
-    return _value(extra, "ca_file") is not None
+    return isinstance(extra, Mapping) and _value(extra, "ca_file") is not None
 
 
 def texts_of(name: str, value: object) -> dict[str, str]:
@@ -153,7 +157,13 @@ def _tls(extra: Mapping[str, Any]) -> dict[str, Any]:
     if ca_file is None:
         return {}
     try:
-        return {"ssl": ssl.create_default_context(cafile=ca_file)}
+        return {"ssl": _tls_context(ca_file, Path(ca_file).stat().st_mtime_ns)}
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise HevoConfigError(f"The CA file {ca_file!r} cannot be used: {reason}.") from None
+
+
+@lru_cache(maxsize=16)
+def _tls_context(ca_file: str, _changed_at: int) -> ssl.SSLContext:
+    """Return one context for a file as long as it does not change, so that settings can be compared."""
+    return ssl.create_default_context(cafile=ca_file)

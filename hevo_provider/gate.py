@@ -12,6 +12,7 @@ import random
 from types import TracebackType
 
 from hevo_provider.clock import Clock
+from hevo_provider.exceptions import HevoAPIError, HevoRateLimitError
 
 SLOTS = 100  # requests at once
 SHORTEST_PATIENCE = 0.5  # seconds after which a request may count as hung
@@ -43,22 +44,40 @@ class Gate:
         self._longest = FIRST_GUESS
         self._opens_at: float | None = None
         self._spread = 0.0
+        self._rests = 0
+        self._reason: HevoAPIError | None = None
 
-    def rest(self, seconds: float) -> None:
-        """Let no request pass for a while, because Hevo asked for that."""
+    def rest(self, seconds: float, reason: HevoAPIError) -> None:
+        """
+        Let no request pass for a while, because Hevo asked for that.
+
+        :param reason: its answer.
+        """
         seconds = min(seconds, LONGEST_REST)
         opens_at = self._clock.monotonic() + seconds
+        if self._opens_at is None:
+            self._rests, self._reason = self._rests + 1, reason.with_traceback(None)
         if self._opens_at is None or opens_at > self._opens_at:
             self._opens_at, self._spread = opens_at, min(seconds, LONGEST_SPREAD)
 
     async def enter(self, passage: Passage) -> None:
-        """Wait until a request may be sent. None of that counts as time that the request takes."""
-        if self._opens_at is not None:
-            await self._until_open()
-        if self._slots.locked():
-            await self._queue()
-        else:
-            await self._slots.acquire()
+        """
+        Wait until a request may be sent. None of that counts as time that the request takes.
+
+        :raises HevoRateLimitError: Hevo asked for rest again when this request had waited for one to end. What the
+            first to set off were told is told to all who waited with them: else most would wait for ever.
+        """
+        waited_for: int | None = None
+        while True:
+            if self._opens_at is not None:
+                waited_for = await self._until_open(waited_for)
+            if self._slots.locked():
+                await self._queue()
+            else:
+                await self._slots.acquire()
+            if self._opens_at is None:
+                break
+            self._slots.release()  # Hevo asked for rest while this request was queued
         loop = asyncio.get_running_loop()
         passage.since = loop.time()
         self._under_way[passage] = None
@@ -74,14 +93,21 @@ class Gate:
             # Quick to learn that answers take longer, slow to forget it: patience costs less than a wrong guess.
             self._longest += (took - self._longest) * (0.3 if took > self._longest else 0.02)
 
-    async def _until_open(self) -> None:
+    async def _until_open(self, waited_for: int | None) -> int | None:
+        """Wait while Hevo wants to be left alone: return for which of its rests, to be told for the same request."""
         while self._opens_at is not None:
             pause = self._opens_at - self._clock.monotonic()
             if pause <= 0:
                 self._opens_at = None
-                return
+                break
             # Those who waited together do not all set off in the same moment.
-            await self._clock.sleep(pause + random.uniform(0, self._spread))  # noqa: S311 - spreads load, guards nothing
+            pause += random.uniform(0, self._spread)  # noqa: S311 - spreads load, guards nothing
+            if waited_for not in {None, self._rests} and self._reason is not None:
+                told = self._reason
+                raise HevoRateLimitError(told.status, told.method, told.path, told.message, retry_after=pause)
+            waited_for = self._rests
+            await self._clock.sleep(pause)
+        return waited_for
 
     async def _queue(self) -> None:
         self._queued += 1

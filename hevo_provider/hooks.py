@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from hevo_provider.access import Access, checked_headers, checked_request_kwargs
 from hevo_provider.blocking import BlockingCall
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
@@ -25,13 +26,7 @@ from hevo_provider.exceptions import (
 )
 from hevo_provider.metrics import count_retry
 from hevo_provider.sessions import SharedClient
-from hevo_provider.transport import (
-    MAX_RETRY_PAUSE,
-    RETRYABLE_STATUS_CODES,
-    Credentials,
-    checked_headers,
-    checked_request_kwargs,
-)
+from hevo_provider.transport import MAX_RETRY_PAUSE, RETRYABLE_STATUS_CODES
 
 if TYPE_CHECKING:
     from hevo_provider.connection import AirflowConnection
@@ -41,6 +36,7 @@ T = TypeVar("T")
 
 DEFAULT_CONNECTION_ID = "hevo_airflow_conn_id"
 DEFAULT_TIMEOUT = 30.0
+LOOK_UP_TIMEOUT = 60.0  # seconds that Airflow may take to look the connection up
 _ADVICE: Mapping[type[HevoError], str] = {
     HevoAuthError: "Check login (the API key) and password (the API secret), and that they belong to this region.",
     HevoNotFoundError: "What answers there is not Hevo's API: check the host.",
@@ -219,8 +215,9 @@ class HevoHook(BaseHook):
 
     async def _look_up(self) -> ConnectionSettings:
         try:
-            connection = await get_async_connection(self.connection_id)
-            extra = await get_async_extra_dejson(connection)
+            async with asyncio.timeout(LOOK_UP_TIMEOUT):
+                connection = await get_async_connection(self.connection_id)
+                extra = await get_async_extra_dejson(connection)
         except AirflowNotFoundException as error:
             raise HevoConfigError(f"Airflow connection {self.connection_id!r}: {error}") from None
         except Exception as error:  # noqa: BLE001 - each version and secrets backend has errors of its own
@@ -235,9 +232,18 @@ class HevoHook(BaseHook):
             self._settings = self._read(connection, extra)
         return self._settings
 
-    async def _renewed_credentials(self) -> Credentials:
-        # Keys are rotated while jobs run.
-        return (await self._look_up()).credentials
+    async def _renewed_access(self) -> Access:
+        # Keys are rotated while jobs run. With the host, the key's owner may have changed too: new credentials are
+        # only for where the connection leads now.
+        return self._access_of(await self._look_up())
+
+    def _access_of(self, settings: ConnectionSettings) -> Access:
+        return Access(
+            settings.base_url,
+            settings.credentials,
+            {**settings.headers, **self.extra_headers},
+            {**settings.request_kwargs, **self.extra_kwargs},
+        )
 
     def _read(self, connection: AirflowConnection, extra: Mapping[str, Any]) -> ConnectionSettings:
         try:
@@ -246,21 +252,21 @@ class HevoHook(BaseHook):
             raise HevoConfigError(f"Airflow connection {self.connection_id!r}: {error}") from None
 
     def _client_for(self, settings: ConnectionSettings, **changes: Any) -> HevoAsyncClient:
+        access = self._access_of(settings)
         options: dict[str, Any] = {
             "timeout": self.timeout or settings.timeout or DEFAULT_TIMEOUT,
             "retry_limit": self.retry_limit,
             "retry_delay": self.retry_delay,
             "longest_pause": self.longest_pause,
             "retryable_status_codes": self.retryable_status_codes,
-            "headers": {**settings.headers, **self.extra_headers},
-            "request_kwargs": {**settings.request_kwargs, **self.extra_kwargs},
-            "reauthenticate": self._renewed_credentials,
+            "headers": access.headers,
+            "request_kwargs": access.request_kwargs,
+            "reauthenticate": self._renewed_access,
             "on_retry": count_retry,
             "clock": self.clock,
         }
-        return HevoAsyncClient(
-            settings.base_url, settings.credentials.key, settings.credentials.secret, **(options | changes)
-        )
+        key, secret = access.credentials.key, access.credentials.secret
+        return HevoAsyncClient(access.base_url, key, secret, **(options | changes))
 
     def test_connection(self) -> tuple[bool, str]:
         """Call the API once, for the Test button: GET /pipelines. Returns whether it worked, and what to do if not."""

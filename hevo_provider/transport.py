@@ -11,26 +11,23 @@ import asyncio
 import json
 import logging
 import random
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from hevo_provider.address import checked_base_url
+from hevo_provider.access import Access, Credentials, without
 from hevo_provider.body import read_limited
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoAuthError,
-    HevoConfigError,
     HevoError,
     HevoRateLimitError,
     HevoResponseError,
@@ -40,7 +37,7 @@ from hevo_provider.failures import NO_ANSWER, transport_error_of
 from hevo_provider.gate import Gate, Passage
 from hevo_provider.replies import HEADERS_OF_ERRORS, Reply, raise_for_error
 
-__all__ = ["RETRYABLE_STATUS_CODES", "Credentials", "HevoTransport", "Reply", "backoff"]
+__all__ = ["RETRYABLE_STATUS_CODES", "Access", "Credentials", "HevoTransport", "Reply", "backoff"]
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +48,10 @@ KEEP_ALIVE = 120.0  # seconds; longer than any usual poll_interval, so that a po
 CONNECT_TIMEOUT = 10.0
 UNTOLD_REST = 1.0  # seconds without calls after a 429 that does not say how long
 RETRYABLE_STATUS_CODES = frozenset({429, *range(500, 600)})
-SHORTEST_SECRET = 6  # bytes; a shorter one cannot be told from ordinary text in an answer
-_OURS_ALONE = {"allow_redirects", "auth", "auto_decompress", "data", "headers", "json", "params", "raise_for_status"}
+RENEWALS_APART = 1.0  # seconds from the end of one look-up of the credentials to the next
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """An API key and its secret. Neither shows in the repr."""
-
-    key: str = field(repr=False)
-    secret: str = field(repr=False)
-
-
-Reauthenticate = Callable[[], Awaitable[Credentials]]
+Reauthenticate = Callable[[], Awaitable[Credentials | Access]]
 
 
 class HevoTransport:
@@ -80,7 +68,8 @@ class HevoTransport:
     :param retryable_status_codes: HTTP statuses that are worth a repetition.
     :param headers: sent with every request.
     :param request_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
-    :param reauthenticate: asked once for fresh credentials when Hevo refuses the present ones.
+    :param reauthenticate: asked for fresh credentials when Hevo refuses the present ones: once for all requests that
+        were refused meanwhile. Where it returns an :class:`Access`, requests go where that leads from then on.
     :param on_retry: called for each request that is sent again.
     :param clock: where time comes from.
     :raises HevoConfigError: the URL, the credentials, the headers or ``request_kwargs`` cannot be used.
@@ -103,7 +92,6 @@ class HevoTransport:
         on_retry: Callable[[], None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.base_url = checked_base_url(base_url)
         self.clock = clock
         self._session = session
         self._owns_session = session is None
@@ -112,15 +100,11 @@ class HevoTransport:
         self._retry_delay = retry_delay
         self._longest_pause = longest_pause
         self._retryable_status_codes = retryable_status_codes
-        self._headers = checked_headers(headers or {})
-        self._request_kwargs = checked_request_kwargs(request_kwargs or {}) | {
-            "allow_redirects": False,
-            "auto_decompress": False,
-        }
         self._reauthenticate = reauthenticate
         self._on_retry = on_retry
-        self._renewal = asyncio.Lock()
-        self._use(credentials)
+        self._renewal: asyncio.Task[None] | None = None
+        self._next_renewal = clock.monotonic()
+        self._use(Access(base_url, credentials, headers or {}, request_kwargs or {}))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
@@ -135,6 +119,8 @@ class HevoTransport:
 
     async def close(self) -> None:
         """Close the session if it was opened here."""
+        if self._renewal is not None:
+            self._renewal.cancel()
         if self._owns_session and self._session is not None:
             session, self._session = self._session, None
             await session.close()
@@ -167,9 +153,8 @@ class HevoTransport:
         attempt = 1
         while True:
             try:
-                return read(await self._send_authorized(method, path, params, body))
+                return self._read(await self._send_authorized(method, path, params, body), read)
             except (HevoTransportError, HevoResponseError, HevoAPIError) as error:
-                self._rest_if_asked(error)
                 pause = self._pause_before_repeating(error, attempt)
                 if pause is None or attempt >= attempts:
                     raise
@@ -183,12 +168,12 @@ class HevoTransport:
         if self._on_retry is not None:
             self._on_retry()
 
-    def _rest_if_asked(self, error: HevoError) -> None:
+    def _rest_if_asked(self, error: HevoAPIError) -> None:
         """Let the client's other requests wait too where Hevo asked this one to."""
-        if isinstance(error, HevoAPIError) and error.retry_after is not None:
-            self._gate.rest(error.retry_after)
+        if error.retry_after is not None:
+            self._gate.rest(error.retry_after, error)
         elif isinstance(error, HevoRateLimitError):
-            self._gate.rest(UNTOLD_REST)
+            self._gate.rest(UNTOLD_REST, error)
 
     def _pause_before_repeating(self, error: HevoError, attempt: int) -> float | None:
         """Return the seconds to wait before the request is repeated; None if it should not be."""
@@ -200,31 +185,69 @@ class HevoTransport:
             return backoff(attempt, self._retry_delay)
         return error.retry_after if error.retry_after <= self._longest_pause else None
 
+    def _read(self, reply: Reply, read: Callable[[Reply], T]) -> T:
+        try:
+            return read(reply)
+        except HevoResponseError:
+            told = replace(reply, body=without(self._access.all_secrets, reply.body))
+        return read(told)  # the error quotes the answer
+
     async def _send_authorized(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Reply:
         """Send once; if the credentials are refused, so that nothing was applied, once more with fresh ones."""
-        used = self._credentials
+        used = self._access
         try:
             return await self._send(method, path, params, body)
         except HevoAuthError:
             if self._reauthenticate is None:
                 raise
-        async with self._renewal:
-            if self._credentials is used:  # else another request has renewed them meanwhile
-                self._use(await self._reauthenticate())
+            renew = self._reauthenticate
+        if self._access is used:  # else another request has renewed them meanwhile
+            if self._renewal is None:  # a task of its own: whoever was refused first may be cancelled
+                self._renewal = asyncio.ensure_future(self._renew(renew))
+                self._renewal.add_done_callback(self._renewal_is_over)
+            await asyncio.shield(self._renewal)
         return await self._send(method, path, params, body)
+
+    async def _renew(self, reauthenticate: Reauthenticate) -> None:
+        # Thousands may be refused one after another: all of them are told what one look-up finds. None is refused
+        # unheard, though, because the key may have been rotated in Hevo first and in the connection only now.
+        pause = self._next_renewal - self.clock.monotonic()
+        if pause > 0:
+            await self.clock.sleep(pause)
+        try:
+            found = await reauthenticate()
+        finally:
+            self._next_renewal = self.clock.monotonic() + RENEWALS_APART
+        access = found if isinstance(found, Access) else replace(self._access, credentials=found)
+        if access != self._access:
+            self._use(access)
+
+    def _renewal_is_over(self, renewal: asyncio.Task[None]) -> None:
+        self._renewal = None
+        if not renewal.cancelled():
+            renewal.exception()  # all who waited for it may be gone
 
     async def _send(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Reply:
         passage = Passage(self._gate)
+        access = self._access
         try:
-            async with passage, self._request(method, path, params, body) as response:
-                content = self._without_secrets(await read_limited(response))
+            async with passage:
+                access = self._access  # only now: it may have been renewed while this request was queued
+                async with self._request(method, path, params, body) as response:
+                    content = await read_limited(response)
         except NO_ANSWER as error:
             allowed = min(passage.ended_after or self._gate.timeout, self._gate.timeout)
-            failure = transport_error_of(error, request=f"{method} {path}", host=self.host, timeout=allowed)
+            failure = transport_error_of(error, request=f"{method} {path}", host=access.host, timeout=allowed)
         else:
-            if response.status != HTTPStatus.OK:
-                told = {name: self._redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
-                raise_for_error(response.status, told, content, method=method, path=path)
+            is_well = response.status == HTTPStatus.OK
+            content = without(access.secrets if is_well else access.all_secrets, content)
+            if not is_well:
+                told = {name: access.redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
+                try:
+                    raise_for_error(response.status, told, content, method=method, path=path)
+                except HevoAPIError as error:
+                    self._rest_if_asked(error)
+                    raise
             return Reply(response.status, content, response.headers.get("Date"))
         raise failure  # here, so that aiohttp's exception is not even its context
 
@@ -243,32 +266,19 @@ class HevoTransport:
         )
 
     @property
+    def base_url(self) -> str:
+        """Where this transport's requests go at present."""
+        return self._access.base_url
+
+    @property
     def host(self) -> str:
-        """The host that this transport talks to."""
-        return URL(self.base_url).host or self.base_url
+        """The host that this transport talks to at present."""
+        return self._access.host
 
-    def _use(self, credentials: Credentials) -> None:
-        if not credentials.key or not credentials.secret:
-            missing = "API key (login)" if not credentials.key else "API secret (password)"
-            raise HevoConfigError(f"The Hevo connection has no {missing}.")
-        if ":" in credentials.key:
-            raise HevoConfigError("The Hevo API key (login) must not contain a colon.")
-        token = b64encode(f"{credentials.key}:{credentials.secret}".encode()).decode()
-        self._credentials = credentials
-        self._auth_headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity"})
-        self._auth_headers.update(self._headers)
-        self._auth_headers["Authorization"] = f"Basic {token}"
-        self._secrets = _spellings(token, credentials.secret, credentials.key)
-
-    def _without_secrets(self, content: bytes) -> bytes:
-        # A gateway's error page may echo the request; what it says ends in logs.
-        for secret in self._secrets:
-            if secret in content:
-                content = content.replace(secret, b"***")
-        return content
-
-    def _redacted(self, text: str) -> str:
-        return self._without_secrets(text.encode()).decode("utf-8", "replace")
+    def _use(self, access: Access) -> None:
+        self._access = access
+        self._auth_headers = access.all_headers()
+        self._request_kwargs = {**access.request_kwargs, "allow_redirects": False, "auto_decompress": False}
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -280,42 +290,6 @@ class HevoTransport:
         return self._session
 
 
-def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """
-    Return the headers.
-
-    :raises HevoConfigError: one could not be sent; its value, which may be a secret, is not in the message.
-    """
-    for name, value in headers.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise HevoConfigError(f"The header {name!r} must be a text.")
-        if not name or not name.isascii() or any(c.isspace() or not c.isprintable() or c == ":" for c in name):
-            raise HevoConfigError(f"{name!r} is no name of a header.")
-        if not all(c.isprintable() or c == "\t" for c in value):
-            raise HevoConfigError(f"The header {name!r} must not contain line breaks or control characters.")
-    return dict(headers)
-
-
-def checked_request_kwargs(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return what is handed to aiohttp with every request.
-
-    :raises HevoConfigError: it would change what is decided here.
-    """
-    if forbidden := _OURS_ALONE & set(kwargs):
-        raise HevoConfigError(f"extra_kwargs must not contain {', '.join(sorted(forbidden))}.")
-    return dict(kwargs)
-
-
 def backoff(attempt: int, first: float, limit: float = MAX_RETRY_PAUSE) -> float:
     """Return a random pause in seconds before repetition ``attempt`` (from 1): up to ``first``, doubled each time."""
     return random.uniform(0, min(limit, first * 2.0 ** min(attempt - 1, 30)))  # noqa: S311 - spreads load, guards nothing
-
-
-def _spellings(*secrets: str) -> tuple[bytes, ...]:
-    """Return the secrets in the forms in which an answer may hold them, the longest first."""
-    forms = set(secrets)
-    for secret in secrets:
-        forms |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
-        forms.add(quote(secret, safe=""))
-    return tuple(sorted({f.encode() for f in forms if len(f) >= SHORTEST_SECRET}, key=len, reverse=True))

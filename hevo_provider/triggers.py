@@ -9,11 +9,12 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from hevo_provider.exceptions import HevoError, HevoRunError, HevoTransportError
-from hevo_provider.hooks import DEFAULT_CONNECTION_ID, HevoHook
+from hevo_provider.hooks import DEFAULT_CONNECTION_ID, LOOK_UP_TIMEOUT, HevoHook
 from hevo_provider.kill import was_killed
 from hevo_provider.runs.cancel import cancel_job_of, end_in_time
 from hevo_provider.runs.events import event_of, event_of_error
 from hevo_provider.runs.run import Run
+from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.wait import Wait
 from hevo_provider.runs.weather import Weather
 from hevo_provider.sessions import SharedClient
@@ -21,6 +22,7 @@ from hevo_provider.sessions import SharedClient
 # Seconds. Airflow fails a task that runs again before the scheduler has seen the end of the process that deferred it
 # ("finished with state success, but the task instance's state attribute is running"); a busy one took 5 s for that.
 SHORTEST_DEFERRAL = 5.0
+LAST_LOOK_UP = 10.0  # seconds that a look-up of the connection may at least take when the deadline is there
 
 _LAST_WORK: set[asyncio.Task[None]] = set()  # what outlives its trigger: an event loop keeps only weak references
 
@@ -80,7 +82,10 @@ class HevoJobTrigger(BaseTrigger):
 
     async def _event(self) -> dict[str, Any]:
         try:
-            async with await self._client() as hevo:
+            client = await self._client()
+            if client is None:
+                return event_of(Outcome(Ending.TIMED_OUT, self.ordered))
+            async with client as hevo:
                 self._wait = Wait(hevo, self.ordered, self.log, self._found)
                 return event_of(await end_in_time(hevo, await self._wait.until_done(), self.log))
         except HevoError as error:
@@ -90,19 +95,33 @@ class HevoJobTrigger(BaseTrigger):
             self.log.exception("The wait for pipeline %s failed.", self.ordered.pipeline_id)
             return event_of_error(HevoRunError(f"{type(error).__name__}: {error}"), self._latest())
 
-    async def _client(self) -> SharedClient:
-        """Join those who use the connection's client, however long Airflow is too busy to look the connection up."""
+    async def _client(self) -> SharedClient | None:
+        """
+        Join those who use the connection's client, however long Airflow is too busy to look the connection up.
+
+        :returns: None if the run's time was over before that.
+        """
         run = self.ordered
         hook = HevoHook(self.connection_id, retry_limit=0)  # the wait repeats by itself: a look asks once
         weather = Weather(hook.clock, run.pipeline_id, run.api_outage_tolerance, self.log)
+        deadline = float("inf") if run.deadline is None else run.deadline
         while True:
             client = hook.shared_client()
+            time_left = deadline - hook.clock.now()
             try:
-                await client.join()
-            except HevoTransportError as error:
-                await hook.clock.sleep(weather.pause_after(error, run.job_id))
+                # Also when time is over: there may be a job to cancel.
+                async with asyncio.timeout(min(max(time_left, LAST_LOOK_UP), LOOK_UP_TIMEOUT)):
+                    await client.join()
+            except TimeoutError:
+                error = HevoTransportError(f"Airflow did not look up the connection {self.connection_id!r} in time")
+            except HevoTransportError as failure:
+                error = failure
             else:
                 return client
+            if time_left <= 0:
+                return None
+            pause = weather.pause_after(error, run.job_id)
+            await hook.clock.sleep(max(0.0, min(pause, deadline - hook.clock.now())))
 
     async def _found(self, run: Run) -> None:
         self.ordered = run  # without what only served to tell the job from others: it may run for days

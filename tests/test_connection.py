@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hevo_provider.address import base_url_of
-from hevo_provider.connection import ConnectionSettings
+from hevo_provider.connection import ConnectionSettings, names_a_file
 from hevo_provider.exceptions import HevoConfigError
 
 
@@ -139,6 +139,15 @@ def test_a_missing_credential_is_named(field: str, named: str, value: str | None
 
 def test_headers_come_from_the_extra() -> None:
     assert settings_of({"headers": {"X-Team": "data"}}).headers == {"X-Team": "data"}
+
+
+@pytest.mark.parametrize("extra", [["X-Team"], 5, "text", True, None])
+def test_an_extra_that_is_no_object_is_refused(extra: Any) -> None:
+    connection = SimpleNamespace(host="us", port=None, schema=None, login="key", password="secret")
+
+    assert not names_a_file(extra)
+    with pytest.raises(HevoConfigError, match="extra must be a JSON object"):
+        ConnectionSettings.of(connection, extra)
 
 
 @pytest.mark.parametrize("headers", [["X-Team"], "X-Team: data", {"X-Team": 5}, {"X-Team": None}])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import ssl
 import threading
 from pathlib import Path
@@ -139,6 +141,16 @@ def test_the_hooks_own_arguments_win(hevo: Sandbox, monkeypatch: pytest.MonkeyPa
     pipeline = HevoHook(timeout=30, extra_kwargs={"proxy": None}).get_pipeline(7)
 
     assert pipeline.id == 7
+
+
+def test_the_settings_are_the_same_until_the_ca_file_changes(tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    shutil.copy(CA_FILE, ca_file)
+    first = settings(ca_file=str(ca_file))
+
+    assert settings(ca_file=str(ca_file)) == first
+    os.utime(ca_file, (1, 1))
+    assert settings(ca_file=str(ca_file)) != first
 
 
 async def test_a_ca_file_is_read_outside_the_event_loop(hevo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

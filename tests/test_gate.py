@@ -10,8 +10,13 @@ import pytest
 
 from hevo_provider import gate
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.exceptions import HevoRateLimitError, HevoServerError, HevoTimeoutError
-from hevo_provider.gate import SLOTS, Gate, Passage
+from hevo_provider.exceptions import (
+    HevoOutageError,
+    HevoRateLimitError,
+    HevoServerError,
+    HevoTimeoutError,
+)
+from hevo_provider.gate import LONGEST_SPREAD, SLOTS, Gate, Passage
 from hevo_provider.hooks import HevoHook
 from hevo_provider.runs.run import Run
 from hevo_provider.runs.wait import Wait
@@ -25,6 +30,9 @@ from tests.play import START, VirtualClock, event_of
 @pytest.fixture(autouse=True)
 def _same_luck_every_time() -> None:
     random.seed(4)
+
+
+SLOW_DOWN = HevoRateLimitError(429, "GET", "/api/v1/pipelines/7", "Slow down")
 
 
 async def asks(client: HevoAsyncClient, pipeline_id: int) -> str:
@@ -215,7 +223,7 @@ async def test_where_one_request_is_told_to_wait_all_of_them_do(hevo: Sandbox, c
     assert results == ["answered"] * 100
     later = [request.at - START for request in hevo.requests[1:]]
     assert min(later) >= 40
-    assert max(later) <= 40 + gate.LONGEST_SPREAD
+    assert max(later) <= 40 + LONGEST_SPREAD
     assert len({round(at, 1) for at in later}) > 20, "they do not all come back in the same moment"
 
 
@@ -262,7 +270,7 @@ async def test_no_answer_makes_a_client_wait_for_longer_than_five_minutes(hevo: 
             await client.get_pipeline(7)
         assert await asks(client, 7) == "answered"
 
-    assert hevo.requests[-1].at - START <= 300 + gate.LONGEST_SPREAD
+    assert hevo.requests[-1].at - START <= 300 + LONGEST_SPREAD
 
 
 async def test_other_clients_are_not_affected(hevo: Sandbox, clock: VirtualClock) -> None:
@@ -275,6 +283,90 @@ async def test_other_clients_are_not_affected(hevo: Sandbox, clock: VirtualClock
         assert await asks(other, 7) == "answered"
 
     assert clock.now() == START
+
+
+async def test_requests_that_were_queued_when_hevo_asked_for_rest_are_not_sent_before_it_is_over(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    hevo.inject("get_pipeline", Fault.status(429, headers={"Retry-After": "5"}), times=None)
+
+    async with connect(hevo, clock) as client:
+        results = await asyncio.gather(
+            *(client.get_pipeline(7, retry_limit=0) for _ in range(250)), return_exceptions=True
+        )
+
+    assert all(isinstance(result, HevoRateLimitError) for result in results)
+    assert sum(request.at < START + 5 for request in hevo.requests) <= SLOTS
+
+
+async def test_a_request_that_is_cancelled_while_it_waits_for_the_end_of_a_rest_holds_no_slot(
+    clock: VirtualClock,
+) -> None:
+    gate = Gate(clock.clock, timeout=30, slots=1)
+    first = Passage(gate)
+
+    async with first:
+        queued = asyncio.ensure_future(Passage(gate).__aenter__())
+        await asyncio.sleep(0)
+        gate.rest(60, SLOW_DOWN)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not queued.done()
+    queued.cancel()
+    await asyncio.wait([queued])
+
+    assert queued.cancelled()
+    assert not gate._slots.locked()
+    assert clock.now() == START
+
+
+async def test_a_rest_that_is_made_longer_is_waited_for_to_its_end(clock: VirtualClock) -> None:
+    gate = Gate(clock.clock, timeout=30)
+    gate.rest(5, SLOW_DOWN)
+    waiting = asyncio.ensure_future(Passage(gate).__aenter__())
+    await asyncio.sleep(0)
+    gate.rest(7, SLOW_DOWN)
+    gate._spread = 0.0
+
+    await waiting
+
+    assert clock.now() == START + 7
+
+
+async def test_what_the_first_is_told_after_a_rest_is_told_to_all_who_waited(clock: VirtualClock) -> None:
+    gate = Gate(clock.clock, timeout=30)
+    gate.rest(60, SLOW_DOWN)
+
+    async def refused() -> None:
+        async with Passage(gate):
+            gate.rest(60, SLOW_DOWN)
+
+    results = await asyncio.gather(*(refused() for _ in range(50)), return_exceptions=True)
+
+    told = [error for error in results if error is not None]
+    assert len(told) == 49, "one was sent"
+    assert all(isinstance(error, HevoRateLimitError) and 0 < (error.retry_after or 0) <= 70 for error in told)
+    assert str(told[0]) == str(SLOW_DOWN)
+    assert clock.now() - START <= 60 + LONGEST_SPREAD
+
+
+async def test_an_api_that_refuses_everything_for_good_is_an_outage_to_each_of_many_waits(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    hevo.inject("get_job", Fault.status(429, headers={"Retry-After": "60"}), times=None)
+    ended: list[float] = []
+
+    async def wait(number: int) -> None:
+        run = Run(pipeline_id=number, job_id="job", deadline=START + 7200, api_outage_tolerance=1800)
+        with pytest.raises(HevoOutageError, match="429"):
+            await Wait(client, run).until_done()
+        ended.append(clock.now() - START)
+
+    async with connect(hevo, clock) as client:
+        await asyncio.gather(*(wait(number) for number in range(1, 41)))
+
+    assert min(ended) >= 1800
+    assert max(ended) <= 1800 + 200
 
 
 # Many triggers in one event loop

@@ -7,6 +7,7 @@ import inspect
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -163,6 +164,19 @@ def test_a_key_rotated_while_the_hook_lives_is_read_from_the_connection(
         hook.get_pipeline(7)
 
 
+@pytest.mark.filterwarnings("ignore:Encountered JSON value in `extra`")  # Airflow 2 warns, and takes it
+@pytest.mark.parametrize("extra", ["[]", "null", "5", '"text"', '["ca_file"]', "true"])
+def test_an_extra_that_is_no_object_is_told_as_such(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
+    connection(monkeypatch, extra=extra)
+
+    for look_up in (HevoHook().get_conn, lambda: HevoHook().get_pipeline(7)):
+        with pytest.raises(HevoConfigError, match=r"Airflow connection 'hevo_airflow_conn_id': .*JSON object"):
+            look_up()
+    ok, message = HevoHook().test_connection()
+    assert not ok
+    assert "hevo_airflow_conn_id" in message
+
+
 # How it asks
 
 
@@ -184,6 +198,25 @@ def test_the_timeout_of_the_hook_bounds_a_request(hevo: Sandbox) -> None:
 
     with pytest.raises(HevoTimeoutError, match=r"within 0\.05 s"):
         HevoHook(timeout=0.05, retry_limit=0).get_pipeline(7)
+
+
+def test_a_look_up_in_the_dns_that_hangs_does_not_outlast_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    returned, answered = threading.Event(), threading.Event()
+
+    def getaddrinfo(*_: object, **__: object) -> None:
+        returned.wait(10)
+        answered.set()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    connection(monkeypatch, host="us")
+
+    with pytest.raises(HevoTimeoutError):
+        HevoHook(timeout=0.05, retry_limit=0).get_pipeline(7)
+
+    assert not answered.is_set()
+    returned.set()
+    assert answered.wait(10), "the thread was not left hanging by the test"
 
 
 def test_extra_kwargs_go_to_aiohttp(hevo: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import tracemalloc
@@ -13,7 +14,14 @@ import pytest
 
 from hevo_provider.body import MAX_BODY
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.exceptions import HevoAPIError, HevoConfigError, HevoError, HevoResponseError, HevoTransportError
+from hevo_provider.exceptions import (
+    HevoAPIError,
+    HevoConfigError,
+    HevoError,
+    HevoResponseError,
+    HevoServerError,
+    HevoTransportError,
+)
 from hevo_provider.sandbox import MISSING, Fault, Sandbox
 from tests.connected import connect
 from tests.play import VirtualClock
@@ -79,6 +87,36 @@ async def test_a_compression_that_cannot_be_undone_is_an_unreadable_answer(
 
     with pytest.raises(HevoResponseError, match="compressed"):
         await client.get_pipeline(7)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"503 X\r\nRetry-After: bient\xf4t\r\nContent-Length: 0", HevoServerError),
+        (b"503 X\r\nDate: ao\xfbt\r\nRetry-After: ao\xfbt\r\nContent-Length: 0", HevoServerError),
+        (b"302 X\r\nLocation: http://\xf4/\xf4\r\nContent-Length: 0", HevoAPIError),
+        (b"503 ind\xe9\r\nX-\xf4: \xf4\r\nContent-Length: 0", HevoError),
+        (b"200 OK\r\nContent-Encoding: \xf4\r\nContent-Length: 0", HevoResponseError),
+        (b"200 OK\r\nDate: ao\xfbt\r\nContent-Length: 0", None),
+    ],
+)
+async def test_headers_that_are_not_utf_8_are_read_as_far_as_they_make_sense(
+    clock: VirtualClock, answer: bytes, error: type[HevoError] | None
+) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 " + answer + b"\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with HevoAsyncClient(url, "a-key", "a-secret", clock=clock.clock, timeout=5) as client:
+            if error is None:
+                assert (await client.sync_now(7)).server_time is None
+            else:
+                with pytest.raises(error):
+                    await client.sync_now(7)
 
 
 async def test_headers_without_end_are_cut_off(hevo: Sandbox, client: HevoAsyncClient) -> None:

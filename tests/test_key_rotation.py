@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from hevo_provider.exceptions import HevoAuthError, HevoConfigError
+from hevo_provider.exceptions import HevoAuthError, HevoConfigError, HevoTransportError
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.transport import Credentials
 from tests.connected import connect
-from tests.play import VirtualClock
+from tests.play import START, VirtualClock
 
 
 class Vault:
@@ -18,12 +18,18 @@ class Vault:
 
     def __init__(self, hevo: Sandbox, secret: str | None = None) -> None:
         self.asked = 0
+        self.is_out_of_reach = False
         self._hevo = hevo
+        self._secret = secret
+
+    def rotate(self, secret: str) -> None:
         self._secret = secret
 
     async def __call__(self) -> Credentials:
         self.asked += 1
         await asyncio.sleep(0.01)
+        if self.is_out_of_reach:
+            raise HevoTransportError("Airflow's API is restarting", sent=False)
         return Credentials(self._hevo.key, self._secret or self._hevo.secret)
 
 
@@ -136,3 +142,78 @@ async def test_a_look_up_that_is_cancelled_leaves_it_to_the_next(hevo: Sandbox, 
         assert (await second).id == 7
         with pytest.raises(asyncio.CancelledError):
             await first
+
+
+async def test_a_look_up_that_fails_is_not_repeated_by_each_who_waited_for_it(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    vault = Vault(hevo)
+    vault.is_out_of_reach = True
+
+    async with connect(hevo, clock, reauthenticate=vault, timeout=60) as client:
+        hevo.secret = "the-new-secret"
+        asked = [client.get_pipeline(7, retry_limit=0) for _ in range(90)]
+        results = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert all(isinstance(result, HevoTransportError) for result in results)
+    assert vault.asked <= 2
+    assert clock.now() - START <= 1
+
+
+async def test_a_look_up_that_failed_is_repeated_for_the_next_who_is_refused(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(7)
+    vault = Vault(hevo)
+    vault.is_out_of_reach = True
+
+    async with connect(hevo, clock, reauthenticate=vault) as client:
+        hevo.secret = "the-new-secret"
+        with pytest.raises(HevoTransportError):
+            await client.get_pipeline(7, retry_limit=0)
+        vault.is_out_of_reach = False
+        assert (await client.get_pipeline(7, retry_limit=0)).id == 7
+
+    assert clock.now() - START <= 1
+
+
+async def test_a_connection_that_holds_nothing_new_is_looked_up_once_a_second_however_many_are_refused(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    vault = Vault(hevo, secret=hevo.secret)
+
+    async with connect(hevo, clock, reauthenticate=vault, timeout=60) as client:
+        hevo.secret = "the-new-secret"
+        for _ in range(5):
+            asked = [client.get_pipeline(7, retry_limit=0) for _ in range(20)]
+            results = await asyncio.gather(*asked, return_exceptions=True)
+            assert all(isinstance(result, HevoAuthError) for result in results)
+
+    assert vault.asked <= 1 + clock.now() - START
+
+
+async def test_a_key_that_is_rotated_in_the_connection_a_moment_later_is_used_by_the_next_who_is_refused(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(7)
+    vault = Vault(hevo, secret=hevo.secret)
+
+    async with connect(hevo, clock, reauthenticate=vault) as client:
+        hevo.secret = "the-new-secret"
+        with pytest.raises(HevoAuthError):
+            await client.get_pipeline(7)
+        vault.rotate("the-new-secret")
+        assert (await client.get_pipeline(7)).id == 7
+
+    assert vault.asked == 2
+    assert clock.now() - START <= 1
+
+
+async def test_one_refusal_by_mistake_fails_nothing_although_the_connection_holds_nothing_new(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(401))
+
+    async with connect(hevo, clock, reauthenticate=Vault(hevo)) as client:
+        assert (await client.get_pipeline(7)).id == 7

@@ -18,9 +18,10 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.exceptions import HevoJobNotFoundError, HevoOutageError, HevoServerError
+from hevo_provider.exceptions import HevoJobNotFoundError, HevoOutageError, HevoServerError, HevoTimeoutError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.runs import wait
 from hevo_provider.runs.run import Run
 from hevo_provider.runs.wait import Ending, Outcome, Wait
 from hevo_provider.sandbox import MISSING, Fault, Request, Sandbox
@@ -214,11 +215,11 @@ def a_wait(hevo: HevoAsyncClient, story: Story, job_id: str, **parameters: Any) 
 
 
 def wait_for(job_id: str, story: Story, **parameters: Any) -> Outcome:
-    async def wait() -> Outcome:
+    async def watch() -> Outcome:
         async with HevoHook().client() as hevo:
             return await a_wait(hevo, story, job_id, **parameters).until_done()
 
-    return asyncio.run(wait())
+    return asyncio.run(watch())
 
 
 def test_there_is_one_warning_per_change_and_a_line_when_it_is_over(hevo: Sandbox) -> None:
@@ -290,6 +291,32 @@ def test_a_job_that_is_gone_now_and_then_in_an_outage_is_not_given_up(hevo: Sand
     outcome = wait_for(job.id, Story())
 
     assert outcome.ending is Ending.ENDED
+
+
+@pytest.mark.parametrize("deadline", [None, START + 7200])
+def test_a_look_that_never_ends_is_given_up_and_counts_as_an_outage(
+    hevo: Sandbox, monkeypatch: pytest.MonkeyPatch, deadline: float | None
+) -> None:
+    monkeypatch.setattr(wait, "LONGEST_LOOK", 0.05)
+    monkeypatch.setattr(wait, "LAST_LOOK", 0.01)
+    job = hevo.add_pipeline(7).start_job(appear_after=0, ago=60, duration=1)
+    hevo.inject("get_job", Fault.hang())
+    story = Story()
+
+    async def look_twice() -> tuple[Any, Any, Outcome | None]:
+        async with HevoHook().client() as client:
+            watched = a_wait(client, story, job.id, deadline=deadline)
+            first = await watched.look()
+            trouble = watched.trouble
+            return first, trouble, await watched.look()
+
+    first, trouble, second = asyncio.run(asyncio.wait_for(look_twice(), 10))
+
+    assert first is None
+    assert isinstance(trouble, HevoTimeoutError)
+    assert "no usable answer within 0.05 s" in story.warnings[0]
+    assert second is not None
+    assert second.ending is Ending.ENDED
 
 
 def test_a_trigger_whose_answer_does_not_come_holds_up_no_other(hevo: Sandbox, clock: VirtualClock) -> None:

@@ -9,6 +9,7 @@ from base64 import b64encode
 from urllib.parse import quote
 
 import pytest
+from aiohttp import BasicAuth
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.connection import ConnectionSettings
@@ -76,6 +77,62 @@ async def test_an_error_holds_no_secret_that_the_server_plays_back(
     assert hevo.requests[0].authorized
     assert_no_secret(told)
     assert_no_secret(caplog.text)
+
+
+GATEWAY_TOKEN = "t0psecretTOKEN"
+PROXY_USER, PROXY_PASSWORD = "proxy-usér", "pr0xy&passw/rd"
+PROXY_TOKEN = b64encode(f"{PROXY_USER}:{PROXY_PASSWORD}".encode("latin1")).decode()
+OTHERS = [GATEWAY_TOKEN, PROXY_TOKEN]
+for plain in (PROXY_USER, PROXY_PASSWORD):
+    OTHERS += [plain, quote(plain), quote(plain, safe="")]
+IN_ALL = " ".join(OTHERS)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    {
+        "error": Fault.status(403, body={"error": IN_ALL}),
+        "page": Fault.raw(f"<pre>{IN_ALL}</pre>".encode(), status=502),
+        "page that is no error": Fault.raw(f"<pre>{IN_ALL}</pre>".encode()),
+        "JSON of a wrong shape": Fault.json({"headers": IN_ALL}),
+    }.values(),
+)
+@pytest.mark.filterwarnings("ignore:.* deprecated:DeprecationWarning")
+@pytest.mark.parametrize("separately", [True, False])
+async def test_an_error_holds_no_secret_of_headers_and_proxy_that_a_gateway_plays_back(
+    hevo: Sandbox, clock: VirtualClock, fault: Fault, separately: bool
+) -> None:
+    hevo.inject("get_pipeline", fault)
+    host = f"127.0.0.1:{hevo.port}"  # which takes what is sent to a proxy too
+    if separately:
+        proxy = {"proxy": f"http://{host}", "proxy_auth": BasicAuth(PROXY_USER, PROXY_PASSWORD)}
+    else:
+        user, password = quote(PROXY_USER, safe=""), quote(PROXY_PASSWORD, safe="")
+        proxy = {"proxy": f"http://{user}:{password}@{host}"}
+
+    headers = {"X-Gateway-Token": f"Bearer {GATEWAY_TOKEN}", "Accept": "text/html"}
+    async with connect(hevo, clock, retry_limit=0, headers=headers, request_kwargs=proxy) as client:
+        with pytest.raises(HevoError) as raised:
+            await client.get_pipeline(7)
+
+    assert hevo.requests[0].headers["Proxy-Authorization"] == f"Basic {PROXY_TOKEN}"
+    told = everything_about(raised.value)
+    for secret in OTHERS:
+        assert secret not in told
+
+
+async def test_headers_that_are_ordinary_words_leave_data_and_errors_as_they_are(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(7, name="production orders")
+    hevo.inject("list_pipelines", Fault.html(415))
+
+    headers = {"X-Environment": "production", "Accept": "again later"}
+    async with connect(hevo, clock, headers=headers) as client:
+        assert (await client.get_pipeline(7)).name == "production orders"
+        with pytest.raises(HevoError, match="try again later"):
+            async for _ in client.list_pipelines():
+                pass
 
 
 async def test_a_short_secret_leaves_answers_as_they_are(clock: VirtualClock) -> None:

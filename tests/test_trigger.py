@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException, AirflowTaskTimeout
 
 from hevo_provider import hooks
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sessions import open_clients
 from hevo_provider.triggers import HevoJobTrigger
-from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
+from tests.play import START, Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
 
 
 def operator(**parameters: Any) -> HevoPipelineOperator:
@@ -38,6 +39,21 @@ def airflow_cannot_look_up(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
         return await look_up(connection_id)
 
     monkeypatch.setattr(hooks, "get_async_connection", failing)
+
+
+def airflow_hangs_over_the_look_up(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let the look-up of connections hang so many times; what is really waited for it is made tiny."""
+    hanging = iter(range(times))
+    look_up = get_async_connection
+
+    async def hang(connection_id: str) -> Any:
+        if next(hanging, None) is not None:
+            await asyncio.Event().wait()
+        return await look_up(connection_id)
+
+    monkeypatch.setattr(hooks, "get_async_connection", hang)
+    monkeypatch.setattr("hevo_provider.triggers.LAST_LOOK_UP", 0.01)
+    monkeypatch.setattr("hevo_provider.triggers.LOOK_UP_TIMEOUT", 0.02)
 
 
 def test_what_is_stored_of_a_wait_starts_the_same_wait_again(hevo: Sandbox, ti: TaskInstance) -> None:
@@ -102,6 +118,63 @@ def test_an_airflow_that_can_never_look_up_the_connection_fails_the_task_and_say
     assert event["event"] == "failed"
     assert "Airflow's API is restarting" in event["message"]
     assert 600 <= clock.now() - began <= 700
+
+
+def test_a_look_up_of_the_connection_that_fails_does_not_outlast_the_tasks_time(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hevo.add_pipeline(7)
+    deferral = deferred(ti, timeout=120)
+    airflow_cannot_look_up(monkeypatch, times=10_000)
+
+    event = run_in_triggerer(event_of(deferral.trigger()))
+
+    assert (event["event"], event["cancelled"]) == ("timed_out", False)
+    assert clock.now() == START + 120
+    with pytest.raises(AirflowTaskTimeout, match="it may still run"):
+        operator().execute_complete(ti.context, event)
+
+
+def test_a_look_up_of_the_connection_that_never_ends_does_not_outlast_the_tasks_time(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hevo.add_pipeline(7)
+    deferral = deferred(ti, timeout=120)
+    airflow_hangs_over_the_look_up(monkeypatch, times=10_000)
+
+    event = run_in_triggerer(event_of(deferral.trigger()))
+
+    assert event["event"] == "timed_out"
+    assert clock.now() == START + 120
+
+
+@pytest.mark.parametrize("limit", ["hevo_provider.hooks.LOOK_UP_TIMEOUT", "hevo_provider.triggers.LOOK_UP_TIMEOUT"])
+def test_a_look_up_of_the_connection_that_hangs_is_tried_again(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    deferral = deferred(ti)
+    airflow_hangs_over_the_look_up(monkeypatch, times=3)
+    monkeypatch.setattr("hevo_provider.triggers.LOOK_UP_TIMEOUT", 60.0)
+    monkeypatch.setattr(limit, 0.02)
+
+    event = run_in_triggerer(asyncio.wait_for(event_of(deferral.trigger()), 10))
+
+    assert (event["event"], event["job_id"]) == ("job_ended", pipeline.jobs[0].id)
+
+
+def test_a_job_whose_time_is_over_is_cancelled_although_the_connection_was_hard_to_look_up(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=None, appear_after=1)
+    deferral = deferred(ti, timeout=120)
+    airflow_cannot_look_up(monkeypatch, times=1)
+    clock.advance(119.9)
+
+    event = run_in_triggerer(event_of(deferral.trigger()))
+
+    assert (event["event"], event["cancelled"]) == ("timed_out", True)
+    assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
 
 
 def test_a_connection_that_was_deleted_meanwhile_fails_the_task_for_good(

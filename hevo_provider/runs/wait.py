@@ -15,7 +15,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from hevo_provider.client import HevoAsyncClient, JobReply
-from hevo_provider.exceptions import HevoError, HevoJobNotFoundError, HevoJobStalledError, HevoResponseError
+from hevo_provider.exceptions import (
+    HevoError,
+    HevoJobNotFoundError,
+    HevoJobStalledError,
+    HevoResponseError,
+    HevoTimeoutError,
+)
 from hevo_provider.models.answers import Job
 from hevo_provider.models.job import ACTIVE_STATUSES, JobStatus
 from hevo_provider.models.pipeline import PipelineStatus
@@ -45,7 +51,7 @@ __all__ = ["UNKNOWN_FATE_WINDOW", "Ending", "Outcome", "Wait"]
 UNKNOWN_FATE_WINDOW = 60.0  # seconds of readable answers without a new job before an action counts as not applied
 LONGEST_FIND_PAUSE = 15.0  # while the fate of an action is unknown, whatever the poll_interval
 FIND_PAGE = 25  # jobs
-LONGEST_LOOK = 3600.0  # seconds; far more than any can take, however long Hevo asks to wait
+LONGEST_LOOK = 600.0  # seconds; more than any can take that ends well, however long Hevo asks to wait
 LAST_LOOK = 1.0  # seconds that a look may at least take when the deadline is there
 
 
@@ -130,20 +136,20 @@ class Wait:
         self._endure = self.trouble = None
         time_left = self._time_left()
         try:
-            if time_left > LONGEST_LOOK:
+            async with asyncio.timeout(max(min(time_left, LONGEST_LOOK), LAST_LOOK)):
                 outcome = await self._look_in_phase()
-            else:  # one that hangs must not outlast the deadline
-                async with asyncio.timeout(max(time_left, LAST_LOOK)):
-                    outcome = await self._look_in_phase()
         except TimeoutError:
-            return None
+            if time_left <= LONGEST_LOOK:
+                return None
+            self.trouble = HevoTimeoutError(f"no usable answer within {LONGEST_LOOK:g} s")
         except WEATHER as error:
             self.trouble = error
-            self._endure = self._weather.pause_after(error, self.run.job_id)
-            self.hevo.count_retry()
-            return None
-        self._weather.is_fine()
-        return outcome
+        if self.trouble is None:
+            self._weather.is_fine()
+            return outcome
+        self._endure = self._weather.pause_after(self.trouble, self.run.job_id)
+        self.hevo.count_retry()
+        return None
 
     async def _look_in_phase(self) -> Outcome | None:
         if self.run.phase == Phase.WATCH:

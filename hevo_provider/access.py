@@ -1,0 +1,147 @@
+"""Where Hevo is and how to get in: what a change of the connection changes, and what of it must never be told."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from multidict import CIMultiDict
+from yarl import URL
+
+from hevo_provider.address import checked_base_url
+from hevo_provider.exceptions import HevoConfigError
+
+SHORTEST_SECRET = 6  # bytes; a shorter one cannot be told from ordinary text in an answer
+_OURS_ALONE = {"allow_redirects", "auth", "auto_decompress", "data", "headers", "json", "params", "raise_for_status"}
+_NO_SECRETS = {"accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-type"}
+_NO_SECRETS |= {"origin", "pragma", "referer", "user-agent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An API key and its secret. Neither shows in the repr."""
+
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """
+    Where Hevo is and how to get in, checked.
+
+    :param base_url: ``https://us.hevodata.com`` or the like. Plain http is only accepted for a loopback address.
+    :param credentials: what to authenticate with; they are only ever sent to that host.
+    :param headers: sent with every request.
+    :param request_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
+    :raises HevoConfigError: one of them cannot be used.
+
+    ``secrets`` are key and secret in the forms in which an answer may hold them, the longest first. ``all_secrets``
+    are also what headers and proxy hold, which may be a secret or an ordinary word: they are for errors, not for data.
+    """
+
+    base_url: str
+    credentials: Credentials
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    request_kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    # A gateway's error page may echo the request; what it says ends in logs.
+    secrets: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+    all_secrets: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", checked_base_url(self.base_url))
+        object.__setattr__(self, "headers", checked_headers(self.headers))
+        object.__setattr__(self, "request_kwargs", checked_request_kwargs(self.request_kwargs))
+        if not self.credentials.key or not self.credentials.secret:
+            missing = "API key (login)" if not self.credentials.key else "API secret (password)"
+            raise HevoConfigError(f"The Hevo connection has no {missing}.")
+        if ":" in self.credentials.key:
+            raise HevoConfigError("The Hevo API key (login) must not contain a colon.")
+        secrets = (self._token, self.credentials.secret, self.credentials.key)
+        object.__setattr__(self, "secrets", _spellings(*secrets))
+        others = (*self._proxy_secrets(), *self._header_secrets())
+        object.__setattr__(self, "all_secrets", _spellings(*secrets, *others))
+
+    @property
+    def host(self) -> str:
+        """The host that requests go to."""
+        return URL(self.base_url).host or self.base_url
+
+    def all_headers(self) -> CIMultiDict[str]:
+        """Return what is sent with every request, with the credentials."""
+        headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity"})
+        headers.update(self.headers)
+        headers["Authorization"] = f"Basic {self._token}"
+        return headers
+
+    def redacted(self, text: str) -> str:
+        """Return the value of an answer's header without secrets; what is not UTF-8 comes as lone surrogates."""
+        return without(self.all_secrets, text.encode("utf-8", "replace")).decode("utf-8", "replace")
+
+    @property
+    def _token(self) -> str:
+        return b64encode(f"{self.credentials.key}:{self.credentials.secret}".encode()).decode()
+
+    def _header_secrets(self) -> list[str]:
+        headers = {**self.headers, **(self.request_kwargs.get("proxy_headers") or {})}
+        values = [str(value) for name, value in headers.items() if name.lower() not in _NO_SECRETS]
+        return values + [value.rpartition(" ")[2] for value in values]  # the token of "Bearer …"
+
+    def _proxy_secrets(self) -> tuple[str, ...]:
+        try:
+            url = URL(str(self.request_kwargs.get("proxy") or ""))
+        except ValueError:
+            url = URL()
+        auth = self.request_kwargs.get("proxy_auth")
+        user, password = (auth.login, auth.password) if auth is not None else (url.user or "", url.password or "")
+        token = b64encode(f"{user}:{password}".encode("latin1", "replace")).decode()  # as aiohttp sends it
+        return token, user, password, url.raw_user or "", url.raw_password or ""
+
+
+def without(secrets: tuple[bytes, ...], content: bytes) -> bytes:
+    """Return the content with each of the secrets struck out."""
+    for secret in secrets:
+        if secret in content:
+            content = content.replace(secret, b"***")
+    return content
+
+
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the headers.
+
+    :raises HevoConfigError: one could not be sent; its value, which may be a secret, is not in the message.
+    """
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise HevoConfigError(f"The header {name!r} must be a text.")
+        if not name or not name.isascii() or any(c.isspace() or not c.isprintable() or c == ":" for c in name):
+            raise HevoConfigError(f"{name!r} is no name of a header.")
+        if not all(c.isprintable() or c == "\t" for c in value):
+            raise HevoConfigError(f"The header {name!r} must not contain line breaks or control characters.")
+    return dict(headers)
+
+
+def checked_request_kwargs(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what is handed to aiohttp with every request.
+
+    :raises HevoConfigError: it would change what is decided here.
+    """
+    if forbidden := _OURS_ALONE & set(kwargs):
+        raise HevoConfigError(f"extra_kwargs must not contain {', '.join(sorted(forbidden))}.")
+    return dict(kwargs)
+
+
+def _spellings(*secrets: str) -> tuple[bytes, ...]:
+    """Return the secrets in the forms in which an answer may hold them, the longest first."""
+    forms = set(secrets)
+    for secret in secrets:
+        forms |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+        forms |= {quote(secret, safe=safe) for safe in ("", "/")}
+    encoded = {form.encode("utf-8", "replace") for form in forms}
+    return tuple(sorted({form for form in encoded if len(form) >= SHORTEST_SECRET}, key=len, reverse=True))
