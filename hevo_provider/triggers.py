@@ -13,8 +13,8 @@ from hevo_provider.hooks import DEFAULT_CONNECTION_ID, LOOK_UP_TIMEOUT, HevoHook
 from hevo_provider.kill import was_killed
 from hevo_provider.runs.cancel import cancel_job_of, end_in_time
 from hevo_provider.runs.events import event_of, event_of_error
-from hevo_provider.runs.run import Run
 from hevo_provider.runs.outcome import Ending, Outcome
+from hevo_provider.runs.run import Run
 from hevo_provider.runs.wait import Wait
 from hevo_provider.runs.weather import Weather
 from hevo_provider.sessions import SharedClient

@@ -291,7 +291,8 @@ def test_the_retry_limit_is_not_that_of_http_requests(hevo: Sandbox, ti: TaskIns
     play(operator(retry_limit=retry_limit), ti)
 
     statuses = [request.status for request in hevo.requests_of("get_pipeline")]
-    assert statuses == [503, 503, 503, 200, 200]  # the last because the jobs had been read too long before
+    assert statuses[:4] == [503, 503, 503, 200]
+    assert statuses[4:] in ([], [200])  # once more where the jobs had been read too long before
 
 
 def test_it_looks_at_the_running_job_every_poll_interval(hevo: Sandbox, ti: TaskInstance) -> None:
