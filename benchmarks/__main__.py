@@ -2,7 +2,8 @@
 Measure all of it and show it: ``python -m benchmarks [--quick] [--json FILE]``.
 
 Run it on a machine that has nothing else to do. Each measurement has a process of its own, the server another one.
-What is compared is measured in turns, so that a machine that slows down slows down both.
+Bare and this provider are measured in turns, so that a machine that slows down slows down both; the others once each.
+Memory is what the process grows by, as the system counts it.
 """
 
 from __future__ import annotations

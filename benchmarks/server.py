@@ -59,7 +59,7 @@ class World:
     slow: float = 0.0
     requests: int = 0
     connections: int = 0
-    last_seen: dict[str, float] = field(default_factory=dict)
+    last_seen: dict[int, float] = field(default_factory=dict)
     longest_gap: float = 0.0
 
     def end_of(self, number: int) -> float | None:
@@ -71,16 +71,19 @@ class World:
         if command == "set":
             for name, value in query.items():
                 setattr(self, name, value)
-        elif command == "reset":
+        now = time.monotonic()
+        if command == "reset":
             self.requests, self.connections, self.longest_gap = 0, 0, 0.0
-            self.last_seen.clear()
-        return {"requests": self.requests, "connections": self.connections, "longest_gap": self.longest_gap}
+            self.last_seen = dict.fromkeys(self.last_seen, now)
+        open_gaps = (now - seen for number, seen in self.last_seen.items() if number > self.hung)
+        longest_gap = max(self.longest_gap, max(open_gaps, default=0.0))  # who has given up asking has the longest
+        return {"requests": self.requests, "connections": self.connections, "longest_gap": longest_gap}
 
-    def note(self, path: str) -> None:
+    def note(self, number: int) -> None:
         """Note when somebody asked, to find the longest time that anybody did not."""
         now = time.monotonic()
-        self.longest_gap = max(self.longest_gap, now - self.last_seen.get(path, now))
-        self.last_seen[path] = now
+        self.longest_gap = max(self.longest_gap, now - self.last_seen.get(number, now))
+        self.last_seen[number] = now
 
 
 def job_json(number: int, world: World) -> dict[str, object]:
@@ -170,7 +173,7 @@ class Http(asyncio.Protocol):
         world.requests += 1
         number = int(parts[-1].rpartition("-")[2]) if parts[-1][-1].isdigit() else 0
         if number > world.hung:
-            world.note(path)
+            world.note(number)
         match parts:
             case ["api", "v1", *of_hevo]:
                 value = hevo_answer(method, of_hevo, world)

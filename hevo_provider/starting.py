@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -284,9 +285,9 @@ class HevoStartingOperator(HevoTask, BaseOperator):
         )
         return self._with_action(run)
 
+    @abstractmethod
     def _with_action(self, run: Run) -> Run:
         """Return the run with what it starts, and the types of job that this may be."""
-        raise NotImplementedError
 
     def _job_type(self) -> JobType | None:
         return None if self.job_type is None else member_of(JobType, "job_type", self.job_type)
