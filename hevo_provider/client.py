@@ -231,9 +231,17 @@ class HevoAsyncClient(HevoTransport):
 
     # Objects
 
-    def list_objects(self, pipeline_id: int, *, limit: int = MAX_PAGE) -> AsyncIterator[PipelineObject]:
-        """Walk through the objects of a pipeline: GET /pipelines/{id}/objects."""
-        return self._walk(f"{_pipeline(pipeline_id)}/objects", PipelineObjectPage.from_json, limit)
+    def list_objects(
+        self, pipeline_id: int, *, limit: int = MAX_PAGE, longest_pause: float | None = None
+    ) -> AsyncIterator[PipelineObject]:
+        """
+        Walk through the objects of a pipeline: GET /pipelines/{id}/objects.
+
+        :param limit: how many to fetch with one request, at most 100.
+        :param longest_pause: seconds; overrides the client's own: who stops half-way has to begin anew.
+        """
+        path = f"{_pipeline(pipeline_id)}/objects"
+        return self._walk(path, PipelineObjectPage.from_json, limit, longest_pause)
 
     async def get_object(self, pipeline_id: int, object_id: str) -> PipelineObject:
         """Fetch one object with its fields: GET /pipelines/{id}/objects/{object_id}."""
@@ -258,11 +266,18 @@ class HevoAsyncClient(HevoTransport):
     ) -> ActionReply:
         return await self.request("POST", path, _read_action, body=body, repeatable=repeatable, retry_limit=retry_limit)
 
-    async def _walk(self, path: str, read: Callable[[bytes], _Page[Item_co]], limit: int) -> AsyncIterator[Item_co]:
+    async def _walk(
+        self,
+        path: str,
+        read: Callable[[bytes], _Page[Item_co]],
+        limit: int,
+        longest_pause: float | None = None,
+    ) -> AsyncIterator[Item_co]:
         cursor: str | None = None
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
-            page = await self.request("GET", path, _reads(read), params=_page_params(limit, cursor))
+            params = _page_params(limit, cursor)
+            page = await self.request("GET", path, _reads(read), params=params, longest_pause=longest_pause)
             for item in page.data:
                 yield item
             cursor = page.following

@@ -11,6 +11,7 @@ from hevo_provider.models.job import JobType
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.parameters import (
     LONGEST_TIMEOUT,
+    OnActiveJob,
     flag_of,
     member_of,
     object_id_of,
@@ -143,8 +144,9 @@ class HevoResyncObjectsOperator(HevoStartingOperator):
     :param wait_for_completion: False ends the task as soon as the job's id is known.
     :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES counts as success.
     :param ensure_new_job: fail, before anything is sent, if a job of the pipeline is active. False sends the action all
-        the same, and follows the active job if Hevo refuses.
-    :param on_active_job: as for :class:`HevoPipelineOperator`.
+        the same.
+    :param on_active_job: as for :class:`HevoPipelineOperator`, but no job is followed that this did not start: it may
+        reload other objects.
     :param cancel_on_kill: cancel the job that this task started when the task is killed or times out.
     :param timeout: seconds from the task's start after which the wait fails, in every mode.
     :param api_outage_tolerance: seconds without a usable answer from Hevo after which the wait fails.
@@ -192,6 +194,8 @@ class HevoResyncObjectsOperator(HevoStartingOperator):
             durable=durable,
             **kwargs,
         )
+        if self.on_active_job is OnActiveJob.FOLLOW:
+            raise HevoConfigError('on_active_job="follow" is not for objects: the active job may reload others.')
         self.objects = objects
         self.object_ids = object_ids
         self.expects_objects = objects is not None

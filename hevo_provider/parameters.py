@@ -17,6 +17,7 @@ from hevo_provider.exceptions import HevoConfigError
 
 E = TypeVar("E", bound=StrEnum)
 
+EARLIEST_YEAR = 2000  # of a moment; what is earlier was no date, but a number that reads as one
 LONGEST_TIMEOUT = 7 * 24 * 3600.0  # seconds
 
 # An id goes into the path of a URL: nothing that could lead to another path, or into a log line, is one.
@@ -94,7 +95,7 @@ def moment_of(name: str, value: object) -> datetime:
         )
     try:
         moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
-        if isinstance(moment, datetime):
+        if isinstance(moment, datetime) and moment.year >= EARLIEST_YEAR:
             moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -110,7 +111,7 @@ def several_of(name: str, value: object) -> tuple[str, ...]:
     :raises HevoConfigError: there is none, or one is no text, empty, or the text "None".
     """
     items = _list_in(value) if isinstance(value, str) else value
-    if not isinstance(items, Sequence | AbstractSet):
+    if not isinstance(items, Sequence | AbstractSet) or isinstance(items, bytes | bytearray):
         raise HevoConfigError(f"{name} must be a list of names or ids, not {value!r}.")
     if not items:
         raise HevoConfigError(f"{name} is empty: there is nothing to resync.")
@@ -118,7 +119,8 @@ def several_of(name: str, value: object) -> tuple[str, ...]:
     for text in texts:
         if not isinstance(text, str) or text.strip() in {"", "None"}:
             raise HevoConfigError(f"{name} must hold names or ids, not {text!r}.")
-    return tuple(dict.fromkeys(text.strip() for text in texts))
+    names = dict.fromkeys(text.strip() for text in texts)
+    return tuple(sorted(names) if isinstance(items, AbstractSet) else names)
 
 
 def _list_in(text: str) -> list[object]:

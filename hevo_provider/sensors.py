@@ -296,7 +296,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
 
     def _check(self, *, only_literals: bool = False) -> None:
         """Refuse what makes no sense: literals when the DAG is parsed, rendered values before any request."""
-        if self.expects_job_id and self.job_id is None:
+        if self.job_id is None and (self.expects_job_id or self._is_mapped_over("job_id")):
             raise HevoConfigError("job_id rendered to None: the task that should have returned it did not.")
         if self.expects_job_id and self.expects_completion and not (only_literals and self._is_unmapped):
             raise HevoConfigError("job_id and completed_after exclude each other: follow one job, or wait for any.")
@@ -306,7 +306,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             "job_type": lambda value: member_of(JobType, "job_type", value),
             "job_id": lambda value: None if value is None else job_id_of(value),
         }
-        if self.expects_completion:
+        if self.expects_completion or self._is_mapped_over("completed_after"):
             checks["completed_after"] = lambda value: moment_of("completed_after", value)
         self._check_values(checks, only_literals=only_literals)
 

@@ -62,6 +62,10 @@ class HevoTask(Base):
     _verdict: Verdict | None = None
     _at_work_since: float | None = None
 
+    def _is_mapped_over(self, name: str) -> bool:
+        """Return whether a mapped task was given the parameter, be it None; known once it has been made."""
+        return self._is_unmapped and name in getattr(self, "_BaseOperator__init_kwargs", {})
+
     def _check_values(self, checks: Mapping[str, Callable[[Any], object]], *, only_literals: bool) -> None:
         """
         Check the values of template fields, by name.
@@ -193,9 +197,12 @@ class HevoTask(Base):
             return
         from airflow.providers.common.compat.sdk import Asset
 
-        for outlet in self.outlets:
-            if isinstance(outlet, Asset):  # an alias has no event of its own
-                events[outlet].extra = {**events[outlet].extra, **facts}
+        try:
+            for outlet in self.outlets:
+                if isinstance(outlet, Asset):  # an alias has no event of its own
+                    events[outlet].extra = {**(events[outlet].extra or {}), **facts}
+        except Exception:
+            self.log.exception("The events of the outlets do not tell what was loaded.")  # the job has succeeded
 
     def _best_effort(self, function: Callable[[], Awaitable[T]]) -> T | None:
         async def limited() -> T | None:

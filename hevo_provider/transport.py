@@ -135,6 +135,7 @@ class HevoTransport:
         body: object = None,
         repeatable: bool = True,
         retry_limit: int | None = None,
+        longest_pause: float | None = None,
     ) -> T:
         """
         Send a request until there is an answer that can be read, or no hope of one.
@@ -146,6 +147,7 @@ class HevoTransport:
         :param body: sent as JSON unless None.
         :param repeatable: False for a request that must not be applied twice: its first failure is raised.
         :param retry_limit: overrides the transport's own; 0 asks once.
+        :param longest_pause: overrides the transport's own.
         :returns: what ``read`` returned.
         :raises HevoError: see :mod:`hevo_provider.exceptions`.
         """
@@ -155,7 +157,7 @@ class HevoTransport:
             try:
                 return self._read(await self._send_authorized(method, path, params, body), read)
             except (HevoTransportError, HevoResponseError, HevoAPIError) as error:
-                pause = self._pause_before_repeating(error, attempt)
+                pause = self._pause_before_repeating(error, attempt, longest_pause)
                 if pause is None or attempt >= attempts:
                     raise
                 attempt += 1
@@ -175,7 +177,7 @@ class HevoTransport:
         elif isinstance(error, HevoRateLimitError):
             self._gate.rest(UNTOLD_REST, error)
 
-    def _pause_before_repeating(self, error: HevoError, attempt: int) -> float | None:
+    def _pause_before_repeating(self, error: HevoError, attempt: int, longest: float | None) -> float | None:
         """Return the seconds to wait before the request is repeated; None if it should not be."""
         if not isinstance(error, HevoAPIError):
             return backoff(attempt, self._retry_delay)
@@ -183,7 +185,8 @@ class HevoTransport:
             return None
         if error.retry_after is None:
             return backoff(attempt, self._retry_delay)
-        return error.retry_after if error.retry_after <= self._longest_pause else None
+        longest = self._longest_pause if longest is None else longest
+        return error.retry_after if error.retry_after <= longest else None
 
     def _read(self, reply: Reply, read: Callable[[Reply], T]) -> T:
         try:

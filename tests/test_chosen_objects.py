@@ -69,6 +69,8 @@ def test_objects_are_chosen_by_name(
         ("shop.*.orders", ["public.orders", "archive.orders"]),
         ("[ci]*s", ["customers", "invoices", "custom_fields"]),
         ("order?", ["public.orders", "archive.orders"]),
+        ("arch*.*", ["archive.orders"]),
+        ("*ers", ["public.orders", "archive.orders", "legacy.Orders", "customers"]),
     ],
 )
 def test_a_name_may_be_a_pattern_of_its_place_and_case_counts_if_it_can(
@@ -83,10 +85,22 @@ def test_a_name_with_characters_of_a_pattern_is_found(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline
 ) -> None:
     odd = pipeline.add_object("orders[old]")
+    pipeline.add_object("orderso")
 
     work(lambda: operator(objects=["orders[old]"]).execute(ti.context))
 
     assert asked_for(hevo) == [[odd.id]]
+
+
+@pytest.mark.parametrize("pattern", ["p*", "s*", "a*"])
+def test_a_pattern_of_tables_takes_in_no_schema_and_no_database(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, pattern: str
+) -> None:
+    tables = [pipeline.add_object(name) for name in ("payments", "stock", "accounts")]
+
+    work(lambda: operator(objects=[pattern]).execute(ti.context))
+
+    assert asked_for(hevo) == [[table.id for table in tables if table.name[0] == pattern[0]]]
 
 
 @pytest.mark.parametrize("place", [None, {"k0": None, "k1": "public"}, {"k1": None, "k2": None, "k0": "clicks"}])

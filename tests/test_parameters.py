@@ -279,6 +279,18 @@ def test_a_sensor_can_be_mapped_over_jobs(hevo: Sandbox, ti: TaskInstance) -> No
     assert [play(task.unmap({"job_id": job.id}), ti) for job in jobs] == [job.id for job in jobs]
 
 
+@pytest.mark.parametrize("name", ["job_id", "completed_after"])
+def test_a_sensor_that_is_mapped_over_none_follows_no_other_job(hevo: Sandbox, ti: TaskInstance, name: str) -> None:
+    hevo.add_pipeline(7).start_job(appear_after=0)
+    with DAG("dag", schedule=None):
+        task: Any = HevoSensor.partial(task_id="task", pipeline_id=7).expand_kwargs([{name: None}])
+
+    with pytest.raises(AirflowFailException, match=f"{name} rendered to None"):
+        play(task.unmap({name: None}), ti)
+
+    assert hevo.requests == []
+
+
 @pytest.mark.parametrize("value", ["orders", 0, None])
 def test_a_mapped_value_that_makes_no_sense_fails_its_task_for_good_before_any_request(
     hevo: Sandbox, ti: TaskInstance, value: Any

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.exceptions import (
+    HevoConfigError,
     HevoJobFailedError,
     HevoJobNotFoundError,
     HevoPipelineBusyError,
@@ -188,3 +191,42 @@ def test_a_retry_for_other_objects_starts_a_job_of_its_own(
     play(operator(objects=["customers"]), ti)
 
     assert [job.object_names for job in pipeline.jobs] == [("invoices",), ("customers",)]
+
+
+@pytest.mark.parametrize("order", [["orders", "invoices"], ["invoices", "orders"], {"orders", "invoices"}])
+def test_a_retry_for_the_same_objects_in_another_order_follows_the_job(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, order: Any
+) -> None:
+    work(lambda: operator(objects=["public.orders", "invoices"]).execute(ti.context))
+    clock.advance(300)
+    ti.next_try()
+
+    play(operator(objects=[name.replace("orders", "public.orders") for name in order]), ti)
+
+    assert len(pipeline.jobs) == 1
+
+
+def test_a_job_that_may_reload_other_objects_is_not_followed(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline
+) -> None:
+    other = pipeline.start_job("RESYNC", appear_after=0, duration=1000)
+
+    with pytest.raises(HevoPipelineBusyError, match=f"{other.id}.*may reload other objects"):
+        play(operator(objects=["inv*"], ensure_new_job=False), ti)
+
+    with pytest.raises(HevoConfigError, match='on_active_job="follow" is not for objects'):
+        operator(objects=["inv*"], on_active_job="follow")
+
+
+def test_many_objects_are_read_to_the_end_however_often_hevo_asks_for_a_pause(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline
+) -> None:
+    for number in range(400):
+        pipeline.add_object(f"table_{number}")
+    wait = Fault.status(429, headers={"Retry-After": "20"})
+    hevo.inject("list_objects", *[Fault.no_op(), wait] * 4)
+
+    play(operator(objects=["table_399"]), ti)
+
+    assert [job.object_names for job in pipeline.jobs] == [("table_399",)]
+    assert len(hevo.requests_of("list_objects")) <= 5 + 4

@@ -263,7 +263,9 @@ def test_a_time_can_be_written_in_many_ways(value: object) -> None:
     assert moment_of("completed_after", value) == datetime(2026, 1, 31, 6, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("value", ["", "yesterday", 1_769_839_200, True, [], "0001-01-01T00:00:00+14:00"], ids=str)
+@pytest.mark.parametrize(
+    "value", ["", "yesterday", 1_769_839_200, "1770112231200", True, [], "0001-01-01T00:00:00+14:00"], ids=str
+)
 def test_a_time_that_makes_no_sense_is_refused_when_the_dag_is_parsed(value: Any) -> None:
     with pytest.raises(HevoConfigError, match="completed_after"):
         HevoSensor(task_id="task", pipeline_id=7, completed_after=value)
@@ -310,3 +312,14 @@ def test_it_can_be_mapped_over_times(ti: TaskInstance, pipeline: SandboxPipeline
         mapped: Any = HevoSensor.partial(task_id="task", pipeline_id=7).expand(completed_after=[AN_HOUR_AGO])
 
     assert mapped.unmap({"completed_after": AN_HOUR_AGO}).execute(ti.context) == job.id
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_job_that_is_touched_long_after_its_end_did_not_end_then(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
+) -> None:
+    old = pipeline.start_job(ago=36_000, duration=600)
+    old.override["updated_ts"] = int((ti.clock.now() - 60) * 1000)
+    new = pipeline.start_job(appear_after=0, duration=300)
+
+    assert sense(mode, ti, completed_after=AN_HOUR_AGO) == new.id

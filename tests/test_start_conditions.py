@@ -215,6 +215,17 @@ def test_credentials_refused_while_waiting_fail_the_task_for_good(
 
 
 @deferred_or_not
+@pytest.mark.parametrize("status", [401, 403])
+def test_credentials_refused_for_a_moment_while_waiting_fail_no_task(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, status: int
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=100)
+    hevo.inject("get_job", Fault.status(status), times=2)
+
+    assert play(operator(deferrable=deferrable), ti) == pipeline.jobs[0].id
+
+
+@deferred_or_not
 def test_an_unknown_pipeline_fails_the_task_for_good(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
     with pytest.raises(AirflowFailException, match="Hevo answered 404 to GET /api/v1/pipelines/7"):
         play(operator(deferrable=deferrable), ti)

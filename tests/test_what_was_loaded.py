@@ -56,6 +56,15 @@ def ti(clock: VirtualClock) -> TaskInstance:
 # Asset events
 
 
+def test_an_event_that_cannot_be_told_fails_no_task(
+    hevo: Sandbox, ti: TaskInstance, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    monkeypatch.setattr(type(events.last), "__getitem__", lambda *_: None)
+
+    assert play(operator_of(outlets=[ORDERS]), ti) == pipeline.jobs[0].id
+
+
 @deferred_or_not
 @pytest.mark.parametrize("action", ACTIONS)
 def test_the_event_of_each_outlet_says_what_was_loaded(

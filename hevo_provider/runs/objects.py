@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoConfigError
@@ -12,11 +13,14 @@ from hevo_provider.models.object import LEFT_OUT_STATUSES, PipelineObject
 from hevo_provider.runs.run import Run, any_of
 
 MOST_NAMES = 10  # in a message
+LONGEST_PAUSE = 60.0  # seconds between pages: the triggerer cannot read them, and half of them are of no use
 
 
 async def read_objects(hevo: HevoAsyncClient, run: Run) -> tuple[PipelineObject, ...]:
     """Read the pipeline's objects if the run names some: GET …/objects, page by page."""
-    return tuple([item async for item in hevo.list_objects(run.pipeline_id)]) if run.objects else ()
+    if not run.objects:
+        return ()
+    return tuple([item async for item in hevo.list_objects(run.pipeline_id, longest_pause=LONGEST_PAUSE)])
 
 
 def chosen_ids(run: Run, items: Sequence[PipelineObject]) -> tuple[str, ...]:
@@ -32,7 +36,9 @@ def chosen_ids(run: Run, items: Sequence[PipelineObject]) -> tuple[str, ...]:
 
 def is_meant(run: Run, item: PipelineObject) -> bool:
     """Return whether the run is about the object, seen without the others."""
-    return item.object_id in run.object_ids or any(_fits(pattern, item, any_case=True) for pattern in run.objects)
+    return item.object_id in run.object_ids or any(
+        _names_it(pattern, item, any_case=True) or _fits(pattern, item, any_case=True) for pattern in run.objects
+    )
 
 
 def in_words(ids: Sequence[str], items: Sequence[PipelineObject]) -> str:
@@ -42,10 +48,9 @@ def in_words(ids: Sequence[str], items: Sequence[PipelineObject]) -> str:
 
 
 def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> list[PipelineObject]:
-    """Return the objects that a pattern means: those it fits to the letter, or if there are none, in any case."""
-    fitting = [item for item in items if _fits(pattern, item)] or [
-        item for item in items if _fits(pattern, item, any_case=True)
-    ]
+    """Return the objects that a pattern means: those called so, else those it fits, else the same in any case."""
+    ways = (partial(test, pattern, any_case=any_case) for any_case in (False, True) for test in (_names_it, _fits))
+    fitting = next(filter(None, ([item for item in items if fits(item)] for fits in ways)), [])
     loaded = [item for item in fitting if item.status not in LEFT_OUT_STATUSES]
     if loaded:
         return loaded
@@ -60,11 +65,17 @@ def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> 
     )
 
 
-def _fits(pattern: str, item: PipelineObject, *, any_case: bool = False) -> bool:
+def _names_it(pattern: str, item: PipelineObject, *, any_case: bool = False) -> bool:
     names = _names(item)
+    return pattern.casefold() in [name.casefold() for name in names] if any_case else pattern in names
+
+
+def _fits(pattern: str, item: PipelineObject, *, any_case: bool = False) -> bool:
+    """Return whether a pattern fits a name with as many parts: one for tables must not take in whole schemas."""
+    names = [name for name in _names(item) if name.count(".") == pattern.count(".")]
     if any_case:
         pattern, names = pattern.casefold(), [name.casefold() for name in names]
-    return any(name == pattern or fnmatchcase(name, pattern) for name in names)
+    return any(fnmatchcase(name, pattern) for name in names)
 
 
 def _names(item: PipelineObject) -> list[str]:

@@ -153,8 +153,11 @@ class Run:
 
     def asks_for_the_same_as(self, other: Run) -> bool:
         """Return whether both runs send the same action to the same pipeline."""
-        same = ("pipeline_id", "action", "drop_and_load", "objects", "object_ids")
-        return all(getattr(self, name) == getattr(other, name) for name in same)
+        same = ("pipeline_id", "action", "drop_and_load")
+        chosen = ("objects", "object_ids")  # in whatever order
+        return all(getattr(self, name) == getattr(other, name) for name in same) and all(
+            set(getattr(self, name)) == set(getattr(other, name)) for name in chosen
+        )
 
     @property
     def may_restart(self) -> bool:

@@ -18,6 +18,7 @@ from hevo_provider.runs.verdict import in_words, is_success
 
 LONGEST_JOB = 24 * 3600 * 1000  # ms before the time within which a job that ended after it is looked for
 MOST_JOBS = 1000  # that are looked through
+LONGEST_QUEUE = 3600 * 1000  # ms that a job may have stood in line, which its duration leaves out
 
 
 def reaches_back_far_enough(run: Run) -> Callable[[Sequence[Job]], bool]:
@@ -93,6 +94,14 @@ def _ended_before(job: Job, time: int) -> bool:
 
 
 def _ended_at(job: Job) -> int:
-    """Return when a terminal job ended, in ms; where Hevo leaves that out, when it ended at the earliest."""
+    """
+    Return when a terminal job ended, in ms; where Hevo leaves that out, when it ended at the earliest.
+
+    A job that is touched long after its end did not end then.
+    """
     created = job.created_ts or 0
-    return max(job.updated_ts, created) if job.updated_ts is not None else created + max(0, job.duration or 0)
+    earliest = created + max(0, job.duration or 0)
+    if job.updated_ts is None:
+        return earliest
+    latest = earliest + LONGEST_QUEUE if job.created_ts is not None and job.duration is not None else job.updated_ts
+    return max(created, min(job.updated_ts, latest))

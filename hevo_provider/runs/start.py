@@ -298,8 +298,10 @@ class Start:
         return self._adopt(listing)
 
     def _adopt(self, listing: Listing) -> Run:
-        """Follow the active job if it is of the expected type."""
+        """Follow the active job if it is of the expected type. One that reloads objects may reload others."""
         run = self.run
+        if run.action == RESYNC_OBJECTS:
+            raise self._busy(listing.active, "it may reload other objects, so it is not followed")
         choice = choose_to_follow(listing, run)
         if choice.job is not None:
             return replace(self._watching(choice.job), ownership=Ownership.ADOPTED.value)

@@ -97,7 +97,8 @@ class Wait:
         self._log = logger
         self._remember = remember
         self._clock = hevo.clock
-        self._weather = Weather(hevo.clock, run.pipeline_id, run.api_outage_tolerance, logger)
+        were_taken = bool(run.posts or run.looked or run.last_status)
+        self._weather = Weather(hevo.clock, run.pipeline_id, run.api_outage_tolerance, logger, were_taken=were_taken)
         self._progress_so_far = Progress(hevo.clock)
         self._endure: float | None = None
         self._searching_since: float | None = None

@@ -20,6 +20,7 @@ from hevo_provider.transport import backoff
 
 WEATHER = (HevoTransportError, HevoResponseError, HevoAPIError)
 MISSING_TOLERANCE = 300.0  # seconds for which a job or pipeline may answer 404
+REFUSAL_TOLERANCE = 30.0  # seconds for which credentials that were taken before may be refused
 TOLD_FREELY = 5  # changes of the weather that are told at once; then, for an API that flaps, only now and then
 FIRST_SILENCE, LONGEST_SILENCE = 60.0, 3600.0  # seconds
 FIRST_PAUSE = 2.0
@@ -32,6 +33,8 @@ class Weather:
     Whether Hevo can be reached, seen by one wait.
 
     :param tolerance: seconds without a usable answer after which the wait fails.
+    :param were_taken: whether Hevo has taken the credentials before: then a refusal may pass, when a key is rotated or
+        Hevo stumbles.
     """
 
     __slots__ = (
@@ -43,18 +46,24 @@ class Weather:
         "_log",
         "_missing_since",
         "_pipeline_id",
+        "_refused_since",
         "_silent_until",
         "_times_told",
         "_tolerance",
+        "_were_taken",
     )
 
-    def __init__(self, clock: Clock, pipeline_id: int, tolerance: float, logger: Logger) -> None:
+    def __init__(
+        self, clock: Clock, pipeline_id: int, tolerance: float, logger: Logger, *, were_taken: bool = False
+    ) -> None:
         self._clock = clock
         self._pipeline_id = pipeline_id
         self._tolerance = tolerance
         self._log = logger
         self._failures = 0
         self._bad_since = 0.0
+        self._were_taken = were_taken
+        self._refused_since: float | None = None
         self._missing_since: float | None = None
         self._kind: object = None
         self._is_told = False
@@ -63,6 +72,7 @@ class Weather:
 
     def is_fine(self) -> None:
         """Take note of a usable answer."""
+        self._were_taken, self._refused_since = True, None
         if self._failures:
             if self._is_told:
                 lasted = self._clock.monotonic() - self._bad_since
@@ -74,13 +84,15 @@ class Weather:
         Take note of a look without a usable answer.
 
         :returns: seconds to wait before the next.
-        :raises HevoAuthError: the error itself: waiting does not mend credentials.
+        :raises HevoAuthError: the error itself, at once or after half a minute: waiting does not mend credentials.
         :raises HevoJobNotFoundError: what is looked at has been missing for five minutes.
         :raises HevoOutageError: there has been no usable answer for longer than is tolerated.
         """
-        if isinstance(error, HevoAuthError):
-            raise error
         now = self._clock.monotonic()
+        if isinstance(error, HevoAuthError):
+            self._refused_since = now if self._refused_since is None else self._refused_since
+            if not self._were_taken or now - self._refused_since >= REFUSAL_TOLERANCE:
+                raise error
         if not self._failures:
             self._bad_since = now
         self._failures += 1
@@ -116,4 +128,5 @@ class Weather:
         retry_after = error.retry_after if isinstance(error, HevoAPIError) else None
         if retry_after is not None:
             return min(max(retry_after, SHORTEST_RETRY_AFTER), LONGEST_RETRY_AFTER)
-        return backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE)
+        longest = LONGEST_PAUSE if self._refused_since is None else REFUSAL_TOLERANCE / 4
+        return backoff(self._failures, FIRST_PAUSE, longest)

@@ -155,16 +155,16 @@ class AirflowApi:
         body: dict[str, object] = {"new_state": state}
         if not self.v3:
             body["dry_run"] = False
-        self.call("PATCH", self._task_path(dag_id, run_id, task_id, -1), body)
+        self._call_until_done("PATCH", self._task_path(dag_id, run_id, task_id, -1), body)
 
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
         """Do what a user does with "mark as success" or "mark as failed" on a whole run."""
-        self.call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
+        self._call_until_done("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Do what a user does with "clear task"."""
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
-        self.call("POST", f"/dags/{dag_id}/clearTaskInstances", {**body, "reset_dag_runs": True})
+        self._call_until_done("POST", f"/dags/{dag_id}/clearTaskInstances", {**body, "reset_dag_runs": True})
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """Read the value of an XCom as the Python object that the task pushed."""
@@ -195,6 +195,10 @@ class AirflowApi:
             for entry in entries
         ]
         return sorted(events, key=lambda event: event.when)
+
+    def _call_until_done(self, method: str, path: str, body: object) -> None:
+        """Send a change, again where SQLite was locked by another part of Airflow, so that nothing was changed."""
+        wait_for(f"{method} {path} to be done", lambda: (self.call(method, path, body), True)[1], timeout=30, every=1)
 
     def _task_path(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"

@@ -67,16 +67,16 @@ with DAG("sensor_modes", schedule=None, catchup=False):
         )
 
 with DAG("sensor_waits_for_any_completion", schedule=None, catchup=False):
-    for task_id, mode, deferrable in (
-        ("poke", "poke", False),
-        ("reschedule", "reschedule", False),
-        ("deferrable", "poke", True),
+    for task_id, mode, deferrable, poke_interval in (
+        ("poke", "poke", False, 5),
+        ("reschedule", "reschedule", False, 12),  # as above, on a machine that starts three tasks at once
+        ("deferrable", "poke", True, 5),
     ):
         HevoSensor(
             task_id=task_id,
             pipeline_id=PIPELINE,
             completed_after="{{ dag_run.conf['since'] }}",
-            poke_interval=5,
+            poke_interval=poke_interval,
             mode=mode,
             deferrable=deferrable,
         )
