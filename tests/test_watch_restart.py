@@ -184,6 +184,43 @@ async def test_a_triggerer_that_was_replaced_while_it_stalled_does_not_tell_agai
     assert await tell(stalled, look) == []
 
 
+async def test_a_triggerer_that_stalled_while_a_long_job_ended_does_not_tell_it_again(
+    hevo: Sandbox, clock: VirtualClock, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=None)
+    stalled, new = two_triggerers(clock, database)
+    async with connect(hevo, clock) as client:
+        job = pipeline.start_job()
+        clock.advance(700)
+        await tell(stalled, await Lookout(7).look(client, []))
+        await new.recall()
+        job.end()
+        clock.advance(40)
+        look = await Lookout(7).look(client, [])
+        assert await tell(new, look) == [job.id]
+        await look.delivered()
+
+        assert await tell(stalled, await Lookout(7).look(client, [])) == []
+
+
+async def test_a_triggerer_that_stalled_for_long_does_not_tell_again_what_its_successor_has_forgotten(
+    hevo: Sandbox, clock: VirtualClock, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+    stalled, new = two_triggerers(clock, database)
+    async with connect(hevo, clock) as client:
+        await tell(stalled, await Lookout(7).look(client, []))
+        await new.recall()
+        for _ in range(4):
+            clock.advance(400)
+            job = pipeline.start_job(duration=0)
+            look = await Lookout(7).look(client, [])
+            assert await tell(new, look) == [job.id]
+            await look.delivered()
+
+        assert await tell(stalled, await Lookout(7).look(client, [])) == []
+
+
 async def test_what_a_stalled_triggerer_remembers_late_does_not_undo_what_its_successor_has_told(
     hevo: Sandbox, clock: VirtualClock, database: Database
 ) -> None:

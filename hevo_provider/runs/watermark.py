@@ -114,10 +114,15 @@ class Watermark:
         """Return whether there may be news beyond what was read."""
         return not look.listing.complete and not self.reaches_back(look.listing.jobs)
 
-    def joined_with(self, other: Watermark) -> Self:
-        """Return the watermark that also knows what another one, of the same watcher elsewhere, has told."""
-        told = {name: time for name, time in other.told.items() if time >= (self.floor or 0)}
-        return replace(self, told={**told, **self.told})
+    def joined_with(self, other: Watermark) -> Watermark:
+        """
+        Return what is known by this watermark and another one, of the same watcher elsewhere.
+
+        The one that has seen more is right: where it has forgotten a job, there is nothing to tell of it any more.
+        """
+        later, earlier = (self, other) if (self.floor or 0) >= (other.floor or 0) else (other, self)
+        told = {name: time for name, time in earlier.told.items() if time >= (later.floor or 0)}
+        return replace(later, told={**told, **later.told})
 
     def to_json(self) -> dict[str, Any]:
         """Return it in JSON's types."""
