@@ -103,6 +103,33 @@ async def test_a_long_job_is_told_though_a_hundred_and_fifty_newer_ones_hide_it(
     assert triggerer.database.told == [long_one.id]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.status(500), Fault.status(500, body={"message": "Already running"}), Fault.html(), Fault.json(None)],
+    ids=["an-error", "an-error-that-speaks-of-running", "a-page-of-a-proxy", "null"],
+)
+async def test_a_long_job_that_cannot_be_read_keeps_no_other_from_being_told(
+    hevo: Sandbox, story: Callable[[], str], fault: Fault
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=None)
+    long_one = pipeline.start_job()
+
+    async with watching() as triggerer:
+        await until(looks(hevo))
+        hevo.inject("get_job", fault, times=None)
+        jobs = [pipeline.start_job(duration=1) for _ in range(110)]
+        await until(lambda: hevo.requests_of("get_job"))
+        jobs.append(pipeline.start_job(duration=1))
+        await until(lambda: len(triggerer.database.events) == len(jobs))
+        await until(looks(hevo))
+        assert story().count(f"job {long_one.id} cannot be read") == 1
+        hevo.clear_faults()
+        long_one.end()
+        await until(lambda: long_one.id in triggerer.database.told)
+
+    assert sorted(triggerer.database.told) == sorted(job.id for job in [*jobs, long_one])
+
+
 async def test_a_running_job_that_hevo_deletes_is_looked_for_only_for_a_while(
     hevo: Sandbox, clock: VirtualClock
 ) -> None:
