@@ -45,6 +45,8 @@ class Memory:
         try:
             stored = await self._store.aget(self._key)
         except ValueError as error:  # Airflow runs equal triggers of several assets as one, which then has several
+            if type(error) is not ValueError:
+                raise  # an answer that cannot be read is one too, of a kind of its own
             log.error("%s: nothing is remembered (%s). Give each asset a trigger that names it.", self._key, error)
             self._store = None
             return None
