@@ -78,6 +78,32 @@ def test_without_hevos_clock_the_newest_job_stands_in_for_it() -> None:
     assert told(watermark, look(None, job("new", START + 700, START + 701), job("old", START, START))) == ["new"]
 
 
+@pytest.mark.parametrize("before", [[], [job("old", START - 60, START - 50)]], ids=["no-jobs", "a-job"])
+def test_one_wrong_date_of_tomorrow_loses_nothing_and_tells_nothing_twice(before: list[Job]) -> None:
+    watermark, events = Watermark.at(look(START, *before)), list[str]()
+    for number in range(1, 200):
+        now = START + 60 * number
+        jobs = [*before, *(job(f"j{n}", START + 60 * n - 30, START + 60 * n - 20) for n in range(1, number + 1))]
+        seen = look(now + 86400 if number in {1, 30} else now, *jobs)
+        news = watermark.news(seen, everything)
+        events += [each.job_id for each in news]
+        watermark = watermark.after(seen, news)
+
+    assert events == [f"j{n}" for n in range(1, 200)]
+
+
+def test_a_wrong_date_before_there_are_jobs_loses_none() -> None:
+    watermark = Watermark.at(look(START)).after(look(START + 86400))
+
+    assert told(watermark, look(START + 60, job("a", START + 30, START + 40))) == ["a"]
+
+
+def test_a_wrong_date_at_the_first_look_is_mended_by_the_next() -> None:
+    watermark = Watermark.at(look(START + 86400)).after(look(START + 30))
+
+    assert told(watermark, look(START + 60, job("a", START + 10, START + 40))) == ["a"]
+
+
 def test_a_job_that_vanished_is_forgotten() -> None:
     watermark = Watermark.at(look(START, job("a", START - 10, status="IN_PROGRESS")))
     assert watermark.active == ("a",)

@@ -17,6 +17,7 @@ from hevo_provider.runs.discovery import BASELINE_SPAN, Listing
 MOST_TOLD = 200  # ids
 MOST_ACTIVE = 20  # ids: each that is no longer on the first pages costs a request a look
 MOST_JOBS = 1000  # that are read to catch up after a long absence
+AHEAD = 5 * 60 * 1000  # ms by which Hevo's clock is believed to be ahead of its newest job: it may be wrong for once
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Watermark:
 
         :param told: what is not to be told again.
         """
-        now = look.listing.server_time or max((job.created_ts or 0 for job in look.jobs), default=0)
+        now = _now(look)
         known = dict(self.told) | {job.job_id: job.created_ts or now for job in told}
         newest = sorted(known.values(), reverse=True)
         floor = max(self.floor or 0, now - BASELINE_SPAN, newest[MOST_TOLD - 1] if len(newest) > MOST_TOLD else 0)
@@ -95,6 +96,7 @@ class Watermark:
         unseen = set(self.active) - {job.job_id for job in look.jobs} - look.gone
         return replace(
             self,
+            since=self.since and min(self.since, look.listing.server_time or self.since),
             floor=floor or None,
             told={name: time for name, time in known.items() if name in undated or time >= floor},
             active=tuple(dict.fromkeys([*active, *(name for name in self.active if name in unseen)]))[:MOST_ACTIVE],
@@ -154,6 +156,12 @@ class Watermark:
         if self.floor is not None and job.created_ts is not None and job.created_ts < self.floor:
             return False
         return self.since is None or job.updated_ts is None or job.updated_ts >= self.since
+
+
+def _now(look: Look) -> int:
+    """Return Hevo's clock, ms, as far as its jobs bear it out; 0 if there is nothing to go by."""
+    latest = max((max(job.created_ts or 0, job.updated_ts or 0) for job in look.jobs), default=0)
+    return min(look.listing.server_time or latest, latest + AHEAD)
 
 
 def _oldest(jobs: Sequence[Job]) -> int | None:
