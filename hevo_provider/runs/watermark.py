@@ -12,12 +12,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from hevo_provider.models.answers import Job
-from hevo_provider.runs.discovery import BASELINE_SPAN, Listing
+from hevo_provider.models.job import ACTIVE_STATUSES, JobStatus
+from hevo_provider.runs.discovery import BASELINE_SPAN, Listing, is_active, is_stale
 
 MOST_TOLD = 200  # ids
 MOST_ACTIVE = 20  # ids: each that is no longer on the first pages costs a request a look
 MOST_JOBS = 1000  # that are read to catch up after a long absence
 AHEAD = 5 * 60 * 1000  # ms by which Hevo's clock is believed to be ahead of its newest job: it may be wrong for once
+
+DEFERRED = frozenset({JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Watermark:
     :param floor: Hevo's clock, ms: a job that was created earlier is known, unless it is in ``active``. None while
         there was nothing to set it by.
     :param told: ended jobs that are not told again, by id: when each was created, or told if Hevo does not say, ms.
-    :param active: ids of the jobs that had not ended when they were last seen.
+    :param active: ids of the jobs that had not ended when they were last seen, those with an unusual status last.
     """
 
     since: int | None = None
@@ -92,14 +95,16 @@ class Watermark:
         newest = sorted(known.values(), reverse=True)
         floor = max(self.floor or 0, now - BASELINE_SPAN, newest[MOST_TOLD - 1] if len(newest) > MOST_TOLD else 0)
         undated = {job.job_id for job in look.jobs if job.created_ts is None}
-        active = [job.job_id for job in look.jobs if not job.is_terminal]
-        unseen = set(self.active) - {job.job_id for job in look.jobs} - look.gone
+        going = [job for job in look.jobs if self._goes_on(job, look) and job.job_id not in known]
+        sure = [job.job_id for job in going if job.status in ACTIVE_STATUSES]
+        gone = look.gone | {job.job_id for job in look.jobs}
+        unseen = [name for name in self.active if name not in gone]
         return replace(
             self,
             since=self.since and min(self.since, look.listing.server_time or self.since),
             floor=floor or None,
             told={name: time for name, time in known.items() if name in undated or time >= floor},
-            active=tuple(dict.fromkeys([*active, *(name for name in self.active if name in unseen)]))[:MOST_ACTIVE],
+            active=tuple(dict.fromkeys([*sure, *unseen, *(job.job_id for job in going)]))[:MOST_ACTIVE],
         )
 
     def reaches_back(self, jobs: Sequence[Job]) -> bool:
@@ -147,6 +152,12 @@ class Watermark:
             )
         except (KeyError, TypeError, ValueError):
             raise ValueError(f"no watermark: {value!r}") from None
+
+    def _goes_on(self, job: Job, look: Look) -> bool:
+        """Return whether the job may yet end, or end otherwise: a deferred one that was not told, but not for ever."""
+        if job.status in DEFERRED:
+            return self._is_new(job) and not is_stale(job, look.listing.server_time)
+        return is_active(job, look.listing.server_time)
 
     def _is_new(self, job: Job) -> bool:
         if job.job_id in self.told:
