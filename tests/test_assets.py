@@ -155,6 +155,43 @@ async def test_jobs_that_are_listed_in_no_order_are_told_all_the_same(hevo: Sand
     assert triggerer.database.told == [job.id for job in pipeline.jobs][:4]
 
 
+async def test_of_more_jobs_in_no_order_than_can_be_read_those_that_are_read_are_told(
+    hevo: Sandbox, story: Callable[[], str]
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1, order="shuffled")
+    hevo.max_page = 10
+    for number in range(300):
+        pipeline.start_job(ago=100_000 + number)
+
+    async with watching() as triggerer:
+        await until(looks(hevo, 40))
+        jobs = [pipeline.start_job() for _ in range(20)]
+        await until(lambda: triggerer.database.events)
+        await until(looks(hevo, 60))
+
+    assert set(triggerer.database.told) <= {job.id for job in jobs}
+    assert story().count("or they do not come newest first") == 1
+
+
+@pytest.mark.parametrize("override", [{"created_ts": None}, {"created_ts": None, "updated_ts": None}])
+async def test_jobs_without_times_are_told_and_cost_one_page_a_look(
+    hevo: Sandbox, story: Callable[[], str], override: dict[str, Any]
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+    for number in range(300):
+        pipeline.start_job(ago=1000 * (number + 1)).override = override
+
+    async with watching() as triggerer:
+        await until(looks(hevo))
+        job = pipeline.start_job(duration=0)
+        job.override = override
+        await until(looks(hevo, 10))
+
+    assert triggerer.database.told == [job.id]
+    assert not any("cursor" in request.query for request in hevo.requests)
+    assert "more jobs" not in story()
+
+
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [

@@ -68,7 +68,28 @@ async def test_more_than_can_be_caught_up_with_is_said(
 
     assert database.told == [job.id for job in pipeline.jobs[-len(database.told) :]]
     assert len(database.told) >= 999
-    assert story().count("there were more than 1,000 jobs since the last look") == 1
+    assert story().count("there are more jobs since the last look than the 1,000 that were read") == 1
+
+
+async def test_more_than_twenty_pages_of_a_server_that_makes_them_small_are_not_caught_up_with(
+    hevo: Sandbox, clock: VirtualClock, database: Database, story: Callable[[], str]
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+    hevo.max_page = 25
+    async with watching(database=database):
+        await until(looks(hevo))
+
+    for _ in range(600):
+        clock.advance(1200)
+        pipeline.start_job()
+    async with watching(database=database):
+        await until(looks(hevo, 30))
+        pipeline.start_job()
+        await until(lambda: pipeline.jobs[-1].id in database.told)
+
+    assert database.told == [job.id for job in pipeline.jobs[-len(database.told) :]]
+    assert len(database.told) >= 500
+    assert story().count("there are more jobs since the last look than the 500 that were read") == 1
 
 
 async def test_an_event_that_had_not_arrived_when_the_triggerer_died_is_sent_again(

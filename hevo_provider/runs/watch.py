@@ -41,7 +41,7 @@ class Lookout:
         def enough(jobs: Sequence[Job]) -> bool:
             return len(jobs) >= MOST_JOBS or all(mark.reaches_back(jobs) for mark in marks)
 
-        listing = await read_listing(hevo, self.pipeline_id, enough=enough, retry_limit=0)
+        listing = await read_listing(hevo, self.pipeline_id, enough=enough, retry_limit=0, may_cut_short=True)
         wanted = {job_id for mark in marks for job_id in mark.active} - {job.job_id for job in listing.jobs}
         self._missing_since = {job_id: since for job_id, since in self._missing_since.items() if job_id in wanted}
         self._unreadable &= wanted

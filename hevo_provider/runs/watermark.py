@@ -110,16 +110,20 @@ class Watermark:
     def reaches_back(self, jobs: Sequence[Job]) -> bool:
         """Return whether jobs, newest first, leave out none that could be news."""
         oldest = _oldest(jobs)
-        return self.floor is not None and oldest is not None and oldest < self.floor
+        if oldest is None:
+            return bool(jobs)  # Hevo does not say how far back they go: one page must do
+        return self.floor is not None and oldest < self.floor
 
     def is_reached_by(self, look: Look) -> bool:
         """Return whether the look leaves out no job that could be news, or as many as can be were read."""
         listing = look.listing
-        return listing.complete or self.reaches_back(listing.jobs) or len(listing.jobs) >= MOST_JOBS
+        is_all = listing.complete or listing.cut_short or len(listing.jobs) >= MOST_JOBS
+        return is_all or self.reaches_back(listing.jobs)
 
     def is_overrun_by(self, look: Look) -> bool:
         """Return whether there may be news beyond what was read."""
-        return not look.listing.complete and not self.reaches_back(look.listing.jobs)
+        listing = look.listing
+        return listing.cut_short or not (listing.complete or self.reaches_back(listing.jobs))
 
     def joined_with(self, other: Watermark) -> Watermark:
         """
@@ -164,7 +168,8 @@ class Watermark:
             return False
         if job.job_id in self.active:
             return True
-        if self.floor is not None and job.created_ts is not None and job.created_ts < self.floor:
+        dated = _latest_start(job)
+        if self.floor is not None and dated is not None and dated < self.floor:
             return False
         return self.since is None or job.updated_ts is None or job.updated_ts >= self.since
 
@@ -175,5 +180,10 @@ def _now(look: Look) -> int:
     return min(look.listing.server_time or latest, latest + AHEAD)
 
 
+def _latest_start(job: Job) -> int | None:
+    """Return the latest time, ms, at which the job can have been created; None if Hevo told neither of its times."""
+    return job.updated_ts if job.created_ts is None else job.created_ts
+
+
 def _oldest(jobs: Sequence[Job]) -> int | None:
-    return min((job.created_ts for job in jobs if job.created_ts is not None), default=None)
+    return min((time for time in map(_latest_start, jobs) if time is not None), default=None)
