@@ -29,7 +29,10 @@ if not airflow_version.startswith("2."):  # which may read this folder too, and 
     def report(triggering_asset_events: Any = None) -> list[str]:
         """Say what was loaded, once for each job: a lost triggerer may send an event twice."""
         jobs = {event.extra["payload"]["job_id"]: event.extra["payload"] for event in triggering_asset_events[stock]}
-        lines = [f"job {job_id}: {job['events_loaded']:,} events loaded" for job_id, job in jobs.items()]
+        lines = [
+            f"job {job_id}: {job['events_loaded']:,} events loaded" if "events_loaded" in job else f"job {job_id}"
+            for job_id, job in jobs.items()  # Hevo may leave the counter out
+        ]
         for line in lines:
             print(line)  # noqa: T201 - into the task's log
         return lines

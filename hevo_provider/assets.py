@@ -104,8 +104,9 @@ class HevoPipelineTrigger(BaseEventTrigger):
     What a lost or restarted triggerer means depends on Airflow's version.
 
     * From 3.3 on, what was told is kept in the asset's state store, once the event is in Airflow's database. No job is
-      lost, however long no triggerer ran (the 1,000 newest jobs are looked at), nor while the DAG was paused. A job is
-      told twice only if the triggerer dies in the second or two between the two: its events have the same ``job_id``.
+      lost, however long no triggerer ran (the 1,000 newest jobs are looked at, or fewer where 20 pages have fewer), nor
+      while the DAG was paused. A job is told twice only if the triggerer dies in the second or two between the two: its
+      events have the same ``job_id``.
     * Before 3.3 Airflow has no such store: a triggerer that starts, or takes over from another, begins anew. Jobs that
       end while none runs, or in the second before it dies, are not told.
 

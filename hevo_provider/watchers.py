@@ -14,7 +14,7 @@ from typing import Any
 
 from hevo_provider.clock import Clock
 from hevo_provider.models.answers import Job
-from hevo_provider.runs.watermark import MOST_JOBS, Look, Watermark
+from hevo_provider.runs.watermark import Look, Watermark
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ class Memory:
         try:
             stored = await self._store.aget(self._key)
         except ValueError as error:  # Airflow runs equal triggers of several assets as one, which then has several
+            if type(error) is not ValueError:
+                raise  # an answer that cannot be read is one too, of a kind of its own
             log.error("%s: nothing is remembered (%s). Give each asset a trigger that names it.", self._key, error)
             self._store = None
             return None
@@ -77,6 +79,7 @@ class Watcher:
         self._memory = memory
         self._clock = clock
         self._written_at = float("-inf")
+        self._is_overrun = False
         self._trouble: str | None = None
 
     async def recall(self) -> None:
@@ -99,12 +102,7 @@ class Watcher:
             return ()
         if not self.watermark.is_reached_by(look):
             return ()  # it was taken before this watcher was there: the next one goes back further
-        if self.watermark.is_overrun_by(look):
-            log.warning(
-                "Pipeline %s: there were more than %s jobs since the last look, of which only the newest are told.",
-                self._pipeline_id,
-                f"{MOST_JOBS:,}",
-            )
+        self._tell_of_overrun(self.watermark, look)
         if self.watermark.news(look, self._wants) and not await self._safely(self._recall):
             return ()
         jobs = self.watermark.news(look, self._wants)
@@ -120,6 +118,17 @@ class Watcher:
         watermark = self.watermark
         if watermark is not None and (jobs or self._clock.monotonic() - self._written_at >= REMEMBER_EVERY):
             look.receipts.append(lambda: self._remember(watermark))
+
+    def _tell_of_overrun(self, watermark: Watermark, look: Look) -> None:
+        """Say once that there may be news beyond what was read: of a long list in no order there is at every look."""
+        was_overrun, self._is_overrun = self._is_overrun, watermark.is_overrun_by(look)
+        if self._is_overrun and not was_overrun:
+            log.warning(
+                "Pipeline %s: there are more jobs since the last look than the %s that were read, or they do not come "
+                "newest first. None of the others is told.",
+                self._pipeline_id,
+                f"{len(look.listing.jobs):,}",
+            )
 
     async def _recall(self) -> None:
         # Also what another triggerer has told, which took over while this one stalled.

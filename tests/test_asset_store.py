@@ -21,9 +21,19 @@ def database() -> Database:
     return Database()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Airflow's database is down"),
+        json.JSONDecodeError("Expecting value", "<html>", 0),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 async def test_nothing_is_told_while_airflow_cannot_say_what_was_told_before(
-    hevo: Sandbox, database: Database, story: Callable[[], str]
+    hevo: Sandbox, database: Database, story: Callable[[], str], error: Exception
 ) -> None:
+    database.error = error
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=0)
     async with watching(database=database):
         await until(looks(hevo))

@@ -103,6 +103,33 @@ async def test_a_long_job_is_told_though_a_hundred_and_fifty_newer_ones_hide_it(
     assert triggerer.database.told == [long_one.id]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.status(500), Fault.status(500, body={"message": "Already running"}), Fault.html(), Fault.json(None)],
+    ids=["an-error", "an-error-that-speaks-of-running", "a-page-of-a-proxy", "null"],
+)
+async def test_a_long_job_that_cannot_be_read_keeps_no_other_from_being_told(
+    hevo: Sandbox, story: Callable[[], str], fault: Fault
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=None)
+    long_one = pipeline.start_job()
+
+    async with watching() as triggerer:
+        await until(looks(hevo))
+        hevo.inject("get_job", fault, times=None)
+        jobs = [pipeline.start_job(duration=1) for _ in range(110)]
+        await until(lambda: hevo.requests_of("get_job"))
+        jobs.append(pipeline.start_job(duration=1))
+        await until(lambda: len(triggerer.database.events) == len(jobs))
+        await until(looks(hevo))
+        assert story().count(f"job {long_one.id} cannot be read") == 1
+        hevo.clear_faults()
+        long_one.end()
+        await until(lambda: long_one.id in triggerer.database.told)
+
+    assert sorted(triggerer.database.told) == sorted(job.id for job in [*jobs, long_one])
+
+
 async def test_a_running_job_that_hevo_deletes_is_looked_for_only_for_a_while(
     hevo: Sandbox, clock: VirtualClock
 ) -> None:
@@ -126,6 +153,43 @@ async def test_jobs_that_are_listed_in_no_order_are_told_all_the_same(hevo: Sand
         await until(lambda: len(triggerer.database.events) == 4)
 
     assert triggerer.database.told == [job.id for job in pipeline.jobs][:4]
+
+
+async def test_of_more_jobs_in_no_order_than_can_be_read_those_that_are_read_are_told(
+    hevo: Sandbox, story: Callable[[], str]
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1, order="shuffled")
+    hevo.max_page = 10
+    for number in range(300):
+        pipeline.start_job(ago=100_000 + number)
+
+    async with watching() as triggerer:
+        await until(looks(hevo, 40))
+        jobs = [pipeline.start_job() for _ in range(20)]
+        await until(lambda: triggerer.database.events)
+        await until(looks(hevo, 60))
+
+    assert set(triggerer.database.told) <= {job.id for job in jobs}
+    assert story().count("or they do not come newest first") == 1
+
+
+@pytest.mark.parametrize("override", [{"created_ts": None}, {"created_ts": None, "updated_ts": None}])
+async def test_jobs_without_times_are_told_and_cost_one_page_a_look(
+    hevo: Sandbox, story: Callable[[], str], override: dict[str, Any]
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+    for number in range(300):
+        pipeline.start_job(ago=1000 * (number + 1)).override = override
+
+    async with watching() as triggerer:
+        await until(looks(hevo))
+        job = pipeline.start_job(duration=0)
+        job.override = override
+        await until(looks(hevo, 10))
+
+    assert triggerer.database.told == [job.id]
+    assert not any("cursor" in request.query for request in hevo.requests)
+    assert "more jobs" not in story()
 
 
 @pytest.mark.parametrize(

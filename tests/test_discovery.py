@@ -216,6 +216,15 @@ def test_too_many_jobs_in_no_order_are_an_error() -> None:
         hevo.read()
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["oldest-first", "newest-first"])
+def test_of_too_many_jobs_those_that_may_be_read_are_better_than_none_to_who_says_so(order: int) -> None:
+    hevo = PagedHevo([Job(job_id=f"job{age}", created_ts=SENT + order * age) for age in range(100 * MAX_PAGES + 1)])
+
+    read = hevo.read(enough=lambda _: False, may_cut_short=True)
+
+    assert (len(read.jobs), read.complete, read.cut_short) == (100 * MAX_PAGES, False, True)
+
+
 # When is looked again
 
 

@@ -110,17 +110,20 @@ if not IS_AIRFLOW_2:
 
         assert hevo.requests == []
 
-    def test_the_event_driven_run_reports_each_job_once() -> None:
+    @pytest.mark.parametrize(
+        ("counters", "line"), [({"events_loaded": 1000}, "job a: 1,000 events loaded"), ({}, "job a")]
+    )
+    def test_the_event_driven_run_reports_each_job_once(counters: dict[str, int], line: str) -> None:
         from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
 
         dag: Any = DagBag(EXAMPLES / "hevo_event_driven.py").dags["hevo_event_driven"]
         uri = "hevo://hevo_airflow_conn_id/pipelines/6?job_types=INCREMENTAL"
         asset = SimpleNamespace(name="hevo_pipeline_6 INCREMENTAL", uri=uri)
-        payload = {"pipeline_id": 6, "job_id": "a", "status": "COMPLETED", "events_loaded": 1000}
+        payload = {"pipeline_id": 6, "job_id": "a", "status": "COMPLETED", **counters}
         event: Any = SimpleNamespace(asset=asset, source_aliases=[], extra={"from_trigger": True, "payload": payload})
 
         report = dag.get_task("report").python_callable
-        assert report(TriggeringAssetEventsAccessor.build([event, event])) == ["job a: 1,000 events loaded"]
+        assert report(TriggeringAssetEventsAccessor.build([event, event])) == [line]
 
 
 def test_the_folder_can_be_read_by_any_airflow() -> None:

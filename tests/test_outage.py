@@ -18,12 +18,19 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.exceptions import HevoJobNotFoundError, HevoOutageError, HevoServerError, HevoTimeoutError
+from hevo_provider.exceptions import (
+    HevoJobNotFoundError,
+    HevoOutageError,
+    HevoResponseError,
+    HevoServerError,
+    HevoTimeoutError,
+)
 from hevo_provider.hooks import HevoHook
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.runs import wait
 from hevo_provider.runs.run import Run
 from hevo_provider.runs.wait import Ending, Outcome, Wait
+from hevo_provider.runs.weather import Weather
 from hevo_provider.sandbox import MISSING, Fault, Request, Sandbox
 from hevo_provider.triggers import HevoJobTrigger
 from tests.play import START, TaskInstance, VirtualClock, event_of, play
@@ -317,6 +324,19 @@ def test_a_look_that_never_ends_is_given_up_and_counts_as_an_outage(
     assert "no usable answer within 0.05 s" in story.warnings[0]
     assert second is not None
     assert second.ending is Ending.ENDED
+
+
+def test_what_is_told_of_an_outage_names_the_pipeline_once_and_is_a_sentence(clock: VirtualClock) -> None:
+    story = Story()
+    error = HevoResponseError("Pipeline 7: there are too many jobs.")
+    weather = Weather(clock.clock, 7, 3600, story)
+
+    weather.pause_after(error, None)
+    clock.advance(3600)
+    with pytest.raises(HevoOutageError, match=r"the last failure was: there are too many jobs\. The job may"):
+        weather.pause_after(error, None)
+
+    assert story.warnings == ["Pipeline 7: there are too many jobs. Waiting on."]
 
 
 def test_a_trigger_whose_answer_does_not_come_holds_up_no_other(hevo: Sandbox, clock: VirtualClock) -> None:

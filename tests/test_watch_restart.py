@@ -68,7 +68,28 @@ async def test_more_than_can_be_caught_up_with_is_said(
 
     assert database.told == [job.id for job in pipeline.jobs[-len(database.told) :]]
     assert len(database.told) >= 999
-    assert story().count("there were more than 1,000 jobs since the last look") == 1
+    assert story().count("there are more jobs since the last look than the 1,000 that were read") == 1
+
+
+async def test_more_than_twenty_pages_of_a_server_that_makes_them_small_are_not_caught_up_with(
+    hevo: Sandbox, clock: VirtualClock, database: Database, story: Callable[[], str]
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
+    hevo.max_page = 25
+    async with watching(database=database):
+        await until(looks(hevo))
+
+    for _ in range(600):
+        clock.advance(1200)
+        pipeline.start_job()
+    async with watching(database=database):
+        await until(looks(hevo, 30))
+        pipeline.start_job()
+        await until(lambda: pipeline.jobs[-1].id in database.told)
+
+    assert database.told == [job.id for job in pipeline.jobs[-len(database.told) :]]
+    assert len(database.told) >= 500
+    assert story().count("there are more jobs since the last look than the 500 that were read") == 1
 
 
 async def test_an_event_that_had_not_arrived_when_the_triggerer_died_is_sent_again(
@@ -182,6 +203,43 @@ async def test_a_triggerer_that_was_replaced_while_it_stalled_does_not_tell_agai
     await look.delivered()
 
     assert await tell(stalled, look) == []
+
+
+async def test_a_triggerer_that_stalled_while_a_long_job_ended_does_not_tell_it_again(
+    hevo: Sandbox, clock: VirtualClock, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=None)
+    stalled, new = two_triggerers(clock, database)
+    async with connect(hevo, clock) as client:
+        job = pipeline.start_job()
+        clock.advance(700)
+        await tell(stalled, await Lookout(7).look(client, []))
+        await new.recall()
+        job.end()
+        clock.advance(40)
+        look = await Lookout(7).look(client, [])
+        assert await tell(new, look) == [job.id]
+        await look.delivered()
+
+        assert await tell(stalled, await Lookout(7).look(client, [])) == []
+
+
+async def test_a_triggerer_that_stalled_for_long_does_not_tell_again_what_its_successor_has_forgotten(
+    hevo: Sandbox, clock: VirtualClock, database: Database
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+    stalled, new = two_triggerers(clock, database)
+    async with connect(hevo, clock) as client:
+        await tell(stalled, await Lookout(7).look(client, []))
+        await new.recall()
+        for _ in range(4):
+            clock.advance(400)
+            job = pipeline.start_job(duration=0)
+            look = await Lookout(7).look(client, [])
+            assert await tell(new, look) == [job.id]
+            await look.delivered()
+
+        assert await tell(stalled, await Lookout(7).look(client, [])) == []
 
 
 async def test_what_a_stalled_triggerer_remembers_late_does_not_undo_what_its_successor_has_told(

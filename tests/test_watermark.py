@@ -16,7 +16,7 @@ from hevo_provider.runs.watermark import MOST_TOLD, Look, Watermark
 START = 1_800_000_000  # seconds
 
 
-def job(name: str, created: int | None, updated: int | None = None, status: str = "COMPLETED") -> Job:
+def job(name: str, created: int | None, updated: int | None = None, status: str | None = "COMPLETED") -> Job:
     times = {"created_ts": created and created * 1000, "updated_ts": updated and updated * 1000}
     return Job.model_validate({"job_id": name, "type": "INCREMENTAL", "status": status, **times})
 
@@ -52,16 +52,57 @@ def test_a_job_without_times_is_told_once() -> None:
         watermark = watermark.after(seen)
 
 
-def test_a_deferred_job_that_goes_on_is_told_when_it_completes() -> None:
-    def completed(each: Job) -> bool:
-        return each.status == "COMPLETED"
+def completed(each: Job) -> bool:
+    return each.status == "COMPLETED"
 
+
+@pytest.mark.parametrize("minutes", [1, 30, 300])
+def test_a_deferred_job_that_goes_on_is_told_when_it_completes(minutes: int) -> None:
     watermark = Watermark.at(look(START))
-    seen = look(START + 60, job("a", START + 10, START + 20, "DEFERRED"))
-    assert watermark.news(seen, completed) == ()
-    watermark = watermark.after(seen)
+    for minute in range(1, minutes + 1):
+        other = job(f"job-{minute}", START + 60 * minute - 30, START + 60 * minute - 10)
+        seen = look(START + 60 * minute, other, job("a", START + 10, START + 20, "DEFERRED"))
+        news = watermark.news(seen, completed)
+        assert [each.job_id for each in news] == [other.job_id]
+        watermark = watermark.after(seen, news)
 
-    assert watermark.news(look(START + 90, job("a", START + 10, START + 80)), completed)
+    ended = job("a", START + 10, START + 60 * minutes + 20)
+    assert watermark.news(look(START + 60 * minutes + 30, ended), completed) == (ended,)
+
+
+def test_a_deferred_job_that_was_told_is_not_told_again() -> None:
+    watermark, events = Watermark.at(look(START)), list[str]()
+    for minute in range(1, 100):
+        other = job(f"job-{minute}", START + 60 * minute - 30, START + 60 * minute - 10)
+        seen = look(START + 60 * minute, other, job("a", START + 10, START + 20, "DEFERRED"))
+        news = watermark.news(seen, everything)
+        events += [each.job_id for each in news]
+        watermark = watermark.after(seen, news)
+
+    assert events.count("a") == 1
+
+
+@pytest.mark.parametrize("status", ["EXPIRED", "DEFERRED", None])
+def test_a_job_that_may_go_on_and_has_been_still_for_hours_is_no_longer_looked_for(status: str | None) -> None:
+    still = job("a", START + 10, START + 20, status)
+    watermark = Watermark.at(look(START)).after(look(START + 60, still))
+    assert watermark.active == ("a",)
+
+    assert watermark.after(look(START + 7 * 3600, still)).active == ()
+
+
+def test_a_job_that_runs_is_looked_for_rather_than_those_of_unknown_status() -> None:
+    strange = [job(f"job-{number}", START + 60, START + 60, "EXPIRED") for number in range(30)]
+    seen = look(START + 90, *strange, job("long", START + 10, START + 10, "IN_PROGRESS"))
+
+    assert "long" in Watermark.at(look(START)).after(seen).active
+
+
+def test_a_job_that_runs_for_hours_without_a_sign_of_life_is_told_when_it_ends() -> None:
+    watermark = Watermark.at(look(START, job("a", START - 10, START - 10, "IN_PROGRESS")))
+    watermark = watermark.after(look(START + 36_000, job("a", START - 10, START - 10, "IN_PROGRESS")))
+
+    assert told(watermark, look(START + 36_060, job("a", START - 10, START + 36_010))) == ["a"]
 
 
 def test_a_list_that_leaves_out_what_it_showed_before_and_shows_it_again_tells_nothing_twice() -> None:
@@ -76,6 +117,32 @@ def test_without_hevos_clock_the_newest_job_stands_in_for_it() -> None:
     watermark = Watermark.at(look(None, job("old", START, START)))
 
     assert told(watermark, look(None, job("new", START + 700, START + 701), job("old", START, START))) == ["new"]
+
+
+@pytest.mark.parametrize("before", [[], [job("old", START - 60, START - 50)]], ids=["no-jobs", "a-job"])
+def test_one_wrong_date_of_tomorrow_loses_nothing_and_tells_nothing_twice(before: list[Job]) -> None:
+    watermark, events = Watermark.at(look(START, *before)), list[str]()
+    for number in range(1, 200):
+        now = START + 60 * number
+        jobs = [*before, *(job(f"j{n}", START + 60 * n - 30, START + 60 * n - 20) for n in range(1, number + 1))]
+        seen = look(now + 86400 if number in {1, 30} else now, *jobs)
+        news = watermark.news(seen, everything)
+        events += [each.job_id for each in news]
+        watermark = watermark.after(seen, news)
+
+    assert events == [f"j{n}" for n in range(1, 200)]
+
+
+def test_a_wrong_date_before_there_are_jobs_loses_none() -> None:
+    watermark = Watermark.at(look(START)).after(look(START + 86400))
+
+    assert told(watermark, look(START + 60, job("a", START + 30, START + 40))) == ["a"]
+
+
+def test_a_wrong_date_at_the_first_look_is_mended_by_the_next() -> None:
+    watermark = Watermark.at(look(START + 86400)).after(look(START + 30))
+
+    assert told(watermark, look(START + 60, job("a", START + 10, START + 40))) == ["a"]
 
 
 def test_a_job_that_vanished_is_forgotten() -> None:

@@ -30,6 +30,8 @@ class Database:
     events: list[dict[str, Any]] = field(default_factory=list)
     store: dict[str, str] = field(default_factory=dict)
     is_down: bool = False
+    error: Exception = field(default_factory=lambda: RuntimeError("Airflow's database is down"))
+    """What whoever asks its store while it is down gets."""
 
     @property
     def told(self) -> list[str]:
@@ -56,7 +58,7 @@ class AssetStore:
     async def _answers(self) -> None:
         await asyncio.sleep(0)
         if self._triggerer.database.is_down:
-            raise RuntimeError("Airflow's database is down")
+            raise self._triggerer.database.error
 
 
 class Triggerer:

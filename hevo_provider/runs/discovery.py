@@ -42,12 +42,14 @@ class Listing:
     :param server_time: Hevo's clock when it did, ms.
     :param complete: whether these are all jobs of the pipeline.
     :param asked_at: when they were asked for, by this process's monotonic clock, seconds.
+    :param cut_short: whether there are more than may be read, though these were not enough.
     """
 
     jobs: tuple[Job, ...]
     server_time: int | None
     complete: bool
     asked_at: float = 0.0
+    cut_short: bool = False
 
     def server_time_at(self, moment: float) -> int | None:
         """Return Hevo's clock, ms, at a moment of this process's monotonic clock; None if Hevo did not tell its own."""
@@ -92,12 +94,14 @@ async def read_listing(
     page_size: int = MAX_PAGE,
     enough: Callable[[Sequence[Job]], bool] = lambda _: True,
     retry_limit: int | None = None,
+    may_cut_short: bool = False,
 ) -> Listing:
     """
     Read the newest page of jobs, and more only where one is not enough.
 
     :param page_size: jobs on the first page; where that is not enough, the pages that follow are as large as can be.
     :param enough: whether jobs that came newest first go back far enough.
+    :param may_cut_short: whether the jobs on as many pages as may be read are better than none.
     :raises HevoResponseError: the jobs do not come newest first, and there are too many to read them all.
     """
     jobs: list[Job] = []
@@ -116,6 +120,8 @@ async def read_listing(
             return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at)
         if cursor is None:
             break
+    if may_cut_short:
+        return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at, cut_short=True)
     raise HevoResponseError(
         f"Pipeline {pipeline_id}: {len(jobs)} jobs were read in {MAX_PAGES} pages and there are more; "
         "they are not sorted newest first, or Hevo's cursor leads in a circle, so the newest cannot be told."

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.exceptions import HevoNotFoundError
+from hevo_provider.exceptions import HevoConflictError, HevoNotFoundError, HevoResponseError, HevoServerError
 from hevo_provider.models.answers import Job
 from hevo_provider.runs.discovery import read_listing
 from hevo_provider.runs.watermark import MOST_JOBS, Look, Watermark
 from hevo_provider.runs.weather import MISSING_TOLERANCE
+
+log = logging.getLogger(__name__)
+
+UNREADABLE = (HevoServerError, HevoConflictError, HevoResponseError)  # a 500 of any words, or no job
 
 
 class Lookout:
@@ -22,6 +27,7 @@ class Lookout:
     def __init__(self, pipeline_id: int) -> None:
         self.pipeline_id = pipeline_id
         self._missing_since: dict[str, float] = {}
+        self._unreadable: set[str] = set()
 
     async def look(self, hevo: HevoAsyncClient, watermarks: Iterable[Watermark]) -> Look:
         """
@@ -35,9 +41,10 @@ class Lookout:
         def enough(jobs: Sequence[Job]) -> bool:
             return len(jobs) >= MOST_JOBS or all(mark.reaches_back(jobs) for mark in marks)
 
-        listing = await read_listing(hevo, self.pipeline_id, enough=enough, retry_limit=0)
+        listing = await read_listing(hevo, self.pipeline_id, enough=enough, retry_limit=0, may_cut_short=True)
         wanted = {job_id for mark in marks for job_id in mark.active} - {job.job_id for job in listing.jobs}
         self._missing_since = {job_id: since for job_id, since in self._missing_since.items() if job_id in wanted}
+        self._unreadable &= wanted
         found = [await self._find(hevo, job_id) for job_id in sorted(wanted)]
         now = hevo.clock.monotonic()
         gone = (job_id for job_id, since in self._missing_since.items() if now - since >= MISSING_TOLERANCE)
@@ -49,5 +56,13 @@ class Lookout:
         except HevoNotFoundError:
             self._missing_since.setdefault(job_id, hevo.clock.monotonic())
             return None
+        except UNREADABLE as error:  # of one job, which must not keep the others from being told
+            if job_id not in self._unreadable:
+                self._unreadable.add(job_id)
+                log.warning(
+                    "Pipeline %s: job %s cannot be read and is told when it can be: %s", self.pipeline_id, job_id, error
+                )
+            return None
+        self._unreadable.discard(job_id)
         self._missing_since.pop(job_id, None)
         return job if job.job_id == job_id else None

@@ -12,11 +12,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from hevo_provider.models.answers import Job
-from hevo_provider.runs.discovery import BASELINE_SPAN, Listing
+from hevo_provider.models.job import ACTIVE_STATUSES, JobStatus
+from hevo_provider.runs.discovery import BASELINE_SPAN, Listing, is_active, is_stale
 
 MOST_TOLD = 200  # ids
 MOST_ACTIVE = 20  # ids: each that is no longer on the first pages costs a request a look
 MOST_JOBS = 1000  # that are read to catch up after a long absence
+AHEAD = 5 * 60 * 1000  # ms by which Hevo's clock is believed to be ahead of its newest job: it may be wrong for once
+
+DEFERRED = frozenset({JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Watermark:
     :param floor: Hevo's clock, ms: a job that was created earlier is known, unless it is in ``active``. None while
         there was nothing to set it by.
     :param told: ended jobs that are not told again, by id: when each was created, or told if Hevo does not say, ms.
-    :param active: ids of the jobs that had not ended when they were last seen.
+    :param active: ids of the jobs that had not ended when they were last seen, those with an unusual status last.
     """
 
     since: int | None = None
@@ -86,38 +90,50 @@ class Watermark:
 
         :param told: what is not to be told again.
         """
-        now = look.listing.server_time or max((job.created_ts or 0 for job in look.jobs), default=0)
+        now = _now(look)
         known = dict(self.told) | {job.job_id: job.created_ts or now for job in told}
         newest = sorted(known.values(), reverse=True)
         floor = max(self.floor or 0, now - BASELINE_SPAN, newest[MOST_TOLD - 1] if len(newest) > MOST_TOLD else 0)
         undated = {job.job_id for job in look.jobs if job.created_ts is None}
-        active = [job.job_id for job in look.jobs if not job.is_terminal]
-        unseen = set(self.active) - {job.job_id for job in look.jobs} - look.gone
+        going = [job for job in look.jobs if self._goes_on(job, look) and job.job_id not in known]
+        sure = [job.job_id for job in going if job.status in ACTIVE_STATUSES]
+        gone = look.gone | {job.job_id for job in look.jobs}
+        unseen = [name for name in self.active if name not in gone]
         return replace(
             self,
+            since=self.since and min(self.since, look.listing.server_time or self.since),
             floor=floor or None,
             told={name: time for name, time in known.items() if name in undated or time >= floor},
-            active=tuple(dict.fromkeys([*active, *(name for name in self.active if name in unseen)]))[:MOST_ACTIVE],
+            active=tuple(dict.fromkeys([*sure, *unseen, *(job.job_id for job in going)]))[:MOST_ACTIVE],
         )
 
     def reaches_back(self, jobs: Sequence[Job]) -> bool:
         """Return whether jobs, newest first, leave out none that could be news."""
         oldest = _oldest(jobs)
-        return self.floor is not None and oldest is not None and oldest < self.floor
+        if oldest is None:
+            return bool(jobs)  # Hevo does not say how far back they go: one page must do
+        return self.floor is not None and oldest < self.floor
 
     def is_reached_by(self, look: Look) -> bool:
         """Return whether the look leaves out no job that could be news, or as many as can be were read."""
         listing = look.listing
-        return listing.complete or self.reaches_back(listing.jobs) or len(listing.jobs) >= MOST_JOBS
+        is_all = listing.complete or listing.cut_short or len(listing.jobs) >= MOST_JOBS
+        return is_all or self.reaches_back(listing.jobs)
 
     def is_overrun_by(self, look: Look) -> bool:
         """Return whether there may be news beyond what was read."""
-        return not look.listing.complete and not self.reaches_back(look.listing.jobs)
+        listing = look.listing
+        return listing.cut_short or not (listing.complete or self.reaches_back(listing.jobs))
 
-    def joined_with(self, other: Watermark) -> Self:
-        """Return the watermark that also knows what another one, of the same watcher elsewhere, has told."""
-        told = {name: time for name, time in other.told.items() if time >= (self.floor or 0)}
-        return replace(self, told={**told, **self.told})
+    def joined_with(self, other: Watermark) -> Watermark:
+        """
+        Return what is known by this watermark and another one, of the same watcher elsewhere.
+
+        The one that has seen more is right: where it has forgotten a job, there is nothing to tell of it any more.
+        """
+        later, earlier = (self, other) if (self.floor or 0) >= (other.floor or 0) else (other, self)
+        told = {name: time for name, time in earlier.told.items() if time >= (later.floor or 0)}
+        return replace(later, told={**told, **later.told})
 
     def to_json(self) -> dict[str, Any]:
         """Return it in JSON's types."""
@@ -141,15 +157,33 @@ class Watermark:
         except (KeyError, TypeError, ValueError):
             raise ValueError(f"no watermark: {value!r}") from None
 
+    def _goes_on(self, job: Job, look: Look) -> bool:
+        """Return whether the job may yet end, or end otherwise: a deferred one that was not told, but not for ever."""
+        if job.status in DEFERRED:
+            return self._is_new(job) and not is_stale(job, look.listing.server_time)
+        return is_active(job, look.listing.server_time)
+
     def _is_new(self, job: Job) -> bool:
         if job.job_id in self.told:
             return False
         if job.job_id in self.active:
             return True
-        if self.floor is not None and job.created_ts is not None and job.created_ts < self.floor:
+        dated = _latest_start(job)
+        if self.floor is not None and dated is not None and dated < self.floor:
             return False
         return self.since is None or job.updated_ts is None or job.updated_ts >= self.since
 
 
+def _now(look: Look) -> int:
+    """Return Hevo's clock, ms, as far as its jobs bear it out; 0 if there is nothing to go by."""
+    latest = max((max(job.created_ts or 0, job.updated_ts or 0) for job in look.jobs), default=0)
+    return min(look.listing.server_time or latest, latest + AHEAD)
+
+
+def _latest_start(job: Job) -> int | None:
+    """Return the latest time, ms, at which the job can have been created; None if Hevo told neither of its times."""
+    return job.updated_ts if job.created_ts is None else job.created_ts
+
+
 def _oldest(jobs: Sequence[Job]) -> int | None:
-    return min((job.created_ts for job in jobs if job.created_ts is not None), default=None)
+    return min((time for time in map(_latest_start, jobs) if time is not None), default=None)

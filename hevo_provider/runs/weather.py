@@ -96,10 +96,11 @@ class Weather:
         if not self._failures:
             self._bad_since = now
         self._failures += 1
+        said = str(error).removeprefix(f"Pipeline {self._pipeline_id}: ").rstrip(".")
         kind = (type(error), getattr(error, "status", None))
         if kind != self._kind and now >= self._silent_until:
             self._kind, self._is_told = kind, True
-            self._log.warning("Pipeline %s: %s. Waiting on.", self._pipeline_id, error)
+            self._log.warning("Pipeline %s: %s. Waiting on.", self._pipeline_id, said)
             self._times_told += 1
             if self._times_told >= TOLD_FREELY:
                 silence = FIRST_SILENCE * 2.0 ** min(self._times_told - TOLD_FREELY, 30)
@@ -120,7 +121,7 @@ class Weather:
             lasted = now - self._bad_since
             since = datetime.fromtimestamp(self._clock.now() - lasted, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
             raise HevoOutageError(
-                f"{what}: no usable answer from Hevo since {since} ({lasted:.0f} s); the last failure was: {error}. "
+                f"{what}: no usable answer from Hevo since {since} ({lasted:.0f} s); the last failure was: {said}. "
                 "The job may still be running. Raise api_outage_tolerance to wait longer.",
                 pipeline_id=self._pipeline_id,
                 job_id=job_id,
