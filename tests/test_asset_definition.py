@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, Asset
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow.serialization import serialized_objects
 from airflow.triggers.base import BaseEventTrigger
 
 from hevo_provider.assets import HevoPipelineTrigger, hevo_pipeline_asset
@@ -62,10 +62,12 @@ def test_airflow_stores_a_dag_that_starts_with_it() -> None:
     with DAG("dag", schedule=[hevo_pipeline_asset(7, job_types=JobType.INCREMENTAL)]) as dag:
         pass
 
-    stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+    names: Any = vars(serialized_objects)
+    serialization = names.get("DagSerialization") or names["SerializedDAG"]  # the latter before Airflow 3.2
+    stored = json.loads(json.dumps(serialization.to_dict(dag)))
 
     assert "hevo_provider.assets.HevoPipelineTrigger" in json.dumps(stored)
-    assert DagSerialization.from_dict(stored).timetable.asset_condition is not None
+    assert serialization.from_dict(stored).timetable.asset_condition is not None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -168,6 +169,10 @@ def test_a_key_rotated_while_the_hook_lives_is_read_from_the_connection(
 @pytest.mark.parametrize("extra", ["[]", "null", "5", '"text"', '["ca_file"]', "true"])
 def test_an_extra_that_is_no_object_is_told_as_such(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
     connection(monkeypatch, extra=extra)
+    try:
+        HevoHook.get_connection("hevo_airflow_conn_id")
+    except AirflowNotFoundException:
+        pytest.skip("this Airflow takes no such connection from the environment")
 
     for look_up in (HevoHook().get_conn, lambda: HevoHook().get_pipeline(7)):
         with pytest.raises(HevoConfigError, match=r"Airflow connection 'hevo_airflow_conn_id': .*JSON object"):

@@ -153,7 +153,8 @@ else:
 
         loaded = loaded_by(code, after="from airflow.sdk import DAG, Asset, AssetWatcher\nimport airflow.triggers.base")
 
-        assert belonging_to(loaded, "hevo_provider") - {"hevo_provider"} == {
+        by_airflow = {"hevo_provider", "hevo_provider.provider_info", "hevo_provider.vendor_package"}
+        assert belonging_to(loaded, "hevo_provider") - by_airflow == {
             "hevo_provider.assets",
             "hevo_provider.exceptions",
             "hevo_provider.models",

@@ -273,34 +273,3 @@ async def test_what_was_watched_for_otherwise_begins_anew(hevo: Sandbox, databas
         await until(looks(hevo, 5))
 
     assert database.told == []
-
-
-# Before Airflow 3.3
-
-
-async def test_before_airflow_3_3_each_watcher_polls_for_itself_and_tells_all_the_same(
-    hevo: Sandbox, database: Database
-) -> None:
-    pipeline = hevo.add_pipeline(7, appear_after=0)
-    failed = HevoPipelineTrigger(7, statuses="FAILED")
-
-    async with watching(HevoPipelineTrigger(7), failed, database=database, shares=False):
-        await until(looks(hevo, 6))
-        jobs = [pipeline.start_job(ends=status) for status in ("COMPLETED", "FAILED")]
-        await until(lambda: len(database.events) == 2)
-
-    assert sorted(database.told) == sorted(job.id for job in jobs)
-
-
-async def test_before_airflow_3_3_a_new_triggerer_begins_anew(hevo: Sandbox, database: Database) -> None:
-    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
-
-    async with watching(database=database, shares=False):
-        await until(looks(hevo))
-    pipeline.start_job(duration=0)
-    async with watching(database=database, shares=False):
-        await until(looks(hevo))
-        job = pipeline.start_job()
-        await until(lambda: database.events)
-
-    assert database.told == [job.id]

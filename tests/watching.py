@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from airflow.triggers.base import TriggerEvent
-from airflow.triggers.shared_stream import SharedStreamManager
 
 from hevo_provider.assets import HevoPipelineTrigger
 from hevo_provider.sandbox import Sandbox
@@ -76,9 +75,8 @@ class Triggerer:
         self.sent: list[tuple[Any, int | None]] = []
         self.ends_at: int | None = None
         """Of events so far: Airflow ends a watcher as it takes the next one."""
-        self._shares = shares
         self._delivers = delivers
-        self._streams = SharedStreamManager()
+        self._streams = _shared_streams() if shares else None
         self._ids = count(1)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -111,7 +109,7 @@ class Triggerer:
         sent, self.sent = self.sent, []
         for payload, number in sent:
             self.database.events.append(json.loads(json.dumps(payload)))
-            if number is not None and is_known:
+            if self._streams is not None and number is not None and is_known:
                 self._streams.confirm_persisted([number])
 
     async def die(self) -> None:
@@ -121,13 +119,14 @@ class Triggerer:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
-        await self._streams.stop_all()
+        if self._streams is not None:
+            await self._streams.stop_all()
 
     async def _run(self, trigger: HevoPipelineTrigger) -> None:
         trigger_id = next(self._ids)
         key = trigger.shared_stream_key()
         events: AsyncIterator[TriggerEvent]
-        if self._shares:
+        if self._streams is not None:
             trigger.asset_state_store = AssetStore(self)  # type: ignore[assignment]
             stream = self._streams.subscribe(trigger_id=trigger_id, trigger=trigger, key=key)
             events = trigger.filter_shared_stream(stream)
@@ -137,18 +136,24 @@ class Triggerer:
             async for event in events:
                 if len(self.database.events) == self.ends_at:
                     raise asyncio.CancelledError
-                number = self._streams.bind_pending_event(trigger_id=trigger_id, key=key) if self._shares else None
+                number = self._streams and self._streams.bind_pending_event(trigger_id=trigger_id, key=key)
                 self.sent.append((event.payload, number))
                 if self._delivers:
                     self.deliver()
         finally:
-            if not self.is_dead:
+            if self._streams is not None and not self.is_dead:
                 await self._streams.unsubscribe(trigger_id, key)
 
     @property
     def has_ended(self) -> bool:
         """Whether no watcher is left."""
         return all(task.done() for task in self._tasks)
+
+
+def _shared_streams() -> Any:
+    from airflow.triggers.shared_stream import SharedStreamManager  # came with Airflow 3.3
+
+    return SharedStreamManager()
 
 
 @asynccontextmanager
