@@ -119,10 +119,10 @@ class Start:
         return await self._send()
 
     async def _look(self) -> tuple[State, tuple[PipelineObject, ...]]:
-        hevo, run = self._hevo, self.run
-        state, objects = await both(read_state(hevo, run.pipeline_id), read_objects(hevo, run))
+        pipeline_id = self.run.pipeline_id
+        state, objects = await both(read_state(self._hevo, pipeline_id), read_objects(self._hevo, self.run))
         if self._clock.monotonic() - state.listing.asked_at > FRESH_FOR:  # others may have started a job since
-            state = await read_state(hevo, run.pipeline_id)
+            state = await read_state(self._hevo, pipeline_id)
         return state, objects
 
     def _check_status(self, pipeline: Pipeline) -> Run | None:
