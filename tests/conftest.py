@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +44,14 @@ os.environ.update(
 # Airflow's first import has its deprecations told, not raised, whatever pyproject.toml wants. Here pytest takes that
 # back before it imports the tests.
 import airflow.configuration  # noqa: E402, F401
+
+if AIRFLOW < (3, 0):
+    # An asset makes Airflow 2 load the libraries of its forms, which use what others have deprecated.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from airflow.providers_manager import ProvidersManager
+
+        ProvidersManager()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

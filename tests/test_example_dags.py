@@ -18,8 +18,6 @@ from hevo_provider.sandbox import Sandbox
 
 IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 EXAMPLES = Path(__file__).parents[1] / "example_dags"
-# An asset makes Airflow 2 load the libraries of its forms, which use what others have deprecated.
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")] if IS_AIRFLOW_2 else []
 
 
 @pytest.fixture
