@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from hevo_provider.runs.run import Run
     from hevo_provider.runs.wait import Outcome, Wait
 
+# Seconds between two processes of a rescheduled sensor: Airflow fails one that runs again before the scheduler has seen
+# the end of the process before it, as it does with a deferral (see SHORTEST_DEFERRAL of the trigger).
+SHORTEST_RESCHEDULE = 10.0
+
 
 class HevoSensor(HevoTask, BaseSensorOperator):
     """
@@ -64,7 +68,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     warning in the log (in the mode ``reschedule`` at each look) and no more: a later one may complete.
 
     Modes are ``poke``, ``reschedule`` and, with ``deferrable`` (the default), waiting in the triggerer; ``timeout`` and
-    ``soft_fail`` mean the same in all of them: a time-out can be a skip, a job that failed cannot.
+    ``soft_fail`` mean the same in all of them: a time-out can be a skip, a job that failed cannot. In ``reschedule``
+    looks are at least 10 s apart, whatever the parameters say: Airflow fails a task that comes back earlier.
 
     :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
     :param job_id: the job to follow; None finds the active one. (templated)
@@ -219,6 +224,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         else:
             pause = self.wait_for_job_initial_delay if is_first else self.wait_for_job_interval
         return pause if wait.trouble is None else max(pause, wait.pause)
+
+    def _get_next_poke_interval(self, *how_long_so_far: Any, **more: Any) -> float:
+        """Return the seconds until the next poke that the base class asks for, or those that Airflow needs."""
+        pause: float = super()._get_next_poke_interval(*how_long_so_far, **more)
+        return max(pause, SHORTEST_RESCHEDULE) if self.reschedule else pause
 
     def _first_look(self, context: Context) -> float:
         from hevo_provider.rescheduled import first_look_of

@@ -20,8 +20,9 @@ from hevo_provider.runs.weather import Weather
 from hevo_provider.sessions import SharedClient
 
 # Seconds. Airflow fails a task that runs again before the scheduler has seen the end of the process that deferred it
-# ("finished with state success, but the task instance's state attribute is running"); a busy one took 5 s for that.
-SHORTEST_DEFERRAL = 5.0
+# ("finished with state success, but the task instance's state attribute is running"). That can take 6 s: if a worker of
+# Airflow 3 sees the process close its files just before it is gone, it looks again after its heartbeat interval of 5 s.
+SHORTEST_DEFERRAL = 8.0
 LAST_LOOK_UP = 10.0  # seconds that a look-up of the connection may at least take when the deadline is there
 
 _LAST_WORK: set[asyncio.Task[None]] = set()  # what outlives its trigger: an event loop keeps only weak references

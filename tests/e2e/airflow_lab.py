@@ -94,6 +94,15 @@ class AirflowLab:
         """Name the file with everything that a component printed."""
         return self.home / f"{component}.out"
 
+    def errors(self, most: int = 10) -> str:
+        """Return the last lines in which each component complained."""
+        found = []
+        for component in self.components:
+            lines = self.output(component).read_text(errors="replace").splitlines()
+            complaints = [line[:1000] for line in lines if "[error " in line or " ERROR - " in line]
+            found += [f"{component}: {line}" for line in complaints[-most:]]
+        return "\n".join(found)
+
     def kill(self, component: str) -> None:
         """Kill a component and all of its processes at once, as a machine that dies would."""
         self._signal(component, signal.SIGKILL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +14,16 @@ from tests.e2e.airflow_api import AirflowApi
 from tests.e2e.airflow_lab import AirflowLab
 
 PipelineMaker = Callable[..., SandboxPipeline]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what Airflow complained about where a test has failed: its logs go with its home folder."""
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and isinstance(lab, AirflowLab):
+        report.sections.append(("Errors of Airflow", lab.errors()))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from hevo_provider.sensors import HevoSensor
 
 PIPELINE = "{{ dag_run.conf[task.task_id] }}"
 JOB_OF_START = "{{ ti.xcom_pull(task_ids='start') }}"
+SENSOR_MODES = (("poke", "poke", False), ("reschedule", "reschedule", False), ("deferrable", "poke", True))
 
 with DAG("operator_modes", schedule=None, catchup=False):
     for task_id, deferrable, wait_for_completion in (
@@ -51,32 +52,23 @@ with DAG("resync_objects", schedule=None, catchup=False):
 
 with DAG("sensor_modes", schedule=None, catchup=False):
     start = HevoPipelineOperator(task_id="start", pipeline_id=PIPELINE, wait_for_completion=False)
-    for task_id, mode, deferrable, poke_interval in (
-        ("poke", "poke", False, 1),
-        # Airflow fails a task that it puts back in line before it has seen the end of the process that gave way.
-        ("reschedule", "reschedule", False, 5),
-        ("deferrable", "poke", True, 1),
-    ):
+    for task_id, mode, deferrable in SENSOR_MODES:
         start >> HevoSensor(
             task_id=task_id,
             pipeline_id=PIPELINE,
             job_id=JOB_OF_START,
-            poke_interval=poke_interval,
+            poke_interval=1,
             mode=mode,
             deferrable=deferrable,
         )
 
 with DAG("sensor_waits_for_any_completion", schedule=None, catchup=False):
-    for task_id, mode, deferrable, poke_interval in (
-        ("poke", "poke", False, 5),
-        ("reschedule", "reschedule", False, 12),  # as above, on a machine that starts three tasks at once
-        ("deferrable", "poke", True, 5),
-    ):
+    for task_id, mode, deferrable in SENSOR_MODES:
         HevoSensor(
             task_id=task_id,
             pipeline_id=PIPELINE,
             completed_after="{{ dag_run.conf['since'] }}",
-            poke_interval=poke_interval,
+            poke_interval=5,
             mode=mode,
             deferrable=deferrable,
         )
@@ -90,7 +82,6 @@ with DAG("rescheduled_sensor_finds_a_short_job", schedule=None, catchup=False):
         pipeline_id=PIPELINE,
         mode="reschedule",
         deferrable=False,
-        wait_for_job_initial_delay=5,
     )
 
 with DAG("mapped", schedule=None, catchup=False):
