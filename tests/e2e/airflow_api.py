@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class AirflowApi:
     Talk to the web server of one Airflow.
 
     :param base_url: where it listens, such as ``http://127.0.0.1:8080``.
-    :param v3: whether it is an Airflow 3 (paths under ``/api/v2``, no login in the laboratory) or 2.11.
+    :param v3: whether it is an Airflow 3 (paths under ``/api/v2``, in the laboratory a token for all) or 2.11.
     """
 
     def __init__(self, base_url: str, *, v3: bool) -> None:
@@ -74,7 +75,7 @@ class AirflowApi:
         :raises AirflowApiError: for every status but 2xx, and when nothing listens.
         """
         root = "/api/v2" if self.v3 else "/api/v1"
-        text = self._send(method, root + path, None if body is None else json.dumps(body).encode())
+        text = self._send(method, root + path, None if body is None else json.dumps(body).encode(), who=self._who)
         return json.loads(text) if text else None
 
     def is_healthy(self) -> bool:
@@ -96,6 +97,11 @@ class AirflowApi:
         known = self.call("GET", f"/connections/{connection_id}")
         body = {"connection_id": connection_id, "conn_type": known["conn_type"], **fields}
         self.call("PATCH", f"/connections/{connection_id}?{mask}", body)
+
+    def connection_form(self, conn_type: str) -> dict[str, Any]:
+        """Describe the form for a kind of connection, as the pages of Airflow 3 are told."""
+        forms = json.loads(self._send("GET", "/ui/connections/hook_meta", who=self._who))
+        return next(dict(form) for form in forms if form["connection_type"] == conn_type)
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, object] | None = None) -> None:
         """Start a run as soon as the DAG has been parsed."""
@@ -183,7 +189,7 @@ class AirflowApi:
         query = urllib.parse.urlencode({"full_content": "true", "map_index": map_index})
         path = f"{self._task_path(dag_id, run_id, task_id, -1)}/logs/{try_number}?{query}"
         if not self.v3:
-            return self._send("GET", f"/api/v1{path}", accept="text/plain").decode()
+            return self._send("GET", f"/api/v1{path}", accept="text/plain", who=self._who).decode()
         return "\n".join(_log_line(entry) for entry in self.call("GET", path)["content"])
 
     def events(self, dag_id: str, run_id: str, task_id: str) -> list[TaskEvent]:
@@ -204,10 +210,24 @@ class AirflowApi:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
         return path if map_index < 0 else f"{path}/{map_index}"
 
-    def _send(self, method: str, path: str, body: bytes | None = None, accept: str = "application/json") -> bytes:
+    @cached_property
+    def _who(self) -> str:
+        """The header that says who asks. Airflow 3.1 wants one even where everybody is an admin."""
+        if self.v3:
+            return f"Bearer {json.loads(self._send('GET', '/auth/token'))['access_token']}"
+        return "Basic " + base64.b64encode(f"{ADMIN}:{ADMIN}".encode()).decode()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        accept: str = "application/json",
+        who: str | None = None,
+    ) -> bytes:
         headers = {"Content-Type": "application/json", "Accept": accept}
-        if not self.v3:
-            headers["Authorization"] = "Basic " + base64.b64encode(f"{ADMIN}:{ADMIN}".encode()).decode()
+        if who is not None:
+            headers["Authorization"] = who
         request = urllib.request.Request(self.base_url + path, body, headers, method=method)  # noqa: S310 - own loopback
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - own loopback

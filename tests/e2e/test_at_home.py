@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
@@ -54,10 +54,15 @@ def test_the_test_button_calls_hevo(lab: AirflowLab) -> None:
     assert "Connection success" in answer.stdout, answer.stdout + answer.stderr
 
 
-def test_airflow_lists_the_fields_of_the_connection_form(lab: AirflowLab) -> None:
+def test_the_connection_form_has_the_fields_of_the_provider(lab: AirflowLab) -> None:
+    assert set(CONNECTION_TYPE["conn-fields"]) <= set(fields_of_form(lab))
+
+
+def fields_of_form(lab: AirflowLab) -> Iterable[str]:
+    if lab.api.v3:
+        fields: Iterable[str] = lab.api.connection_form("hevo")["extra_fields"]
+        return fields
     command = [str(AIRFLOW), "providers", "widgets", "--output", "json"]
-
     answer = subprocess.run(command, env=lab.environment, capture_output=True, text=True, check=True)
-
-    fields = {each["connection_parameter_name"] for each in json.loads(answer.stdout[answer.stdout.index("[{") :])}
-    assert {f"extra__hevo__{name}" for name in CONNECTION_TYPE["conn-fields"]} <= fields
+    widgets = json.loads(answer.stdout[answer.stdout.index("[{") :])
+    return (each["connection_parameter_name"].removeprefix("extra__hevo__") for each in widgets)
