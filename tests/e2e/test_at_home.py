@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
 
 import pytest
 
@@ -54,6 +55,7 @@ def test_the_test_button_calls_hevo(lab: AirflowLab) -> None:
     assert "Connection success" in answer.stdout, answer.stdout + answer.stderr
 
 
+@pytest.mark.skipif(version("apache-airflow").startswith("3.0."), reason="shows no provider's fields without FAB")
 def test_the_connection_form_has_the_fields_of_the_provider(lab: AirflowLab) -> None:
     assert set(CONNECTION_TYPE["conn-fields"]) <= set(fields_of_form(lab))
 
