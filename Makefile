@@ -14,10 +14,10 @@ OURS := --editable '.[dev,openlineage]'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test soak bench matrix dist e2e e2e-3.3 e2e-2.11 browser lint format clean
+.PHONY: help venv demo test soak bench bench-triggerer matrix dist e2e e2e-3.3 e2e-2.11 browser lint format clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
+	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-23s %s\n' "$$target" "$$text"; done
 
 venv: $(VENV_3)/.installed ## create .venv with Airflow 3.3.2 and the test tools
 
@@ -32,6 +32,9 @@ soak: $(VENV_3)/.installed ## play 1,000 runs through faults and dying processes
 
 bench: $(VENV_BENCH)/.installed ## measure what waiting costs, beside a bare aiohttp loop and other providers; 15 minutes
 	@$(VENV_BENCH)/bin/python -W ignore -m benchmarks $(BENCH)
+
+bench-triggerer: $(VENV_3)/.installed ## let 10,000 tasks wait in a real triggerer, beside as many that only sleep; 15 minutes
+	@$(VENV_3)/bin/python -W ignore -m benchmarks.triggerer $(BENCH)
 
 matrix: ## run the fast suite on every Airflow and Python that is supported, and on the lowest versions (PAIRS=…)
 	@$(PYTHON) .ci/matrix $(PAIRS)
