@@ -114,6 +114,13 @@ async def test_requests_that_hang_keep_half_of_the_slots_at_most_while_others_wa
         assert await given_up(hung) == list(range(SLOTS // 2)), "the oldest of them"
 
 
+@pytest.fixture
+def often_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what happens at each check show in hundredths of a second: requests on the wire go by real time."""
+    monkeypatch.setattr(gate, "CHECK_EVERY", 0.01)
+
+
+@pytest.mark.usefixtures("often_checked")
 async def test_requests_that_hang_are_left_alone_while_nobody_waits(hevo: Sandbox, clock: VirtualClock) -> None:
     hevo.add_pipeline(7)
 
@@ -126,6 +133,7 @@ async def test_requests_that_hang_are_left_alone_while_nobody_waits(hevo: Sandbo
         assert await given_up(hung) == []
 
 
+@pytest.mark.usefixtures("often_checked")
 async def test_requests_are_not_given_up_where_the_server_takes_as_long_anyway(
     hevo: Sandbox, clock: VirtualClock
 ) -> None:
@@ -143,6 +151,7 @@ async def test_requests_are_not_given_up_where_the_server_takes_as_long_anyway(
         await asyncio.wait([queued])
 
 
+@pytest.mark.usefixtures("often_checked")
 async def test_requests_are_not_given_up_because_this_process_was_busy(hevo: Sandbox, clock: VirtualClock) -> None:
     async with connect(hevo, clock, timeout=300) as client:
         hung = await hung_requests(hevo, client, SLOTS)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 
 from hevo_provider.assets import HevoPipelineTrigger
+from hevo_provider.client import HevoAsyncClient
 from hevo_provider.runs.watch import Lookout
 from hevo_provider.runs.watermark import Look
 from hevo_provider.sandbox import Fault, Sandbox
@@ -175,11 +177,29 @@ async def test_a_watcher_that_is_ended_while_it_tells_leaves_the_rest_to_the_nex
     assert database.told.count(second.id) == 1
 
 
-def two_triggerers(clock: VirtualClock, database: Database) -> tuple[Watcher, Watcher]:
-    """Return one watcher as two triggerers run it, of which each takes itself for the only one."""
+@dataclass
+class TwoTriggerers:
+    """One watcher as two triggerers run it, of which each takes itself for the only one."""
+
+    client: HevoAsyncClient
+    stalled: Watcher
+    new: Watcher
+
+    async def look(self) -> Look:
+        return await Lookout(7).look(self.client, [])
+
+    async def stall(self) -> None:
+        """Let one look for the first time, and the other take over."""
+        await tell(self.stalled, await self.look())
+        await self.new.recall()
+
+
+@pytest.fixture
+async def two(hevo: Sandbox, clock: VirtualClock, database: Database) -> AsyncIterator[TwoTriggerers]:
     store = AssetStore(SimpleNamespace(database=database, is_dead=False))  # type: ignore[arg-type]
-    one, other = (Watcher(7, lambda _: True, Memory(store, "key"), clock.clock) for _ in range(2))
-    return one, other
+    stalled, new = (Watcher(7, lambda _: True, Memory(store, "key"), clock.clock) for _ in range(2))
+    async with connect(hevo, clock) as client:
+        yield TwoTriggerers(client, stalled, new)
 
 
 async def tell(watcher: Watcher, look: Look) -> list[str]:
@@ -189,74 +209,60 @@ async def tell(watcher: Watcher, look: Look) -> list[str]:
 
 
 async def test_a_triggerer_that_was_replaced_while_it_stalled_does_not_tell_again(
-    hevo: Sandbox, clock: VirtualClock, database: Database
+    hevo: Sandbox, two: TwoTriggerers
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0)
-    stalled, new = two_triggerers(clock, database)
-    async with connect(hevo, clock) as client:
-        await tell(stalled, await Lookout(7).look(client, []))
-        await new.recall()
-        job = pipeline.start_job(duration=0)
-        look = await Lookout(7).look(client, [])
-
-    assert await tell(new, look) == [job.id]
+    await two.stall()
+    job = pipeline.start_job(duration=0)
+    look = await two.look()
+    assert await tell(two.new, look) == [job.id]
     await look.delivered()
 
-    assert await tell(stalled, look) == []
+    assert await tell(two.stalled, look) == []
 
 
 async def test_a_triggerer_that_stalled_while_a_long_job_ended_does_not_tell_it_again(
-    hevo: Sandbox, clock: VirtualClock, database: Database
+    hevo: Sandbox, clock: VirtualClock, two: TwoTriggerers
 ) -> None:
-    pipeline = hevo.add_pipeline(7, appear_after=0, duration=None)
-    stalled, new = two_triggerers(clock, database)
-    async with connect(hevo, clock) as client:
-        job = pipeline.start_job()
-        clock.advance(700)
-        await tell(stalled, await Lookout(7).look(client, []))
-        await new.recall()
-        job.end()
-        clock.advance(40)
-        look = await Lookout(7).look(client, [])
-        assert await tell(new, look) == [job.id]
-        await look.delivered()
+    job = hevo.add_pipeline(7, appear_after=0, duration=None).start_job()
+    clock.advance(700)
+    await two.stall()
+    job.end()
+    clock.advance(40)
+    look = await two.look()
+    assert await tell(two.new, look) == [job.id]
+    await look.delivered()
 
-        assert await tell(stalled, await Lookout(7).look(client, [])) == []
+    assert await tell(two.stalled, await two.look()) == []
 
 
 async def test_a_triggerer_that_stalled_for_long_does_not_tell_again_what_its_successor_has_forgotten(
-    hevo: Sandbox, clock: VirtualClock, database: Database
+    hevo: Sandbox, clock: VirtualClock, two: TwoTriggerers
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0)
-    stalled, new = two_triggerers(clock, database)
-    async with connect(hevo, clock) as client:
-        await tell(stalled, await Lookout(7).look(client, []))
-        await new.recall()
-        for _ in range(4):
-            clock.advance(400)
-            job = pipeline.start_job(duration=0)
-            look = await Lookout(7).look(client, [])
-            assert await tell(new, look) == [job.id]
-            await look.delivered()
+    await two.stall()
+    for _ in range(4):
+        clock.advance(400)
+        job = pipeline.start_job(duration=0)
+        look = await two.look()
+        assert await tell(two.new, look) == [job.id]
+        await look.delivered()
 
-        assert await tell(stalled, await Lookout(7).look(client, [])) == []
+    assert await tell(two.stalled, await two.look()) == []
 
 
 async def test_what_a_stalled_triggerer_remembers_late_does_not_undo_what_its_successor_has_told(
-    hevo: Sandbox, clock: VirtualClock, database: Database
+    hevo: Sandbox, database: Database, two: TwoTriggerers
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0)
-    stalled, new = two_triggerers(clock, database)
-    async with connect(hevo, clock) as client:
-        await tell(stalled, await Lookout(7).look(client, []))
-        await new.recall()
-        jobs = [pipeline.start_job(duration=0)]
-        earlier = await Lookout(7).look(client, [])
-        await tell(stalled, earlier)
-        jobs.append(pipeline.start_job(duration=0))
-        later = await Lookout(7).look(client, [])
+    await two.stall()
+    jobs = [pipeline.start_job(duration=0)]
+    earlier = await two.look()
+    await tell(two.stalled, earlier)
+    jobs.append(pipeline.start_job(duration=0))
+    later = await two.look()
 
-    await tell(new, later)
+    await tell(two.new, later)
     await later.delivered()
     await earlier.delivered()
 
