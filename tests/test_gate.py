@@ -90,6 +90,14 @@ async def hung_requests(hevo: Sandbox, client: HevoAsyncClient, number: int) -> 
     return hung  # type: ignore[return-value]
 
 
+async def queued_request(client: HevoAsyncClient) -> asyncio.Task[str]:
+    """Send a request and return as soon as it waits for a slot, before anything is checked."""
+    queued = asyncio.create_task(asks(client, 7))
+    while not client._gate._queued:  # noqa: ASYNC110 - it happens in this very loop
+        await asyncio.sleep(0)
+    return queued
+
+
 async def given_up(hung: list[asyncio.Task[object]]) -> list[int]:
     """Tell which of the requests have been given up as timed out, and end the others."""
     ended = [number for number, task in enumerate(hung) if task.done()]
@@ -125,9 +133,9 @@ async def test_requests_that_hang_are_left_alone_while_nobody_waits(hevo: Sandbo
     hevo.add_pipeline(7)
 
     async with connect(hevo, clock, timeout=300) as client:
-        hung = await hung_requests(hevo, client, SLOTS - 1)
-        for _ in range(20):
-            assert await asks(client, 7) == "answered"
+        hung = await hung_requests(hevo, client, SLOTS)
+        queued = await queued_request(client)
+        queued.cancel()
         await asyncio.sleep(2 * gate.CHECK_EVERY)
 
         assert await given_up(hung) == []
@@ -155,12 +163,13 @@ async def test_requests_are_not_given_up_where_the_server_takes_as_long_anyway(
 async def test_requests_are_not_given_up_because_this_process_was_busy(hevo: Sandbox, clock: VirtualClock) -> None:
     async with connect(hevo, clock, timeout=300) as client:
         hung = await hung_requests(hevo, client, SLOTS)
-        queued = asyncio.create_task(asks(client, 7))
-        await asyncio.sleep(0)
+        queued = await queued_request(client)
         time.sleep(2.5 * gate.CHECK_EVERY)  # noqa: ASYNC251 - another trigger blocks the event loop
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         queued.cancel()
+        for _ in range(10):  # a request that is given up takes some turns to end
+            await asyncio.sleep(0)
 
         assert await given_up(hung) == []
         await asyncio.wait([queued])
