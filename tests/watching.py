@@ -44,6 +44,10 @@ class AssetStore:
     def __init__(self, triggerer: Triggerer) -> None:
         self._triggerer = triggerer
 
+    def __getitem__(self, asset: object) -> AssetStore:
+        """Return the store of the asset that a trigger names: it is on no other."""
+        return self
+
     async def aget(self, key: str) -> Any:
         await self._answers()
         stored = self._triggerer.database.store.get(key)
