@@ -118,6 +118,19 @@ def test_refused_because_of_a_job_of_another_type_it_fails_and_names_both(
 
 
 @deferred_or_not
+def test_refused_three_times_in_words_that_nobody_knows_it_follows_the_active_job(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, refusal=500, refusal_message="Internal Server Error")
+    job = pipeline.start_job(appear_after=0, duration=1000)
+
+    assert play(operator(deferrable=deferrable, on_active_job="start"), ti) == job.id
+
+    assert pipeline.jobs == [job]
+    assert [request.status for request in hevo.requests_of("sync_now")] == [500, 500, 500]
+
+
+@deferred_or_not
 def test_refused_because_of_a_job_that_does_not_show_yet_it_follows_that(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:

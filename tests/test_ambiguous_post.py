@@ -20,7 +20,7 @@ from hevo_provider.exceptions import (
     HevoTransportError,
 )
 from hevo_provider.hooks import HevoHook
-from hevo_provider.sandbox import Fault, Request, Sandbox
+from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.play import ACTIONS, START, TaskInstance, VirtualClock, operator_of, play
 
 IN_PROGRESS = {"error": "Internal Server Error", "message": "job is in progress"}
@@ -55,6 +55,16 @@ def _short_timeout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 def sent_at(hevo: Sandbox, action: str = "sync_now") -> list[float]:
     """Return the seconds since the start of the test at which the action arrived at Hevo."""
     return [request.at - START for request in hevo.requests_of(action)]
+
+
+def restart_before_the_second_call(hevo: Sandbox, pipeline: SandboxPipeline) -> None:
+    """Let a resync begin in Hevo after the last poll for the job of a lost call, and before the call is repeated."""
+
+    def on_request(request: Request) -> None:  # once its answer is made
+        if request.route == "get_pipeline" and request.at > START + 61 and not pipeline.jobs:
+            pipeline.start_through_api("RESYNC", restarts=True)
+
+    hevo.on_request = on_request
 
 
 @in_both_modes
@@ -141,6 +151,36 @@ def test_a_call_that_never_arrives_is_given_up_after_three(hevo: Sandbox, ti: Ta
 
     assert len(sent_at(hevo)) == 3
     assert pipeline.jobs == []
+
+
+@in_both_modes
+def test_a_call_that_is_given_up_after_three_is_told_with_what_hevo_said_last(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, refusal_message="a job is queued that nobody can see")
+    pipeline.start_job(appear_after=3600, duration=3600)
+    hevo.inject("sync_now", Fault.status(502))
+
+    with pytest.raises(HevoJobNotFoundError, match="a job is queued that nobody can see") as failure:
+        play(operator_of(deferrable=deferrable), ti)
+
+    assert [request.status for request in hevo.requests_of("sync_now")] == [502, 409, 409]
+    assert "502" not in str(failure.value)
+
+
+@in_both_modes
+def test_a_resync_that_hevo_begins_just_before_it_would_be_sent_again_is_not_sent_again(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    """A gateway passes the call on late: the pipeline is RESTARTING, and its job shows long after that is over."""
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, restarting_for=20, appear_after=15)
+    hevo.inject("resync", Fault.reset())
+    restart_before_the_second_call(hevo, pipeline)
+
+    job_id = play(operator_of(action="RESYNC", deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert sent_at(hevo, "resync") == [0]
 
 
 @in_both_modes
@@ -273,15 +313,9 @@ def test_a_pipeline_that_another_user_restarts_meanwhile_is_not_cancelled_either
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
     """RESTARTING after our own call means that it was applied, but the proof is not good enough to cancel a job."""
-    pipeline = hevo.add_pipeline(7, duration=None)
+    pipeline = hevo.add_pipeline(7, duration=None, restarting_for=20)
     hevo.inject("resync", Fault.reset())
-
-    def restart_before_the_second_call(request: Request) -> None:
-        if request.route == "get_pipeline" and request.at > START + 61 and not pipeline.jobs:
-            pipeline.restarting_for = 20
-            pipeline.start_through_api("RESYNC", restarts=True)
-
-    hevo.on_request = restart_before_the_second_call
+    restart_before_the_second_call(hevo, pipeline)
 
     with pytest.raises(AirflowTaskTimeout, match="may still run"):
         play(operator_of(action="RESYNC", deferrable=deferrable, timeout=600), ti)

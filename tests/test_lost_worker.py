@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.runs.wait import Wait
-from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from hevo_provider.tasks import HevoTask
 from tests.play import (
     ACTIONS,
@@ -56,6 +57,20 @@ def deferred(ti: TaskInstance, **parameters: Any) -> Deferral:
     result = work(lambda: operator(**parameters).execute(ti.context))
     assert isinstance(result, Deferral)
     return result
+
+
+def start_beside_another(hevo: Sandbox, ti: TaskInstance, *, duration: float) -> SandboxPipeline:
+    """Run a try until it defers while the schedule starts a job in the same second: Hevo's times fit both."""
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, appear_after=1, duration=duration)
+
+    def start_another(request: Request) -> None:
+        if request.route == "sync_now":
+            pipeline.start_job(ago=-0.2)
+
+    hevo.on_request = start_another
+    deferred(ti)
+    hevo.on_request = None
+    return pipeline
 
 
 @pytest.fixture
@@ -163,6 +178,49 @@ def test_a_job_that_failed_while_no_worker_looked_is_not_followed(
     job_id = play(operator(), ti)
 
     assert [job.status for job in pipeline.jobs] == ["FAILED", "COMPLETED"]
+    assert pipeline.jobs[-1].id == job_id
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_retry_waits_for_the_job_that_fits_although_hevo_left_out_its_type(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=100)
+    deferred(ti)
+    pipeline.jobs[0].override = {"type": None}
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_retry_that_cannot_tell_which_of_two_jobs_is_its_own_cancels_neither(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = start_beside_another(hevo, ti, duration=3600)
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+
+    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+        play(operator(deferrable=deferrable, timeout=100), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0, 0]
+
+
+def test_cleared_while_two_jobs_may_be_its_own_the_new_try_cancels_neither_and_waits(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = start_beside_another(hevo, ti, duration=1000)
+    clock.advance(60)
+    ti.next_try(cleared=True)
+
+    job_id = play(operator(), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0, 0, 0]
+    assert [job.status for job in pipeline.jobs] == ["COMPLETED"] * 3
     assert pipeline.jobs[-1].id == job_id
 
 

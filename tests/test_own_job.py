@@ -129,6 +129,26 @@ def test_of_two_calls_the_job_of_the_second_is_known_as_its_own(
 
 
 @in_both_modes
+def test_the_job_of_the_first_of_two_calls_is_not_mistaken_for_an_older_one(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    """The second call starts nothing, as the job of the first is at work unseen. Then the schedule strikes."""
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, appear_after=85, duration=120)
+    hevo.inject("sync_now", Fault.reset(after=True), Fault.json({"message": "Sync has been triggered"}))
+
+    def start_another() -> None:
+        if len(hevo.requests_of("sync_now")) == 2:
+            pipeline.start_job(ago=-5, appear_after=0, ends="FAILED")
+
+    when_asked(hevo, "sync_now", start_another)
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+    assert len(hevo.requests_of("sync_now")) == 2
+
+
+@in_both_modes
 def test_a_task_that_wants_no_other_job_beside_its_own_fails_when_one_shows_before_it_sends_again(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -231,6 +251,26 @@ def test_however_few_looks_are_allowed_the_last_one_is_late_enough(
     pipeline = hevo.add_pipeline(7, appear_after=15, duration=60)
 
     job_id = play(operator(retry_limit=retry_limit, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+@pytest.mark.parametrize("retry_limit", [2, 3])
+def test_however_few_polls_are_allowed_they_begin_anew_when_the_pipeline_has_restarted(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, retry_limit: int
+) -> None:
+    """Hevo accepts the resync and begins it only after the first poll for its job."""
+    pipeline = hevo.add_pipeline(7, appear_after=15, restarting_for=60)
+    hevo.inject("resync", Fault.json({"message": "Resync has been triggered"}))
+
+    def restart_late() -> None:  # once the answer to that poll is made
+        if hevo.requests_of("resync") and not pipeline.jobs:
+            pipeline.start_through_api("RESYNC", restarts=True)
+
+    when_asked(hevo, "get_pipeline", restart_late)
+
+    job_id = play(operator(action="RESYNC", retry_limit=retry_limit, deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
