@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.contenders import connect_hevo
 from benchmarks.server import World
 from benchmarks.stage import Lag, Stand, resident_memory, round_trip, say, stand_in
-from hevo_provider.sessions import open_clients
+from hevo_provider.client.shared import open_clients
 from hevo_provider.triggers import HevoJobTrigger
 
 FOUND_WITHIN = 5.0  # seconds

@@ -12,36 +12,32 @@ Event-driven scheduling, for Airflow 3: a DAG that starts when a Hevo pipeline h
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-try:
-    from airflow.sdk import Asset, AssetWatcher
-    from airflow.triggers.base import BaseEventTrigger, TriggerEvent
-except ImportError:
-    raise ImportError(
-        "hevo_provider.assets needs Airflow 3: earlier versions cannot start a DAG from an event. "
-        "HevoSensor waits for a job that something else has started on Airflow 2 too."
-    ) from None
-
+from hevo_provider.compat import asset_store_of, check_that_events_start_dags, shared_stream_of
 from hevo_provider.exceptions import HevoConfigError
-from hevo_provider.models.job import JobStatus, JobType
-from hevo_provider.parameters import connection_id_of, member_of, pipeline_id_of, seconds_of
+from hevo_provider.models.enums import JobStatus, JobType
+from hevo_provider.models.ids import pipeline_id_of
+from hevo_provider.parameters import DEFAULT_CONNECTION_ID, connection_id_of, member_of, seconds_of
+
+check_that_events_start_dags()
+
+from airflow.sdk import Asset, AssetWatcher  # noqa: E402 - Airflow 2 has neither, and has been told so above
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent  # noqa: E402
 
 if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
 
     from hevo_provider.models.answers import Job
-    from hevo_provider.watchers import Watcher
-    from hevo_provider.watches import PipelineWatch
+    from hevo_provider.watching.poll import PipelinePoll
+    from hevo_provider.watching.watcher import Watcher
 
 __all__ = ["HevoPipelineTrigger", "hevo_pipeline_asset"]
 
 Types = JobType | str | Collection[JobType | str]
 Statuses = JobStatus | str | Collection[JobStatus | str]
-
-DEFAULT_CONNECTION_ID = "hevo_airflow_conn_id"
 
 
 class _WrongParameterError(HevoConfigError, TypeError):
@@ -75,7 +71,7 @@ def hevo_pipeline_asset(
     :param connection_id: the Airflow connection.
     :param job_types: a ``JobType`` or its name, or several: only these are told. None: all.
     :param statuses: a ``JobStatus`` or its name, or several: only jobs that ended so are told.
-    :param poll_interval: seconds between looks at the pipeline.
+    :param poll_interval: seconds between polls of the pipeline.
     :param name: of the asset; None makes one of the parameters.
     :param group: of the asset.
     :raises HevoConfigError: a parameter makes no sense.
@@ -97,14 +93,14 @@ class HevoPipelineTrigger(BaseEventTrigger):
     """
     Send an event for each job of a pipeline that has ended, however it was started. For an ``AssetWatcher``.
 
-    It sends nothing but GETs. The first look of all is where the watch begins: jobs that had ended by then are not
+    It sends nothing but GETs. The first poll of all is where the watch begins: jobs that had ended by then are not
     told. An API that is down, refused credentials, a missing connection or pipeline do not end it: it says so once in
-    the triggerer's log, looks on, and tells what ended meanwhile once it can.
+    the triggerer's log, polls on, and tells what ended meanwhile once it can.
 
     What a lost or restarted triggerer means depends on Airflow's version.
 
     * From 3.3 on, what was told is kept in the asset's state store, once the event is in Airflow's database. No job is
-      lost, however long no triggerer ran (the 1,000 newest jobs are looked at, or fewer where 20 pages have fewer), nor
+      lost, however long no triggerer ran (the 1,000 newest jobs are read, or fewer where 20 pages have fewer), nor
       while the DAG was paused. A job is told twice only if the triggerer dies in the second or two between the two: its
       events have the same ``job_id``.
     * Before 3.3 Airflow has no such store: a triggerer that starts, or takes over from another, begins anew. Jobs that
@@ -119,7 +115,7 @@ class HevoPipelineTrigger(BaseEventTrigger):
     :param connection_id: the Airflow connection.
     :param job_types: a ``JobType`` or its name, or several: only these are told. None: all, also unknown ones.
     :param statuses: a ``JobStatus`` or its name, or several: only jobs that ended so are told.
-    :param poll_interval: seconds between looks at the pipeline.
+    :param poll_interval: seconds between polls of the pipeline.
     :param asset: name of the asset whose store is used. None is right for a trigger of one asset.
     :raises HevoConfigError: a parameter makes no sense.
     """
@@ -159,10 +155,10 @@ class HevoPipelineTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch alone: what Airflow before 3.3 calls."""
-        from hevo_provider.watches import delivered_by_the_next
+        from hevo_provider.watching.poll import delivered_by_the_next
 
-        looks = delivered_by_the_next(self._watch())
-        async with aclosing(looks), aclosing(self.filter_shared_stream(looks)) as events:
+        rounds = delivered_by_the_next(self._poll())
+        async with aclosing(rounds), aclosing(self.filter_shared_stream(rounds)) as events:
             async for event in events:
                 yield event
 
@@ -173,51 +169,38 @@ class HevoPipelineTrigger(BaseEventTrigger):
         return ("hevo", self.connection_id, self.pipeline_id, self.poll_interval)
 
     @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Any]:
-        """Poll for all, where Airflow does not tell when an event has arrived."""
-        from hevo_provider.watches import delivered_by_the_next
-
-        async with aclosing(delivered_by_the_next(cls(**kwargs)._watch())) as looks:  # noqa: SLF001 - its own class
-            async for look in looks:
-                yield look
-
-    @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Poll for all, and let them remember what has arrived in Airflow's database."""
-        from hevo_provider.watches import producer_of
-
-        producer: SharedStreamProducer = producer_of(cls(**kwargs)._watch())  # noqa: SLF001 - its own class
+        producer: SharedStreamProducer = shared_stream_of(cls(**kwargs)._poll().rounds)  # noqa: SLF001 - its own class
         return producer
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncGenerator[TriggerEvent, None]:
         """Send an event for each job that is news to this watcher."""
         from hevo_provider.runs.events import facts_of
 
-        watch, watcher = self._watch(), self._watcher()
-        watch.watchers.add(watcher)
+        poll, watcher = self._poll(), self._watcher()
+        poll.watchers.add(watcher)
         await watcher.recall()
-        async for look in shared_stream:
-            jobs = await watcher.news(look)
+        async for round_ in shared_stream:
+            jobs = await watcher.news(round_)
             for job in jobs:
                 yield TriggerEvent({"pipeline_id": self.pipeline_id, **facts_of(job)})
-            watcher.has_told(look, jobs)  # which is reached only when Airflow has taken the last event
+            watcher.has_told(round_, jobs)  # which is reached only when Airflow has taken the last event
 
-    def _watch(self) -> PipelineWatch:
-        from hevo_provider.watches import watch_of
+    def _poll(self) -> PipelinePoll:
+        from hevo_provider.watching.poll import poll_of
 
-        return watch_of(self.connection_id, self.pipeline_id, self.poll_interval)
+        return poll_of(self.connection_id, self.pipeline_id, self.poll_interval)
 
     def _watcher(self) -> Watcher:
-        from hevo_provider.hooks import HevoHook
-        from hevo_provider.watchers import Memory, Watcher
+        from hevo_provider.clock import process_clock
+        from hevo_provider.watching.watcher import Watcher, WatermarkStore
 
-        store = getattr(self, "asset_state_store", None)
-        if store is not None and self.asset is not None:
-            with suppress(KeyError):  # the trigger was put on another asset, which then has its own store
-                store = store[Asset.ref(name=self.asset)]
+        # The key is stored in users' databases.
         kind = f"{','.join(self.job_types) or '*'}/{','.join(self.statuses)}"
-        memory = Memory(store, f"hevo/{self.connection_id}/{self.pipeline_id}/{kind}")
-        return Watcher(self.pipeline_id, self._wants, memory, HevoHook.clock)
+        key = f"hevo/{self.connection_id}/{self.pipeline_id}/{kind}"
+        store = WatermarkStore(asset_store_of(self, self.asset), key)
+        return Watcher(self.pipeline_id, self._wants, store, process_clock())
 
     def _wants(self, job: Job) -> bool:
         names = {name for job_type in self.job_types for name in JobType(job_type).wire_names}

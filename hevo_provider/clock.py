@@ -24,3 +24,10 @@ class Clock:
 
 
 SYSTEM_CLOCK = Clock()
+
+_of_this_process = SYSTEM_CLOCK  # tests put another one here
+
+
+def process_clock() -> Clock:
+    """Return the clock of this process, for what is made by Airflow and not handed one."""
+    return _of_this_process

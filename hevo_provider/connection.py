@@ -14,8 +14,7 @@ from typing import Any, Protocol
 
 from yarl import URL
 
-from hevo_provider.access import Credentials
-from hevo_provider.address import base_url_of
+from hevo_provider.client.access import Credentials, base_url_of
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of
 

@@ -5,6 +5,8 @@ What can go wrong, as a tree. Callers decide by type and field, never by an erro
 
     HevoError
     ├── HevoConfigError          a parameter or the connection cannot be used; nothing was sent
+    │   └── HevoConnectionError  the Airflow connection cannot be used
+    │       └── HevoConnectionNotFoundError   Airflow has none of this name, or could not find it just now
     ├── HevoTransportError       no answer; ``sent`` says whether the request may have arrived
     │   └── HevoTimeoutError     none within the time-out
     ├── HevoResponseError        an answer that cannot be read: not JSON, wrong shape, too large
@@ -35,6 +37,18 @@ class HevoError(Exception):
 
 class HevoConfigError(HevoError, ValueError):
     """A parameter or the Airflow connection cannot be used. Raised before any request."""
+
+
+class HevoConnectionError(HevoConfigError):
+    """The Airflow connection cannot be used: a field is missing or makes no sense."""
+
+
+class HevoConnectionNotFoundError(HevoConnectionError):
+    """
+    Airflow says that it has no such connection.
+
+    It says the same where its database or secrets backend stumbled: it swallows the cause. So this may pass.
+    """
 
 
 class HevoTransportError(HevoError):

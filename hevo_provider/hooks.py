@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from hevo_provider.access import Access, checked_headers, checked_request_kwargs
-from hevo_provider.blocking import BlockingCall
-from hevo_provider.client import HevoAsyncClient
-from hevo_provider.clock import SYSTEM_CLOCK, Clock
+from hevo_provider.client.access import Access, checked_headers, checked_request_kwargs
+from hevo_provider.client.calls import HevoAsyncClient
+from hevo_provider.client.shared import SharedClient
+from hevo_provider.client.transport import MAX_RETRY_PAUSE, RETRYABLE_STATUS_CODES
+from hevo_provider.clock import process_clock
 from hevo_provider.connection import ConnectionSettings, names_a_file
 from hevo_provider.exceptions import (
     HevoAuthError,
     HevoConfigError,
+    HevoConnectionError,
+    HevoConnectionNotFoundError,
     HevoError,
     HevoNotFoundError,
     HevoResponseError,
     HevoTransportError,
 )
 from hevo_provider.metrics import count_retry
-from hevo_provider.sessions import SharedClient
-from hevo_provider.transport import MAX_RETRY_PAUSE, RETRYABLE_STATUS_CODES
+from hevo_provider.parameters import DEFAULT_CONNECTION_ID
+from hevo_provider.sync import BlockingCall
 
 if TYPE_CHECKING:
     from hevo_provider.connection import AirflowConnection
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEFAULT_CONNECTION_ID = "hevo_airflow_conn_id"
 DEFAULT_TIMEOUT = 30.0
 LOOK_UP_TIMEOUT = 60.0  # seconds that Airflow may take to look the connection up
 _ADVICE: Mapping[type[HevoError], str] = {
@@ -123,8 +125,6 @@ class HevoHook(BaseHook):
     conn_type = "hevo"
     hook_name = "Hevo Data"
 
-    clock: Clock = SYSTEM_CLOCK
-
     def __init__(
         self,
         connection_id: str = DEFAULT_CONNECTION_ID,
@@ -148,21 +148,22 @@ class HevoHook(BaseHook):
         self.extra_kwargs = checked_request_kwargs(extra_kwargs or {})
         self.retryable_status_codes = frozenset(retryable_status_codes)
         self.longest_pause = longest_pause
+        self.clock = process_clock()
         self._settings: ConnectionSettings | None = None
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the connection form's own fields, for Airflow before 3.2."""
-        from hevo_provider.connection_form import widgets
+        from hevo_provider.compat import connection_form_fields
 
-        return widgets()
+        return connection_form_fields()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return labels and placeholders of the connection form's other fields, for Airflow before 3.2."""
-        from hevo_provider.connection_form import behaviour
+        from hevo_provider.compat import connection_form_behaviour
 
-        return behaviour()
+        return connection_form_behaviour()
 
     # From the connection to a client
 
@@ -183,7 +184,10 @@ class HevoHook(BaseHook):
         :raises HevoConfigError: the connection cannot be used.
         """
         if self._settings is None:
-            connection = self.get_connection(self.connection_id)
+            try:
+                connection = self.get_connection(self.connection_id)
+            except AirflowNotFoundException as error:
+                raise self._not_found(error) from None
             self._settings = self._read(connection, connection.extra_dejson)
         return self._settings
 
@@ -219,7 +223,7 @@ class HevoHook(BaseHook):
                 connection = await get_async_connection(self.connection_id)
                 extra = await get_async_extra_dejson(connection)
         except AirflowNotFoundException as error:
-            raise HevoConfigError(f"Airflow connection {self.connection_id!r}: {error}") from None
+            raise self._not_found(error) from None
         except Exception as error:  # noqa: BLE001 - each version and secrets backend has errors of its own
             # Airflow's own API or database is out of reach, which passes. A wait endures it like any other weather.
             message = (
@@ -245,11 +249,14 @@ class HevoHook(BaseHook):
             {**settings.request_kwargs, **self.extra_kwargs},
         )
 
+    def _not_found(self, error: Exception) -> HevoConnectionNotFoundError:
+        return HevoConnectionNotFoundError(f"Airflow connection {self.connection_id!r}: {error}")
+
     def _read(self, connection: AirflowConnection, extra: Mapping[str, Any]) -> ConnectionSettings:
         try:
             return ConnectionSettings.of(connection, extra)
         except HevoConfigError as error:
-            raise HevoConfigError(f"Airflow connection {self.connection_id!r}: {error}") from None
+            raise HevoConnectionError(f"Airflow connection {self.connection_id!r}: {error}") from None
 
     def _client_for(self, settings: ConnectionSettings, **changes: Any) -> HevoAsyncClient:
         access = self._access_of(settings)

@@ -20,25 +20,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from hevo_provider.runs.run import Fate
-
 if TYPE_CHECKING:
     from hevo_provider.models.answers import Job
-    from hevo_provider.runs.run import Run
 
 log = logging.getLogger(__name__)
 
 
-def count_start(before: Run, begun: Run) -> None:
+def count_start(pipeline_id: int, is_known: bool) -> None:
     """
-    Count the action that was sent, if one was.
+    Count the action that was sent.
 
-    :param before: the run before the attempt to start it.
-    :param begun: the run after it.
+    :param is_known: whether it is known what became of it.
     """
-    if begun.posts > before.posts:
-        name = "start_unknown" if begun.fate == Fate.UNKNOWN else "started"
-        _tell(lambda stats: stats.incr(f"hevo.jobs.{name}", tags=_tags(begun.pipeline_id)))
+    name = "started" if is_known else "start_unknown"
+    _tell(lambda stats: stats.incr(f"hevo.jobs.{name}", tags=_tags(pipeline_id)))
 
 
 def count_end(pipeline_id: int, job: Job, waited: float) -> None:

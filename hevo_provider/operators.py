@@ -1,33 +1,54 @@
-"""The operators: run a pipeline, or reload some of its objects. How is in :mod:`hevo_provider.starting`."""
+"""
+The operators: run a pipeline, or reload some of its objects.
+
+``execute`` starts the run and defers; ``HevoJobTrigger`` polls and sends one event; ``execute_complete`` says what that
+means; ``on_kill`` cancels.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hevo_provider.exceptions import HevoConfigError
-from hevo_provider.models.job import JobType
-from hevo_provider.models.pipeline import PipelineAction
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
+
+from hevo_provider.clock import process_clock
+from hevo_provider.compat import task_store_of
+from hevo_provider.exceptions import HevoConfigError, HevoRunError
+from hevo_provider.models.enums import JobType, OnActiveJob, PipelineAction
+from hevo_provider.models.ids import object_id_of, pipeline_id_of
 from hevo_provider.parameters import (
+    DEFAULT_CONNECTION_ID,
     LONGEST_TIMEOUT,
-    OnActiveJob,
+    connection_id_of,
+    count_of,
     flag_of,
     member_of,
-    object_id_of,
-    pipeline_id_of,
+    seconds_of,
     several_of,
 )
-from hevo_provider.starting import HevoStartingOperator
+from hevo_provider.tasks.task import HevoTask, deadline_of, hopeless_errors_fail_for_good
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from hevo_provider.models.object import PipelineObject
+    from airflow.providers.common.compat.sdk import Context
+
+    from hevo_provider.lineage.facets import Lineage
+    from hevo_provider.runs.course import Course
+    from hevo_provider.runs.order import Order
+    from hevo_provider.runs.outcome import Outcome
+    from hevo_provider.runs.resume import Record
     from hevo_provider.runs.run import Run
+    from hevo_provider.tasks.store import RunStore
+
+KILL_TIMEOUT = 3.0  # seconds for on_kill: Airflow kills the process 5 s after its SIGTERM
 
 
-class HevoPipelineOperator(HevoStartingOperator):
+class HevoPipelineOperator(HevoTask, BaseOperator):
     """
     Run a Hevo pipeline and succeed when, and only when, the job that this started has succeeded.
 
@@ -39,8 +60,8 @@ class HevoPipelineOperator(HevoStartingOperator):
     :param job_type: the job to follow: a ``JobType`` or its name. None follows from the action: INCREMENTAL for
         SYNC_NOW; for RESYNC, RESYNC or with ``drop_and_load`` RESYNC_WITH_DROP_AND_LOAD. (templated)
     :param connection_id: the Airflow connection. (templated)
-    :param poll_interval: seconds between looks at the running job.
-    :param retry_limit: how many looks may be taken to find the job after Hevo accepted the action.
+    :param poll_interval: seconds between polls of the running job.
+    :param retry_limit: how many polls may be made to find the job after Hevo accepted the action.
     :param deferrable: wait in the triggerer; False holds the worker slot until the job has ended.
     :param wait_for_completion: False ends the task as soon as the job's id is known.
     :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES counts as success.
@@ -56,7 +77,10 @@ class HevoPipelineOperator(HevoStartingOperator):
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
-    template_fields = ("pipeline_id", "connection_id", "action", "job_type")
+    template_fields: Sequence[str] = ("pipeline_id", "connection_id", "action", "job_type")
+    ui_color = "#e7ebff"
+
+    _course: Course | None = None
 
     def __init__(  # noqa: PLR0913 - the parameter table of the documentation
         self,
@@ -64,7 +88,7 @@ class HevoPipelineOperator(HevoStartingOperator):
         pipeline_id: int | str,
         action: PipelineAction | str = PipelineAction.SYNC_NOW,
         job_type: JobType | str | None = None,
-        connection_id: str = "hevo_airflow_conn_id",
+        connection_id: str = DEFAULT_CONNECTION_ID,
         poll_interval: float = 15,
         retry_limit: int = 10,
         deferrable: bool = True,
@@ -79,40 +103,231 @@ class HevoPipelineOperator(HevoStartingOperator):
         durable: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            pipeline_id=pipeline_id,
-            job_type=job_type,
-            connection_id=connection_id,
-            poll_interval=poll_interval,
-            retry_limit=retry_limit,
-            deferrable=deferrable,
-            wait_for_completion=wait_for_completion,
-            accept_completed_with_failures=accept_completed_with_failures,
-            ensure_new_job=ensure_new_job,
-            on_active_job=on_active_job,
-            cancel_on_kill=cancel_on_kill,
-            timeout=timeout,
-            api_outage_tolerance=api_outage_tolerance,
-            durable=durable,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
+        checked = self._parameter
+        self.pipeline_id = pipeline_id
         self.action = action
-        self.drop_and_load = flag_of("drop_and_load", drop_and_load)
-        self._check(only_literals=True)
+        self.job_type = job_type
+        self.connection_id = connection_id
+        self.poll_interval = checked(partial(seconds_of, above=True), "poll_interval", poll_interval)
+        self.retry_limit = checked(count_of, "retry_limit", retry_limit)
+        self.deferrable = checked(flag_of, "deferrable", deferrable)
+        self.wait_for_completion = checked(flag_of, "wait_for_completion", wait_for_completion)
+        self.accept_completed_with_failures = checked(
+            flag_of, "accept_completed_with_failures", accept_completed_with_failures
+        )
+        self.ensure_new_job = checked(flag_of, "ensure_new_job", ensure_new_job)
+        self.drop_and_load = checked(flag_of, "drop_and_load", drop_and_load)
+        self.on_active_job = checked(_on_active_job_of, "on_active_job", on_active_job)
+        self.cancel_on_kill = checked(flag_of, "cancel_on_kill", cancel_on_kill)
+        self.timeout = checked(partial(seconds_of, above=True), "timeout", timeout)
+        self.api_outage_tolerance = checked(seconds_of, "api_outage_tolerance", api_outage_tolerance)
+        self.durable = checked(flag_of, "durable", durable)
+        self._check_values(HevoPipelineOperator._checks(self), only_literals=True)
 
-    def _with_action(self, run: Run) -> Run:
-        from hevo_provider.runs.run import expected_job_types
+    # Airflow's entry points
+
+    def execute(self, context: Context) -> str:
+        """
+        Start the pipeline and defer, or wait here.
+
+        :returns: the job's id.
+        :raises AirflowFailException: parameters, connection or credentials are wrong, or there is no such pipeline.
+        :raises HevoRunError: the pipeline cannot run now, or its job did not end well.
+        """
+        from hevo_provider.runs.run import Phase, Run
+
+        self._begin_work()
+        with hopeless_errors_fail_for_good():
+            run = Run(order=self._ordered(context), phase=Phase.READY)
+            self._show_page(context)
+            if self.durable and not self._store(context).works:
+                self.log.info(
+                    "This Airflow cannot remember a job across a lost worker (3.3 and later can): a retry would start "
+                    "a new one."
+                )
+            return self._start_and_wait(context, run)
+
+    def execute_complete(self, context: Context, event: object = None) -> str:
+        """
+        Map the trigger's event onto success, failure, or another deferral.
+
+        What it is about is read from the event, not from the templates, which may say something else by now.
+
+        :param event: see :mod:`hevo_provider.runs.events`. One that is missing or unknown fails the task.
+        :returns: the job's id.
+        :raises AirflowTaskTimeout: the deadline has passed.
+        :raises HevoRunError: the job did not end well.
+        """
+        from hevo_provider.runs.events import read_event
+        from hevo_provider.runs.outcome import Ending, Outcome
+        from hevo_provider.runs.run import Phase
+
+        self._begin_work()
+        with hopeless_errors_fail_for_good():
+            told = read_event(event)
+            if told.error is not None:
+                raise told.error
+            run = told.run or told.run_under(self._ordered(context))  # version 1.0.0 sent none along
+            if run.order.accept_completed_with_failures is None:  # nor this, with what it had deferred
+                accepts = self.accept_completed_with_failures
+                run = run.under(replace(run.order, accept_completed_with_failures=accepts))
+            if told.ending is Ending.START:
+                return self._start_and_wait(context, run)
+            if told.ending is Ending.FOUND and self.wait_for_completion:  # the DAG was changed meanwhile
+                order = replace(run.order, wait_for_completion=True)
+                self._defer_until_done(context, replace(run, order=order, phase=Phase.WATCH))
+            assert told.ending is not None
+            return self._finish(context, Outcome(told.ending, run, told.job, cancelled=told.cancelled))
+
+    def on_kill(self) -> None:
+        """Stop talking to Hevo, and cancel the job that this process has started. Called from a signal handler."""
+        if self._call is not None:
+            self._call.cancel()
+        run = self._course.run if self._course is not None else None
+        if run is None or not self.cancel_on_kill or not run.is_ours:
+            return
+        # Not in this thread: it may be inside the very calls that are interrupted.
+        last_work = threading.Thread(target=self._cancel_at_last, args=(run,), daemon=True)
+        last_work.start()
+        last_work.join(KILL_TIMEOUT)
+
+    # OpenLineage's entry points
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:  # noqa: ARG002
+        """Return what the run read and wrote; see :mod:`hevo_provider.lineage`."""
+        if self._verdict is None or self._order is None:
+            return None
+        from hevo_provider.lineage.facets import lineage_of
+
+        return lineage_of(self._hevo(self._order.connection_id), self._order, self._verdict)
+
+    def get_openlineage_facets_on_failure(self, task_instance: object) -> Lineage | None:
+        """Return the same for a job that failed. A task that failed without a job has read and written nothing."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    # The way of a run
+
+    def _start_and_wait(self, context: Context, run: Run) -> str:
+        """Start the run, or go on with what an earlier try has started, and wait for it."""
+        from hevo_provider.runs.outcome import Outcome
+        from hevo_provider.runs.run import Phase
+
+        store = self._store(context)
+        record = store.recall() if not run.posts else None
+        if not self.deferrable:
+            return self._finish(context, self._wait_synchronously(run, store, record))
+        begun = self._block_on(self._begin, run, store, record)
+        if isinstance(begun, Outcome):
+            return self._finish(context, begun)
+        if begun.phase is not Phase.READY:
+            store.remember(begun)
+        return self._defer_until_done(context, begun)
+
+    def _wait_synchronously(self, run: Run, store: RunStore, record: Record | None) -> Outcome:
+        """Do all of it in this process, blocking the worker slot until the job has ended."""
+        return self._block_on(self._run_to_its_end, run, store, record)
+
+    async def _begin(self, run: Run, store: RunStore, record: Record | None) -> Run | Outcome:
+        async with self._hevo(run.order.connection_id).client() as hevo:
+            return await self._course_of(hevo, run, store).begin(run, record)
+
+    async def _run_to_its_end(self, run: Run, store: RunStore, record: Record | None) -> Outcome:
+        async with self._hevo(run.order.connection_id).client() as hevo:
+            return await self._course_of(hevo, run, store).to_its_end(run, record)
+
+    def _course_of(self, hevo: Any, run: Run, store: RunStore) -> Course:
+        from hevo_provider.metrics import count_start
+        from hevo_provider.runs.course import Course
+
+        self._course = Course(hevo, store, self.log, partial(count_start, run.pipeline_id))
+        return self._course
+
+    def _finish(self, context: Context, outcome: Outcome) -> str:
+        """Say what the outcome means for the task; the run is over, so its record is dropped."""
+        from hevo_provider.runs.outcome import Ending
+        from hevo_provider.runs.verdict import Verdict
+
+        run, job = outcome.run, outcome.job
+        store = self._store(context)
+        if outcome.ending is Ending.TIMED_OUT:
+            if outcome.cancelled:
+                store.forget()
+            raise AirflowTaskTimeout(_timed_out(outcome))
+        if job is None:
+            raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id)
+        if outcome.ending is Ending.FOUND:
+            self._publish(context, run, job)
+            self._verdict = Verdict(job)
+        else:
+            self._conclude(context, run, job)
+        store.forget()  # last of all: until then, the retry of a lost worker finds the job again
+        return job.job_id
+
+    def _cancel_at_last(self, run: Run) -> None:
+        from hevo_provider.runs.cancel import cancel_job_of
+        from hevo_provider.sync import BlockingCall
+
+        async def cancel() -> None:
+            client = self._hevo().last_client(KILL_TIMEOUT / 2)
+            if client is not None:
+                async with client as hevo:
+                    await cancel_job_of(hevo, run, self.log)
+
+        BlockingCall().run(cancel)
+
+    def _store(self, context: Context) -> RunStore:
+        """Return where an earlier worker of this task has put its run on record."""
+        from hevo_provider.tasks.store import RunStore
+
+        return RunStore(task_store_of(context) if self.durable else None, context["ti"], process_clock())
+
+    # From parameters to an order
+
+    def _ordered(self, context: Context) -> Order:
+        """
+        Return what the rendered parameters ask for.
+
+        :raises HevoConfigError: one makes no sense.
+        """
+        from hevo_provider.runs.order import SHOWS_WITHIN, Order
+
+        self._check_values(self._checks(), only_literals=False)
+        order = Order(
+            pipeline_id=pipeline_id_of(self.pipeline_id),
+            connection_id=self.connection_id,
+            on_active_job=self.on_active_job or (OnActiveJob.FAIL if self.ensure_new_job else OnActiveJob.START),
+            wait_for_completion=self.wait_for_completion,
+            cancel_on_kill=self.cancel_on_kill,
+            accept_completed_with_failures=self.accept_completed_with_failures,
+            poll_interval=self.poll_interval,
+            retry_limit=self.retry_limit,
+            find_window=SHOWS_WITHIN,
+            api_outage_tolerance=self.api_outage_tolerance,
+            deadline=deadline_of(context, self.timeout, self.execution_timeout),
+        )
+        return self._with_action(order)
+
+    def _with_action(self, order: Order) -> Order:
+        """Return the order with what it starts, and the types of job that this may be."""
+        from hevo_provider.runs.order import Action, expected_job_types
 
         action = self._action_of(self.action)
         return replace(
-            run,
-            action=action.value,
+            order,
+            action=Action(action.value),
             job_types=expected_job_types(action, self._job_type(), drop_and_load=self.drop_and_load),
             drop_and_load=self.drop_and_load,
         )
 
     def _checks(self) -> Mapping[str, Callable[[Any], object]]:
-        return {**super()._checks(), "action": self._action_of}
+        """Return how each template field is checked, by its name."""
+        return {
+            "pipeline_id": pipeline_id_of,
+            "connection_id": connection_id_of,
+            "action": self._action_of,
+            "job_type": lambda value: None if value is None else member_of(JobType, "job_type", value),
+        }
 
     def _action_of(self, value: object) -> PipelineAction:
         action = member_of(PipelineAction, "action", value)
@@ -120,8 +335,11 @@ class HevoPipelineOperator(HevoStartingOperator):
             raise HevoConfigError("drop_and_load goes with the action RESYNC only.")
         return action
 
+    def _job_type(self) -> JobType | None:
+        return None if self.job_type is None else member_of(JobType, "job_type", self.job_type)
 
-class HevoResyncObjectsOperator(HevoStartingOperator):
+
+class HevoResyncObjectsOperator(HevoPipelineOperator):
     """
     Reload chosen objects of a Hevo pipeline, and succeed when, and only when, the job of this has succeeded.
 
@@ -129,92 +347,57 @@ class HevoResyncObjectsOperator(HevoStartingOperator):
     many pages as there are), so a pattern takes in what was added since. ``*``, ``?`` and ``[…]`` are wildcards, and
     each name is tried as ``table``, ``schema.table`` and ``database.schema.table``. Case counts if a name fits with it,
     and else does not. Objects that Hevo does not load (excluded, deleted) are left out; a name that fits nothing, or
-    only such, fails the task before anything is sent. All the rest, guarantees and XComs too, is as for
-    :class:`HevoPipelineOperator`.
+    only such, fails the task before anything is sent.
 
-    :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
+    All the rest, parameters, guarantees and XComs too, is as for :class:`HevoPipelineOperator`, with three exceptions:
+    there is no ``action`` and no ``drop_and_load``; ``job_type`` None takes a resync under any name, or a HISTORICAL
+    job, because Hevo does not document which it reports; and no job is followed that this did not start, because it may
+    reload other objects.
+
     :param objects: names of objects, such as ``["orders", "public.cust*"]``. (templated)
     :param object_ids: ids of objects. (templated)
-    :param job_type: the job to follow: a ``JobType`` or its name. None takes a resync under any name, or a HISTORICAL
-        one: Hevo does not document which it reports. (templated)
-    :param connection_id: the Airflow connection. (templated)
-    :param poll_interval: seconds between looks at the running job.
-    :param retry_limit: how many looks may be taken to find the job after Hevo accepted the action.
-    :param deferrable: wait in the triggerer; False holds the worker slot until the job has ended.
-    :param wait_for_completion: False ends the task as soon as the job's id is known.
-    :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES counts as success.
-    :param ensure_new_job: fail, before anything is sent, if a job of the pipeline is active. False sends the action all
-        the same.
-    :param on_active_job: as for :class:`HevoPipelineOperator`, but no job is followed that this did not start: it may
-        reload other objects.
-    :param cancel_on_kill: cancel the job that this task started when the task is killed or times out.
-    :param timeout: seconds from the task's start after which the wait fails, in every mode.
-    :param api_outage_tolerance: seconds without a usable answer from Hevo after which the wait fails.
-    :param durable: a retry follows the job that a lost worker has started (Airflow 3.3 and later).
+    :param kwargs: as for :class:`HevoPipelineOperator`.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
-    template_fields = ("pipeline_id", "objects", "object_ids", "connection_id", "job_type")
+    template_fields: Sequence[str] = ("pipeline_id", "objects", "object_ids", "connection_id", "job_type")
 
-    def __init__(  # noqa: PLR0913 - the parameter table of the documentation
+    def __init__(
         self,
         *,
-        pipeline_id: int | str,
         objects: Sequence[str] | str | None = None,
         object_ids: Sequence[str] | str | None = None,
-        job_type: JobType | str | None = None,
-        connection_id: str = "hevo_airflow_conn_id",
-        poll_interval: float = 15,
-        retry_limit: int = 10,
-        deferrable: bool = True,
-        wait_for_completion: bool = True,
-        accept_completed_with_failures: bool = False,
-        ensure_new_job: bool = True,
-        on_active_job: str | None = None,
-        cancel_on_kill: bool = True,
-        timeout: float | timedelta = LONGEST_TIMEOUT,
-        api_outage_tolerance: float | timedelta = 1800,
-        durable: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            pipeline_id=pipeline_id,
-            job_type=job_type,
-            connection_id=connection_id,
-            poll_interval=poll_interval,
-            retry_limit=retry_limit,
-            deferrable=deferrable,
-            wait_for_completion=wait_for_completion,
-            accept_completed_with_failures=accept_completed_with_failures,
-            ensure_new_job=ensure_new_job,
-            on_active_job=on_active_job,
-            cancel_on_kill=cancel_on_kill,
-            timeout=timeout,
-            api_outage_tolerance=api_outage_tolerance,
-            durable=durable,
-            **kwargs,
-        )
-        if self.on_active_job is OnActiveJob.FOLLOW:
-            raise HevoConfigError('on_active_job="follow" is not for objects: the active job may reload others.')
+        for name in ("action", "drop_and_load"):
+            if name in kwargs:
+                raise HevoConfigError(f"{name} is for HevoPipelineOperator: this one resyncs chosen objects.")
+        super().__init__(**kwargs)
         self.objects = objects
         self.object_ids = object_ids
         self.expects_objects = objects is not None
         self.expects_object_ids = object_ids is not None
-        self._check(only_literals=True)
+        self.on_active_job = self._parameter(_but_not_follow, "on_active_job", self.on_active_job)
+        self._check_values(self._checks(), only_literals=True)
 
-    def _with_action(self, run: Run) -> Run:
-        from hevo_provider.runs.run import RESYNC_OBJECTS, expected_job_types_of_objects
+    def _with_action(self, order: Order) -> Order:
+        from hevo_provider.runs.order import Action, expected_job_types_of_objects
 
         return replace(
-            run,
-            action=RESYNC_OBJECTS,
+            order,
+            action=Action.RESYNC_OBJECTS,
             job_types=expected_job_types_of_objects(self._job_type()),
             objects=() if self.objects is None else several_of("objects", self.objects),
             object_ids=() if self.object_ids is None else _ids_of(self.object_ids),
         )
 
+    def _action_of(self, value: object) -> PipelineAction:  # noqa: ARG002 - default_args may hold one
+        """Return the only action that this has, whatever other operators of the DAG are told."""
+        return PipelineAction.RESYNC
+
     def _checks(self) -> Mapping[str, Callable[[Any], object]]:
-        return {**super()._checks(), "objects": self._check_objects, "object_ids": self._check_object_ids}
+        checks = {name: check for name, check in super()._checks().items() if name != "action"}
+        return {**checks, "objects": self._check_objects, "object_ids": self._check_object_ids}
 
     def _check_objects(self, value: object) -> None:
         if self.expects_objects:
@@ -226,15 +409,28 @@ class HevoResyncObjectsOperator(HevoStartingOperator):
         if self.expects_object_ids:
             _ids_of(value)
 
-    def _is_about(self, item: PipelineObject) -> bool:
-        from hevo_provider.runs.objects import is_meant
-        from hevo_provider.runs.run import Run
-
-        return is_meant(self._with_action(Run(pipeline_id=pipeline_id_of(self.pipeline_id))), item)
-
 
 def _ids_of(value: object) -> tuple[str, ...]:
     return tuple(object_id_of(each) for each in several_of("object_ids", value))
+
+
+def _on_active_job_of(name: str, value: object) -> OnActiveJob | None:
+    return None if value is None else member_of(OnActiveJob, name, value)
+
+
+def _but_not_follow(name: str, value: OnActiveJob | None) -> OnActiveJob | None:
+    if value is OnActiveJob.FOLLOW:
+        raise HevoConfigError(f'{name}="follow" is not for objects: the active job may reload others.')
+    return value
+
+
+def _timed_out(outcome: Outcome) -> str:
+    run = outcome.run
+    if not run.job_id and not run.posts:
+        return f"Pipeline {run.pipeline_id}: nothing had been started when the task's time was over."
+    what = f"job {run.job_id} had not ended" if run.job_id else "its job had not been found"
+    fate = "Hevo was asked to cancel it" if outcome.cancelled else "it may still run"
+    return f"Pipeline {run.pipeline_id}: {what} when the task's time was over; {fate}."
 
 
 HevoOperator = HevoPipelineOperator

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import math
-import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -18,19 +17,8 @@ from hevo_provider.exceptions import HevoConfigError
 E = TypeVar("E", bound=StrEnum)
 
 EARLIEST_YEAR = 2000  # of a moment; what is earlier was no date, but a number that reads as one
+DEFAULT_CONNECTION_ID = "hevo_airflow_conn_id"
 LONGEST_TIMEOUT = 7 * 24 * 3600.0  # seconds
-
-# An id goes into the path of a URL: nothing that could lead to another path, or into a log line, is one.
-ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}"
-
-
-class OnActiveJob(StrEnum):
-    """What to do when a job of the pipeline is active before anything was sent."""
-
-    FAIL = "fail"
-    WAIT = "wait"
-    FOLLOW = "follow"
-    START = "start"
 
 
 def is_unrendered(value: object) -> bool:
@@ -40,44 +28,6 @@ def is_unrendered(value: object) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return any(is_unrendered(item) for item in value)
     return hasattr(value, "resolve")  # XComArg and the like
-
-
-def pipeline_id_of(value: object) -> int:
-    """
-    Return the id as a number.
-
-    :raises HevoConfigError: it is not a positive whole number.
-    """
-    number = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value) else value
-    if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
-        raise HevoConfigError(f"pipeline_id must be a positive whole number, not {value!r}.")
-    return number
-
-
-def job_id_of(value: object) -> str:
-    """
-    Return the id of a job, sure to stay within its place in a URL.
-
-    :raises HevoConfigError: it is empty, the text "None", or no id of Hevo.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):  # an id of digits, rendered as a native object
-        value = str(value)
-    if not isinstance(value, str) or value.strip() in {"", "None"}:
-        raise HevoConfigError(f"job_id is {value!r}: the task that should have returned the job's id did not.")
-    if not re.fullmatch(ID_PATTERN, value):
-        raise HevoConfigError(f"job_id is not an id of Hevo: {value!r}.")
-    return value
-
-
-def object_id_of(value: object) -> str:
-    """
-    Return the id of an object, sure to stay within its place in a URL.
-
-    :raises HevoConfigError: it is no id of Hevo.
-    """
-    if not isinstance(value, str) or not re.fullmatch(ID_PATTERN, value):
-        raise HevoConfigError(f"object_id is not an id of Hevo: {value!r}.")
-    return value
 
 
 def moment_of(name: str, value: object) -> datetime:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hevo_provider.vendor_package import tell_of_other_owner
+from hevo_provider.vendor_conflict import tell_of_other_owner
 
 _TEXT = {"type": ["string", "null"]}
 
-CONNECTION_TYPE: dict[str, Any] = {
+CONNECTION_FORM: dict[str, Any] = {
     "connection-type": "hevo",
     "hook-class-name": "hevo_provider.hooks.HevoHook",
     "hook-name": "Hevo Data",
@@ -70,7 +70,7 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-provider-hevo",
         "name": "Hevo Data",
         "description": "Run Hevo Data pipelines from Airflow and follow their jobs to the end.",
-        "connection-types": [CONNECTION_TYPE],
+        "connection-types": [CONNECTION_FORM],
         "hooks": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.hooks"]}],
         "operators": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.operators"]}],
         "sensors": [{"integration-name": "Hevo Data", "python-modules": ["hevo_provider.sensors"]}],

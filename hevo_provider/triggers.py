@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from hevo_provider.client.calls import HevoAsyncClient
+from hevo_provider.client.shared import SharedClient
+from hevo_provider.clock import process_clock
+from hevo_provider.compat import is_still_waited_for, triggers_are_told_of_a_kill
 from hevo_provider.exceptions import HevoError, HevoRunError, HevoTransportError
-from hevo_provider.hooks import DEFAULT_CONNECTION_ID, LOOK_UP_TIMEOUT, HevoHook
-from hevo_provider.kill import was_killed
+from hevo_provider.hooks import HevoHook
+from hevo_provider.parameters import DEFAULT_CONNECTION_ID
 from hevo_provider.runs.cancel import cancel_job_of, end_in_time
 from hevo_provider.runs.events import event_of, event_of_error
-from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Run
 from hevo_provider.runs.wait import Wait
-from hevo_provider.runs.weather import Weather
-from hevo_provider.sessions import SharedClient
 
 # Seconds. Airflow fails a task that runs again before the scheduler has seen the end of the process that deferred it
 # ("finished with state success, but the task instance's state attribute is running"). That can take 6 s: if a worker of
 # Airflow 3 sees the process close its files just before it is gone, it looks again after its heartbeat interval of 5 s.
 SHORTEST_DEFERRAL = 8.0
-LAST_LOOK_UP = 10.0  # seconds that a look-up of the connection may at least take when the deadline is there
+LAST_CONNECT = 10.0  # seconds that it may take to get a client for the cancel when the deadline is there
 
 _LAST_WORK: set[asyncio.Task[None]] = set()  # what outlives its trigger: an event loop keeps only weak references
 
@@ -40,8 +41,8 @@ class HevoJobTrigger(BaseTrigger):
     :param pipeline_id: the pipeline.
     :param connection_id: the Airflow connection.
     :param run_token: tells this wait from later ones of the same task.
-    :param run: what else is known of the run: see :class:`hevo_provider.runs.run.Run`. To follow a job until it ends,
-        ``job_id`` is enough.
+    :param run: what else is known of the run: see :class:`hevo_provider.runs.order.Order` and
+        :class:`hevo_provider.runs.run.Run`. To follow a job until it ends, ``job_id`` is enough.
     """
 
     def __init__(
@@ -54,25 +55,24 @@ class HevoJobTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.connection_id = connection_id
         self.run_token = run_token
-        self.ordered = Run(pipeline_id=pipeline_id, **run)
+        self.ordered = Run.from_json({"pipeline_id": pipeline_id, "connection_id": connection_id, **run})
         self._wait: Wait | None = None
+        self._client: SharedClient | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and parameters, to start this wait again elsewhere. No credentials are among them."""
-        return (
-            "hevo_provider.triggers.HevoJobTrigger",
-            {"connection_id": self.connection_id, "run_token": self.run_token, **self.ordered.to_json()},
-        )
+        return "hevo_provider.triggers.HevoJobTrigger", {"run_token": self.run_token, **self.ordered.to_json()}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then send the event."""
+        clock = process_clock()
         try:
-            began = HevoHook.clock.monotonic()
+            began = clock.monotonic()
             event = await self._event()
             if self.trigger_id is not None:  # not in dag.test(), which has no scheduler to wait for
-                await HevoHook.clock.sleep(began + SHORTEST_DEFERRAL - HevoHook.clock.monotonic())
+                await clock.sleep(began + SHORTEST_DEFERRAL - clock.monotonic())
         except asyncio.CancelledError:
-            if not hasattr(BaseTrigger, "on_kill"):  # before Airflow 3.3 this is all that a kill looks like
+            if not triggers_are_told_of_a_kill():  # then this is all that a kill looks like
                 await self._to_its_end(self._cancel_if_killed())
             raise
         yield TriggerEvent(event)
@@ -83,46 +83,36 @@ class HevoJobTrigger(BaseTrigger):
 
     async def _event(self) -> dict[str, Any]:
         try:
-            client = await self._client()
-            if client is None:
-                return event_of(Outcome(Ending.TIMED_OUT, self.ordered))
-            async with client as hevo:
-                self._wait = Wait(hevo, self.ordered, self.log, self._found)
-                return event_of(await end_in_time(hevo, await self._wait.until_done(), self.log))
+            self._wait = Wait(self.ordered, process_clock(), self.log, self._found)
+            outcome = await self._wait.until_done(self._connect)
+            return event_of(await end_in_time(self._connect_at_last, outcome, self.log))
         except HevoError as error:
             return event_of_error(error, self._latest())
         except Exception as error:
             # Airflow 2's dag.test() starts a trigger that raised again, for ever.
             self.log.exception("The wait for pipeline %s failed.", self.ordered.pipeline_id)
             return event_of_error(HevoRunError(f"{type(error).__name__}: {error}"), self._latest())
+        finally:
+            if self._client is not None:
+                client, self._client = self._client, None
+                await client.leave()
 
-    async def _client(self) -> SharedClient | None:
-        """
-        Join those who use the connection's client, however long Airflow is too busy to look the connection up.
+    async def _connect(self) -> HevoAsyncClient:
+        """Join those who use the connection's client, and stay with them until the wait is over."""
+        if self._client is None:
+            # The wait repeats by itself: each request is sent once. A client that was not to be had is given up.
+            client = HevoHook(self.connection_id, retry_limit=0).shared_client()
+            await client.join()
+            self._client = client
+        return await self._client.join()
 
-        :returns: None if the run's time was over before that.
-        """
-        run = self.ordered
-        hook = HevoHook(self.connection_id, retry_limit=0)  # the wait repeats by itself: a look asks once
-        weather = Weather(hook.clock, run.pipeline_id, run.api_outage_tolerance, self.log)
-        deadline = float("inf") if run.deadline is None else run.deadline
-        while True:
-            client = hook.shared_client()
-            time_left = deadline - hook.clock.now()
-            try:
-                # Also when time is over: there may be a job to cancel.
-                async with asyncio.timeout(min(max(time_left, LAST_LOOK_UP), LOOK_UP_TIMEOUT)):
-                    await client.join()
-            except TimeoutError:
-                error = HevoTransportError(f"Airflow did not look up the connection {self.connection_id!r} in time")
-            except HevoTransportError as failure:
-                error = failure
-            else:
-                return client
-            if time_left <= 0:
-                return None
-            pause = weather.pause_after(error, run.job_id)
-            await hook.clock.sleep(max(0.0, min(pause, deadline - hook.clock.now())))
+    async def _connect_at_last(self) -> HevoAsyncClient:
+        try:
+            async with asyncio.timeout(LAST_CONNECT):
+                return await self._connect()
+        except TimeoutError:
+            what = f"Airflow did not look up the connection {self.connection_id!r} in time"
+            raise HevoTransportError(what, sent=False) from None
 
     async def _found(self, run: Run) -> None:
         self.ordered = run  # without what only served to tell the job from others: it may run for days
@@ -132,23 +122,23 @@ class HevoJobTrigger(BaseTrigger):
 
     async def _cancel_if_killed(self) -> None:
         run = self._latest()
-        if not run.cancel_on_kill or not run.is_ours:
+        if not run.order.cancel_on_kill or not run.is_ours:
             return
         try:
-            killed = await was_killed(
+            is_waited_for = await is_still_waited_for(
                 self.task_instance,
                 trigger_id=self.trigger_id,
                 run_token=self.run_token,
-                waits_for_end=run.wait_for_completion,
+                waits_for_end=run.order.wait_for_completion,
             )
-            if killed:
+            if not is_waited_for:
                 async with HevoHook(self.connection_id).client() as hevo:
                     await cancel_job_of(hevo, run, self.log)
         except Exception:
             self.log.exception("Pipeline %s: the job was not cancelled and may still run.", run.pipeline_id)
 
     @staticmethod
-    async def _to_its_end(work: Any) -> None:
+    async def _to_its_end(work: Awaitable[None]) -> None:
         """Do work that Airflow's repeated cancelling does not reach: 3.3 gives ``on_kill`` no more than a second."""
         task = asyncio.ensure_future(work)
         _LAST_WORK.add(task)

@@ -6,7 +6,7 @@ from typing import Any
 
 from hevo_provider.operators import HevoResyncObjectsOperator
 from hevo_provider.sandbox import Sandbox
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
 
 
 def operator(**parameters: Any) -> HevoResyncObjectsOperator:

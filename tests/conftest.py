@@ -69,11 +69,10 @@ def airflow_database() -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
     """A time that the provider and the sandbox share, and that passes at once."""
-    from hevo_provider.hooks import HevoHook
     from tests.play import VirtualClock
 
     clock = VirtualClock()
-    monkeypatch.setattr(HevoHook, "clock", clock.clock)
+    monkeypatch.setattr("hevo_provider.clock._of_this_process", clock.clock)
     return clock
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hevo_provider.client import HevoAsyncClient
+from hevo_provider.runs.run import Run
+from hevo_provider.runs.wait import Connect
 from hevo_provider.sandbox import Sandbox
 from tests.play import VirtualClock
 
@@ -15,6 +17,20 @@ def connect(hevo: Sandbox, clock: VirtualClock, **options: Any) -> HevoAsyncClie
     """Make a client with the sandbox's credentials; close it, or use it in an ``async with``."""
     options = {"clock": clock.clock, "timeout": 5.0, **options}
     return HevoAsyncClient(hevo.url, options.pop("key", hevo.key), options.pop("secret", hevo.secret), **options)
+
+
+def connected_to(client: HevoAsyncClient) -> Connect:
+    """Return what gives a wait its client each time it polls."""
+
+    async def connect() -> HevoAsyncClient:
+        return client
+
+    return connect
+
+
+def run_of(**values: Any) -> Run:
+    """Make a run of what is asked for and what has happened, as it is stored."""
+    return Run.from_json(values)
 
 
 async def settled(condition: Callable[[], bool]) -> bool:

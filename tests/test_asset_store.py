@@ -123,9 +123,9 @@ async def test_a_trigger_of_several_assets_that_names_none_watches_without_a_mem
     trigger = HevoPipelineTrigger(7)
     trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset("orders"), Asset("customers")])
 
-    assert await trigger._watcher()._memory.read() is None
+    assert await trigger._watcher()._store.read() is None
     assert "nothing is remembered" in story()
 
 
 def _store_of(trigger: HevoPipelineTrigger) -> Any:
-    return trigger._watcher()._memory._store
+    return trigger._watcher()._store._store

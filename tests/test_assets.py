@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from hevo_provider.assets import HevoPipelineTrigger
+from hevo_provider.client.shared import open_clients
 from hevo_provider.models.job import JobStatus, JobType
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.sessions import open_clients
 from tests.play import VirtualClock
 from tests.watching import looks, until, watching
 
@@ -340,7 +340,7 @@ async def test_a_fault_of_our_own_does_not_end_the_watch(
     async with watching() as triggerer:
         await until(looks(hevo))
         with monkeypatch.context() as patch:
-            patch.setattr("hevo_provider.runs.watch.read_listing", broken)
+            patch.setattr("hevo_provider.watching.round.read_listing", broken)
             job = pipeline.start_job()
             await until(lambda: "ZeroDivisionError" in story())
         await until(lambda: triggerer.database.events)

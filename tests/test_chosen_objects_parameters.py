@@ -13,7 +13,7 @@ from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.parameters import several_of
 from hevo_provider.sandbox import Sandbox
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.choosing import add_shop, asked_for, ids, operator
 from tests.play import Deferral, TaskInstance, play, work
 
@@ -23,23 +23,44 @@ def pipeline(hevo: Sandbox) -> SandboxPipeline:
     return add_shop(hevo)
 
 
-def test_it_takes_what_the_pipelines_operator_takes() -> None:
-    def defaults_of(kind: type[BaseOperator]) -> dict[str, Any]:
-        parameters = inspect.signature(kind).parameters.values()
-        return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
-
-    shared = defaults_of(HevoPipelineOperator)
-    for own in ("action", "drop_and_load"):
-        del shared[own]
-
-    assert defaults_of(HevoResyncObjectsOperator) == {"objects": None, "object_ids": None, **shared}
-    assert set(HevoResyncObjectsOperator.template_fields) == {
-        "pipeline_id",
-        "objects",
-        "object_ids",
-        "connection_id",
-        "job_type",
+def test_it_takes_what_the_pipelines_operator_takes_but_its_action() -> None:
+    given: dict[str, Any] = {
+        "job_type": "RESYNC",
+        "connection_id": "other",
+        "poll_interval": 3.0,
+        "retry_limit": 4,
+        "deferrable": False,
+        "wait_for_completion": False,
+        "accept_completed_with_failures": True,
+        "ensure_new_job": False,
+        "on_active_job": "wait",
+        "cancel_on_kill": False,
+        "timeout": 60.0,
+        "api_outage_tolerance": 30.0,
+        "durable": False,
     }
+
+    made = HevoResyncObjectsOperator(task_id="task", pipeline_id=7, objects=["orders"], **given)
+
+    parameters = inspect.signature(HevoPipelineOperator).parameters.values()
+    shared = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+    assert set(given) == shared - {"pipeline_id", "action", "drop_and_load"}
+    assert {name: getattr(made, name) for name in given} == given
+    assert set(made.template_fields) == {"pipeline_id", "objects", "object_ids", "connection_id", "job_type"}
+
+
+@pytest.mark.parametrize("name", ["action", "drop_and_load"])
+def test_what_is_not_for_chosen_objects_is_refused(name: str) -> None:
+    with pytest.raises(HevoConfigError, match=f"{name} is for HevoPipelineOperator"):
+        operator(objects=["orders"], **{name: "RESYNC"})
+
+
+def test_default_args_for_other_operators_of_the_dag_do_no_harm(ti: TaskInstance) -> None:
+    with DAG("dag", schedule=None, default_args={"action": "SYNC_NOW", "drop_and_load": True, "poll_interval": 3}):
+        made = operator(objects=["orders"])
+
+    assert (made._ordered(ti.context).action, made._ordered(ti.context).drop_and_load) == ("RESYNC_OBJECTS", False)
+    assert made.poll_interval == 3
 
 
 @pytest.mark.parametrize(
@@ -137,4 +158,4 @@ def test_a_trigger_knows_the_objects_after_the_database(ti: TaskInstance, pipeli
 
     assert isinstance(left_behind, Deferral)
     assert json.loads(json.dumps(left_behind.kwargs))["objects"] == ["inv*"]
-    assert left_behind.trigger().ordered.objects == ("inv*",)
+    assert left_behind.trigger().ordered.order.objects == ("inv*",)

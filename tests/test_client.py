@@ -214,8 +214,8 @@ async def test_a_look_at_a_job_asks_once_and_knows_hevos_clock(hevo: Sandbox, cl
     hevo.inject("get_job", Fault.status(404))
 
     with pytest.raises(HevoNotFoundError):
-        await client.look_at_job(7, job.id)
-    reply = await client.look_at_job(7, job.id)
+        await client.poll_job(7, job.id)
+    reply = await client.poll_job(7, job.id)
 
     assert (reply.job.job_id, reply.server_time) == (job.id, int(START) * 1000)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hevo_provider.address import base_url_of
+from hevo_provider.client.access import base_url_of
 from hevo_provider.connection import ConnectionSettings, names_a_file
 from hevo_provider.exceptions import HevoConfigError
 

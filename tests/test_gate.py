@@ -8,22 +8,20 @@ import time
 
 import pytest
 
-from hevo_provider import gate
-from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client import HevoAsyncClient, gate
+from hevo_provider.client.gate import LONGEST_SPREAD, SLOTS, Gate, Passage
+from hevo_provider.client.shared import open_clients
 from hevo_provider.exceptions import (
     HevoOutageError,
     HevoRateLimitError,
     HevoServerError,
     HevoTimeoutError,
 )
-from hevo_provider.gate import LONGEST_SPREAD, SLOTS, Gate, Passage
 from hevo_provider.hooks import HevoHook
-from hevo_provider.runs.run import Run
 from hevo_provider.runs.wait import Wait
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.sessions import open_clients
 from hevo_provider.triggers import HevoJobTrigger
-from tests.connected import connect, settled
+from tests.connected import connect, connected_to, run_of, settled
 from tests.play import START, VirtualClock, event_of
 
 
@@ -84,7 +82,7 @@ async def test_the_wait_for_a_slot_is_not_part_of_a_requests_timeout(clock: Virt
 async def hung_requests(hevo: Sandbox, client: HevoAsyncClient, number: int) -> list[asyncio.Task[object]]:
     """Send requests that get no answer; they have been under way for a minute."""
     hevo.inject("get_job", Fault.hang(), times=None)
-    hung = [asyncio.create_task(client.look_at_job(7, "job")) for _ in range(number)]
+    hung = [asyncio.create_task(client.poll_job(7, "job")) for _ in range(number)]
     assert await settled(lambda: len(hevo.requests) == number)
     age(client._gate, 60)
     return hung  # type: ignore[return-value]
@@ -182,8 +180,8 @@ async def test_a_request_that_was_cancelled_gives_its_slot_back(hevo: Sandbox, c
     async with connect(hevo, clock) as client:
         client._gate = Gate(clock.clock, 30, slots=2)
         for _ in range(5):
-            under_way = [asyncio.ensure_future(client.look_at_job(7, "job")) for _ in range(2)]
-            queued = [asyncio.ensure_future(client.look_at_job(7, "job")) for _ in range(3)]
+            under_way = [asyncio.ensure_future(client.poll_job(7, "job")) for _ in range(2)]
+            queued = [asyncio.ensure_future(client.poll_job(7, "job")) for _ in range(3)]
             await asyncio.sleep(0.01)
             for task in [*queued, *under_way]:
                 task.cancel()
@@ -375,9 +373,9 @@ async def test_an_api_that_refuses_everything_for_good_is_an_outage_to_each_of_m
     ended: list[float] = []
 
     async def wait(number: int) -> None:
-        run = Run(pipeline_id=number, job_id="job", deadline=START + 7200, api_outage_tolerance=1800)
+        run = run_of(pipeline_id=number, job_id="job", deadline=START + 7200, api_outage_tolerance=1800)
         with pytest.raises(HevoOutageError, match="429"):
-            await Wait(client, run).until_done()
+            await Wait(run, client.clock).until_done(connected_to(client))
         ended.append(clock.now() - START)
 
     async with connect(hevo, clock) as client:
@@ -425,7 +423,8 @@ async def test_waits_that_start_together_look_again_at_moments_spread_over_the_i
         for n in range(1, 61):
             hevo.reset_record()
             job = hevo.add_pipeline(n, duration=61).start_job(appear_after=0)
-            await Wait(client, Run(pipeline_id=n, job_id=job.id, poll_interval=60.0)).until_done()
+            run = run_of(pipeline_id=n, job_id=job.id, poll_interval=60.0)
+            await Wait(run, client.clock).until_done(connected_to(client))
             first, second, *_ = hevo.requests
             first_pauses.append(second.at - first.at)
 
@@ -447,7 +446,8 @@ async def test_the_end_of_a_job_is_seen_within_half_an_interval_on_average(hevo:
     async with connect(hevo, clock) as client:
         for n in range(1, 81):
             job = hevo.add_pipeline(n, duration=25).start_job(appear_after=0)
-            await Wait(client, Run(pipeline_id=n, job_id=job.id, poll_interval=10.0)).until_done()
+            run = run_of(pipeline_id=n, job_id=job.id, poll_interval=10.0)
+            await Wait(run, client.clock).until_done(connected_to(client))
             assert job.ended_at is not None
             delays.append(clock.now() - job.ended_at)
 

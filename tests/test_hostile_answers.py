@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from hevo_provider.body import MAX_BODY
 from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client.replies import MAX_BODY
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoConfigError,
@@ -150,7 +150,7 @@ async def test_a_cursor_that_leads_in_a_circle_ends(hevo: Sandbox, client: HevoA
 async def test_a_list_that_never_ends_is_given_up(
     hevo: Sandbox, client: HevoAsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hevo_provider.client.MAX_PAGES", 5)
+    monkeypatch.setattr("hevo_provider.client.calls.MAX_PAGES", 5)
     hevo.inject("list_jobs", *(jobs(f"job-{n}", next_cursor=str(n)) for n in range(10)))
 
     with pytest.raises(HevoResponseError, match="never end"):

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from hevo_provider.client.access import Credentials
 from hevo_provider.exceptions import HevoAuthError, HevoConfigError, HevoTransportError
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.transport import Credentials
 from tests.connected import connect
 from tests.play import START, VirtualClock
 

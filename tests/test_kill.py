@@ -17,10 +17,9 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from hevo_provider import kill
+from hevo_provider import compat
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoRunError
-from hevo_provider.hooks import HevoHook
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sensors import HevoSensor
@@ -54,7 +53,7 @@ def airflow_says(monkeypatch: pytest.MonkeyPatch, state: str | None, *, token_is
     async def answer(*_: object) -> tuple[str | None, bool]:
         return state, token_is_ours
 
-    monkeypatch.setattr(kill, "_ask_airflow", answer)
+    monkeypatch.setattr(compat, "_ask_airflow", answer)
 
 
 async def watched_then_killed(trigger: HevoJobTrigger, clock: VirtualClock, after: float) -> None:
@@ -220,7 +219,7 @@ def test_where_airflow_cannot_be_asked_the_job_lives(
 
     pipeline = hevo.add_pipeline(7, duration=1000)
     trigger = deferred(operator_of(), ti)
-    monkeypatch.setattr(kill, "_ask_airflow", silence)
+    monkeypatch.setattr(compat, "_ask_airflow", silence)
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
 
@@ -296,7 +295,7 @@ def sigterm(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         signal.pthread_kill(main, signal.SIGTERM)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(HevoHook, "clock", Clock(now=clock.now, monotonic=clock.now, sleep=sleep))
+    monkeypatch.setattr("hevo_provider.clock._of_this_process", Clock(now=clock.now, monotonic=clock.now, sleep=sleep))
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)

@@ -20,13 +20,14 @@ from openlineage.client.event_v2 import Dataset, Job, Run, RunEvent, RunState
 from openlineage.client.naming import dataset as naming
 from openlineage.client.serde import Serde
 
-from hevo_provider import lineage
-from hevo_provider.datasets import names_of
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.hooks import HevoHook
+from hevo_provider.lineage import facets as lineage
+from hevo_provider.lineage.names import names_of
 from hevo_provider.models.answers import System
 from hevo_provider.models.object import Namespace
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.runs.order import Order
 from hevo_provider.sandbox import Fault, Sandbox
 from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
 
@@ -275,12 +276,12 @@ def test_what_no_time_out_reaches_is_left_behind(
     operator = ended(ti)
     over, left = threading.Event(), threading.Event()
 
-    async def look(_limit: float, client: Any, *_: Any) -> None:
+    async def read(_limit: float, client: Any, *_: Any) -> None:
         over.wait(10)  # blocks its event loop, as a look-up of a host's name can
         left.set()
         await client.close()
 
-    monkeypatch.setattr(lineage, "_look", look)
+    monkeypatch.setattr(lineage, "_read", read)
 
     facts = told(operator)
 
@@ -452,6 +453,6 @@ def test_looking_for_lineage_leaves_no_session_open(hevo: Sandbox, ti: TaskInsta
     client = operator._hevo().last_client(1)
     assert client is not None
 
-    asyncio.run(lineage._look(lineage.TIME_LIMIT, client, 7, lineage._Seen()))
+    asyncio.run(lineage._read(lineage.TIME_LIMIT, client, Order(pipeline_id=7), lineage._Seen()))
 
     assert client._session is None

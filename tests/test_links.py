@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import XCom
 
+from hevo_provider.client.access import Credentials
 from hevo_provider.connection import ConnectionSettings
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.hooks import HevoHook
@@ -15,7 +16,6 @@ from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
-from hevo_provider.transport import Credentials
 from tests.play import Deferral, TaskInstance, play, work
 
 

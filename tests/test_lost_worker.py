@@ -10,9 +10,9 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
-from hevo_provider.runs.wait import Wait
+from hevo_provider.runs.follow import Follow
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
-from hevo_provider.tasks import HevoTask
+from hevo_provider.tasks.task import HevoTask
 from tests.play import (
     ACTIONS,
     Deferral,
@@ -144,7 +144,7 @@ def test_a_retry_follows_the_job_of_a_worker_killed_while_blocking(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    kill_worker(monkeypatch, Wait, "_look_at_job", ti=ti, deferrable=False)
+    kill_worker(monkeypatch, Follow, "poll", ti=ti, deferrable=False)
     clock.advance(RETRY_DELAY)
     ti.next_try()
 
@@ -343,7 +343,7 @@ def test_one_answer_that_the_job_is_unknown_starts_no_second_one(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, ended: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=100 if ended else 1000)
-    kill_worker(monkeypatch, Wait, "_look_at_job", ti=ti, deferrable=False)
+    kill_worker(monkeypatch, Follow, "poll", ti=ti, deferrable=False)
     clock.advance(RETRY_DELAY)
     ti.next_try()
     hevo.inject("get_job", Fault.status(404))

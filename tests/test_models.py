@@ -9,7 +9,8 @@ import pytest
 
 from hevo_provider.exceptions import HevoResponseError
 from hevo_provider.models.answers import JobPage
-from hevo_provider.models.job import ACTIVE_STATUSES, TERMINAL_STATUSES, Job, JobStatus, JobType
+from hevo_provider.models.enums import ACTIVE_STATUSES, TERMINAL_STATUSES
+from hevo_provider.models.job import Job, JobStatus, JobType
 from hevo_provider.models.object import PipelineObject
 from hevo_provider.models.pipeline import Pipeline, PipelineAction, PipelineStatus
 

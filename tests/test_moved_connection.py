@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from hevo_provider.client.shared import open_clients
 from hevo_provider.hooks import HevoHook
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Request, Sandbox, SandboxJob
-from hevo_provider.sessions import open_clients
 from hevo_provider.triggers import HevoJobTrigger
 from tests.play import START, TaskInstance, VirtualClock, event_of, play
 from tests.sensing import sense

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowTaskTimeout
 
-from hevo_provider import tasks
 from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError
 from hevo_provider.models.job import JobStatus
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.operators import HevoOperator, HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.sandbox.record import Request
+from hevo_provider.sandbox.requests import Request
+from hevo_provider.tasks import task as tasks
 from tests.play import START, Deferral, TaskInstance, VirtualClock, play, work
 
 MODES = [(True, True), (True, False), (False, True), (False, False)]
@@ -266,21 +266,21 @@ def test_a_status_that_is_unknown_from_the_first_look_is_told_once(
 
 @deferred_or_not
 @pytest.mark.parametrize(
-    ("retry_limit", "looks"),
+    ("retry_limit", "polls"),
     [(1, [20]), (2, [1, 21]), (4, [1, 3, 7, 21]), (10, [1, 3, 7, 15, 30, 45, 60, 75, 90, 105])],
 )
 def test_a_job_that_never_shows_is_looked_for_as_often_as_was_allowed(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, retry_limit: int, looks: list[int]
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, retry_limit: int, polls: list[int]
 ) -> None:
     hevo.add_pipeline(7, appear_after=1000)
     started_at = clock.now()
 
-    with pytest.raises(HevoJobNotFoundError, match=rf"no job of type INCREMENTAL appeared in {retry_limit} looks"):
+    with pytest.raises(HevoJobNotFoundError, match=rf"no job of type INCREMENTAL appeared in {retry_limit} polls"):
         play(operator(deferrable=deferrable, retry_limit=retry_limit), ti)
 
     looked_at = [request.at - started_at for request in hevo.requests_of("list_jobs")]
     assert looked_at[0] == 0  # for the baseline
-    assert looked_at[1:] == pytest.approx(looks)
+    assert looked_at[1:] == pytest.approx(polls)
 
 
 @pytest.mark.parametrize("retry_limit", [1, 10])

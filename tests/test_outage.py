@@ -28,11 +28,13 @@ from hevo_provider.exceptions import (
 from hevo_provider.hooks import HevoHook
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.runs import wait
+from hevo_provider.runs.outage import Outage
+from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Run
-from hevo_provider.runs.wait import Ending, Outcome, Wait
-from hevo_provider.runs.weather import Weather
+from hevo_provider.runs.wait import Wait
 from hevo_provider.sandbox import MISSING, Fault, Request, Sandbox
 from hevo_provider.triggers import HevoJobTrigger
+from tests.connected import connected_to
 from tests.play import START, TaskInstance, VirtualClock, event_of, play
 
 OUTAGES = {
@@ -218,13 +220,13 @@ def test_a_job_whose_time_is_over_is_cancelled_although_hevo_stumbles(
 
 
 def a_wait(hevo: HevoAsyncClient, story: Story, job_id: str, **parameters: Any) -> Wait:
-    return Wait(hevo, Run(pipeline_id=7, job_id=job_id, **parameters), story)
+    return Wait(Run.from_json({"pipeline_id": 7, "job_id": job_id, **parameters}), hevo.clock, story)
 
 
 def wait_for(job_id: str, story: Story, **parameters: Any) -> Outcome:
     async def watch() -> Outcome:
         async with HevoHook().client() as hevo:
-            return await a_wait(hevo, story, job_id, **parameters).until_done()
+            return await a_wait(hevo, story, job_id, **parameters).until_done(connected_to(hevo))
 
     return asyncio.run(watch())
 
@@ -304,20 +306,20 @@ def test_a_job_that_is_gone_now_and_then_in_an_outage_is_not_given_up(hevo: Sand
 def test_a_look_that_never_ends_is_given_up_and_counts_as_an_outage(
     hevo: Sandbox, monkeypatch: pytest.MonkeyPatch, deadline: float | None
 ) -> None:
-    monkeypatch.setattr(wait, "LONGEST_LOOK", 0.05)
-    monkeypatch.setattr(wait, "LAST_LOOK", 0.01)
+    monkeypatch.setattr(wait, "LONGEST_POLL", 0.05)
+    monkeypatch.setattr(wait, "LAST_POLL", 0.01)
     job = hevo.add_pipeline(7).start_job(appear_after=0, ago=60, duration=1)
     hevo.inject("get_job", Fault.hang())
     story = Story()
 
-    async def look_twice() -> tuple[Any, Any, Outcome | None]:
+    async def poll_twice() -> tuple[Any, Any, Outcome | None]:
         async with HevoHook().client() as client:
             watched = a_wait(client, story, job.id, deadline=deadline)
-            first = await watched.look()
+            first = await watched.poll(connected_to(client))
             trouble = watched.trouble
-            return first, trouble, await watched.look()
+            return first, trouble, await watched.poll(connected_to(client))
 
-    first, trouble, second = asyncio.run(asyncio.wait_for(look_twice(), 10))
+    first, trouble, second = asyncio.run(asyncio.wait_for(poll_twice(), 10))
 
     assert first is None
     assert isinstance(trouble, HevoTimeoutError)
@@ -329,12 +331,12 @@ def test_a_look_that_never_ends_is_given_up_and_counts_as_an_outage(
 def test_what_is_told_of_an_outage_names_the_pipeline_once_and_is_a_sentence(clock: VirtualClock) -> None:
     story = Story()
     error = HevoResponseError("Pipeline 7: there are too many jobs.")
-    weather = Weather(clock.clock, 7, 3600, story)
+    outage = Outage(clock.clock, 7, 3600, story, knows_hevo=True)
 
-    weather.pause_after(error, None)
+    outage.pause_after(error, None)
     clock.advance(3600)
     with pytest.raises(HevoOutageError, match=r"the last failure was: there are too many jobs\. The job may"):
-        weather.pause_after(error, None)
+        outage.pause_after(error, None)
 
     assert story.warnings == ["Pipeline 7: there are too many jobs. Waiting on."]
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hevo_provider.exceptions import HevoConfigError
+from hevo_provider.models.ids import job_id_of, pipeline_id_of
 from hevo_provider.models.job import JobType
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.operators import HevoPipelineOperator
-from hevo_provider.parameters import job_id_of, pipeline_id_of
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
 from tests.play import TaskInstance, play

@@ -15,11 +15,11 @@ from airflow.providers_manager import ProviderInfo, ProvidersManager
 from jsonschema import validate  # type: ignore[import-untyped]
 
 from hevo_provider import __version__
+from hevo_provider.compat import connection_form_fields
 from hevo_provider.connection import ConnectionSettings
-from hevo_provider.connection_form import widgets
 from hevo_provider.hooks import HevoHook
 from hevo_provider.links import HevoPipelineLink
-from hevo_provider.provider_info import CONNECTION_TYPE, get_provider_info
+from hevo_provider.provider_info import CONNECTION_FORM, get_provider_info
 
 IS_AIRFLOW_2 = airflow.__version__.startswith("2.")
 # The libraries that Airflow 2 makes its forms with use what others have deprecated.
@@ -64,7 +64,7 @@ def test_all_that_it_names_is_there() -> None:
     modules = [
         name for kind in ("hooks", "operators", "sensors", "triggers") for name in info[kind][0]["python-modules"]
     ]
-    classes = [CONNECTION_TYPE["hook-class-name"], *info["extra-links"]]
+    classes = [CONNECTION_FORM["hook-class-name"], *info["extra-links"]]
 
     for module in modules:
         if not (IS_AIRFLOW_2 and module == "hevo_provider.assets"):
@@ -101,7 +101,7 @@ if READS_METADATA:
     def test_the_form_in_it_is_one_that_airflow_accepts() -> None:
         schema = json.loads((SCHEMAS / "provider.yaml.schema.json").read_text())
 
-        validate([CONNECTION_TYPE], schema["properties"]["connection-types"])
+        validate([CONNECTION_FORM], schema["properties"]["connection-types"])
 
     def test_the_form_of_a_new_airflow_has_fields_of_its_own(manager: Any) -> None:
         fields = fields_of(manager)
@@ -123,10 +123,10 @@ if IS_AIRFLOW_2:
     def test_the_form_of_airflow_2_has_the_same_fields(manager: Any) -> None:
         fields = fields_of(manager)
 
-        assert fields.keys() == CONNECTION_TYPE["conn-fields"].keys()
+        assert fields.keys() == CONNECTION_FORM["conn-fields"].keys()
         for name, field in fields.items():
-            assert field.args[0] == CONNECTION_TYPE["conn-fields"][name]["label"]
-            assert field.kwargs["description"] == CONNECTION_TYPE["conn-fields"][name]["description"]
+            assert field.args[0] == CONNECTION_FORM["conn-fields"][name]["label"]
+            assert field.kwargs["description"] == CONNECTION_FORM["conn-fields"][name]["description"]
 
     @pytest.mark.parametrize(
         ("typed", "read"),
@@ -142,7 +142,7 @@ if IS_AIRFLOW_2:
         from werkzeug.datastructures import MultiDict  # type: ignore[import-not-found,unused-ignore]
         from wtforms import Form  # type: ignore[import-untyped,unused-ignore]
 
-        form = type("ConnectionForm", (Form,), widgets())(MultiDict(typed))
+        form = type("ConnectionForm", (Form,), connection_form_fields())(MultiDict(typed))
         assert form.validate()
         extra = {name: value for name, value in form.data.items() if value != ""}  # as Airflow 2 does
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from hevo_provider.rescheduled import first_look_of
+from hevo_provider.compat import first_poke_of
 from hevo_provider.sensors import HevoSensor
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,14 +58,14 @@ else:
 
 @pytest.mark.usefixtures("airflow_database")
 def test_a_sensor_that_was_never_rescheduled_takes_its_first_look() -> None:
-    assert first_look_of({"ti": rescheduled()}) is None
+    assert first_poke_of({"ti": rescheduled()}) is None
 
 
 @pytest.mark.usefixtures("airflow_database")
 def test_a_rescheduled_sensor_has_first_looked_when_its_try_began() -> None:
     later = [START + timedelta(seconds=seconds) for seconds in (10, 15, 20)]
 
-    assert first_look_of({"ti": rescheduled((1, START), *((1, look) for look in later))}) == START
+    assert first_poke_of({"ti": rescheduled((1, START), *((1, look) for look in later))}) == START
 
 
 @pytest.mark.usefixtures("airflow_database")
@@ -74,4 +74,4 @@ def test_a_retry_has_first_looked_when_the_retry_began() -> None:
 
     ti = rescheduled((1, START), (2, retried), (2, retried + timedelta(seconds=10)))
 
-    assert first_look_of({"ti": ti}) == retried
+    assert first_poke_of({"ti": ti}) == retried

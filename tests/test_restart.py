@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from hevo_provider.hooks import HevoHook
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
 from hevo_provider.triggers import HevoJobTrigger
@@ -29,7 +28,7 @@ def operator(**parameters: Any) -> HevoPipelineOperator:
 def mortal_ti(clock: VirtualClock, hevo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> MortalTaskInstance:
     """A task instance whose workers may die."""
     make_requests_mortal(monkeypatch)
-    monkeypatch.setattr(HevoHook, "clock", mortal(clock.clock))
+    monkeypatch.setattr("hevo_provider.clock._of_this_process", mortal(clock.clock))
     return MortalTaskInstance(clock, store=MortalStore())
 
 

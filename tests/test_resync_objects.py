@@ -15,8 +15,8 @@ from hevo_provider.exceptions import (
     HevoPipelineStateError,
 )
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.sandbox.record import Request
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
+from hevo_provider.sandbox.requests import Request
 from tests.choosing import add_shop, asked_for, operator
 from tests.play import TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
 

@@ -12,11 +12,11 @@ import pytest
 from aiohttp import BasicAuth
 
 from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client.access import Credentials
 from hevo_provider.connection import ConnectionSettings
 from hevo_provider.exceptions import HevoError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.transport import Credentials
 from tests.connected import connect
 from tests.play import VirtualClock
 

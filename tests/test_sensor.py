@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import (
 from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError, HevoOutageError
 from hevo_provider.models.job import JobStatus, JobType
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.sandbox.record import Request
+from hevo_provider.sandbox.requests import Request
 from hevo_provider.sensors import HevoSensor
 from tests.play import Deferral, TaskInstance, VirtualClock, work
 from tests.sensing import MODES, RescheduledTaskInstance, sense, sensor

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Airfl
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import moment_of
 from hevo_provider.sandbox import MISSING, Fault, Sandbox
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from tests.play import START, Deferral, TaskInstance, VirtualClock, work
 from tests.sensing import MODES, RescheduledTaskInstance, sense, sensor
@@ -190,7 +190,7 @@ def test_a_trigger_that_starts_again_elsewhere_waits_for_the_same(ti: TaskInstan
 
     assert isinstance(left_behind, Deferral)
     trigger = left_behind.trigger()
-    assert trigger.ordered.completed_after == int(AN_HOUR_AGO.timestamp() * 1000)
+    assert trigger.ordered.order.completed_after == int(AN_HOUR_AGO.timestamp() * 1000)
     assert trigger.serialize()[1] == left_behind.kwargs
 
 

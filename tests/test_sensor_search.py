@@ -11,7 +11,7 @@ import pytest
 
 from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.play import Deferral, TaskInstance, VirtualClock, work
 from tests.sensing import MODES, RescheduledTaskInstance, sense, sensor
 
@@ -248,8 +248,8 @@ def test_after_the_last_look_it_fails_and_says_what_to_do(
         sense(mode, ti, **parameters)
 
     assert str(failure.value) == (
-        "Pipeline 7: no active job of type INCREMENTAL was there at any look. Start the job before the sensor, or "
-        "allow more looks (wait_for_job_max_attempts)."
+        "Pipeline 7: no active job of type INCREMENTAL was there at any poll. Start the job before the sensor, or "
+        "allow more polls (wait_for_job_max_attempts)."
     )
 
 

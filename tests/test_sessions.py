@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client.shared import SharedClient, open_clients
 from hevo_provider.hooks import HevoHook
 from hevo_provider.sandbox import Sandbox
-from hevo_provider.sessions import SharedClient, open_clients
 from tests.connected import connect, settled
 from tests.play import VirtualClock
 

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from hevo_provider.exceptions import HevoJobNotFoundError, HevoPipelineBusyError, HevoPipelineStateError
+from hevo_provider.exceptions import (
+    HevoConnectionNotFoundError,
+    HevoJobNotFoundError,
+    HevoPipelineBusyError,
+    HevoPipelineStateError,
+)
 from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import MISSING, Fault, Sandbox
@@ -235,10 +240,10 @@ def test_an_unknown_pipeline_fails_the_task_for_good(hevo: Sandbox, ti: TaskInst
 
 @pytest.mark.usefixtures("airflow_database")
 @deferred_or_not
-def test_a_connection_that_does_not_exist_fails_the_task_for_good(
+def test_a_connection_that_airflow_does_not_find_fails_the_try_and_a_retry_may_find_it(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
-    with pytest.raises(AirflowFailException, match="nowhere"):
+    with pytest.raises(HevoConnectionNotFoundError, match="nowhere"):
         play(operator(connection_id="nowhere", deferrable=deferrable), ti)
 
     assert hevo.requests == []

@@ -8,6 +8,8 @@ from email.utils import formatdate
 import aiohttp
 import pytest
 
+from hevo_provider.client.replies import raise_for_error
+from hevo_provider.client.transport import backoff
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoAuthError,
@@ -21,9 +23,7 @@ from hevo_provider.exceptions import (
     HevoTimeoutError,
     HevoTransportError,
 )
-from hevo_provider.replies import raise_for_error
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.transport import backoff
 from tests.connected import connect, settled
 from tests.play import START, VirtualClock
 

@@ -11,10 +11,10 @@ import pytest
 
 from hevo_provider.assets import HevoPipelineTrigger
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.runs.watch import Lookout
-from hevo_provider.runs.watermark import Look
 from hevo_provider.sandbox import Fault, Sandbox
-from hevo_provider.watchers import Memory, Watcher
+from hevo_provider.watching.round import Rounds
+from hevo_provider.watching.watcher import Watcher, WatermarkStore
+from hevo_provider.watching.watermark import Round
 from tests.connected import connect
 from tests.play import VirtualClock
 from tests.watching import AssetStore, Database, looks, until, watching
@@ -70,7 +70,7 @@ async def test_more_than_can_be_caught_up_with_is_said(
 
     assert database.told == [job.id for job in pipeline.jobs[-len(database.told) :]]
     assert len(database.told) >= 999
-    assert story().count("there are more jobs since the last look than the 1,000 that were read") == 1
+    assert story().count("there are more jobs since the last round than the 1,000 that were read") == 1
 
 
 async def test_more_than_twenty_pages_of_a_server_that_makes_them_small_are_not_caught_up_with(
@@ -91,7 +91,7 @@ async def test_more_than_twenty_pages_of_a_server_that_makes_them_small_are_not_
 
     assert database.told == [job.id for job in pipeline.jobs[-len(database.told) :]]
     assert len(database.told) >= 500
-    assert story().count("there are more jobs since the last look than the 500 that were read") == 1
+    assert story().count("there are more jobs since the last round than the 500 that were read") == 1
 
 
 async def test_an_event_that_had_not_arrived_when_the_triggerer_died_is_sent_again(
@@ -185,8 +185,8 @@ class TwoTriggerers:
     stalled: Watcher
     new: Watcher
 
-    async def look(self) -> Look:
-        return await Lookout(7).look(self.client, [])
+    async def look(self) -> Round:
+        return await Rounds(7).next(self.client, [])
 
     async def stall(self) -> None:
         """Let one look for the first time, and the other take over."""
@@ -197,12 +197,12 @@ class TwoTriggerers:
 @pytest.fixture
 async def two(hevo: Sandbox, clock: VirtualClock, database: Database) -> AsyncIterator[TwoTriggerers]:
     store = AssetStore(SimpleNamespace(database=database, is_dead=False))  # type: ignore[arg-type]
-    stalled, new = (Watcher(7, lambda _: True, Memory(store, "key"), clock.clock) for _ in range(2))
+    stalled, new = (Watcher(7, lambda _: True, WatermarkStore(store, "key"), clock.clock) for _ in range(2))
     async with connect(hevo, clock) as client:
         yield TwoTriggerers(client, stalled, new)
 
 
-async def tell(watcher: Watcher, look: Look) -> list[str]:
+async def tell(watcher: Watcher, look: Round) -> list[str]:
     jobs = await watcher.news(look)
     watcher.has_told(look, jobs)
     return [job.job_id for job in jobs]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hevo_provider.models.answers import Job
-from hevo_provider.runs.discovery import Listing
-from hevo_provider.runs.watermark import MOST_TOLD, Look, Watermark
+from hevo_provider.runs.listing import Listing
+from hevo_provider.watching.watermark import MOST_TOLD, Round, Watermark
 
 START = 1_800_000_000  # seconds
 
@@ -21,15 +21,15 @@ def job(name: str, created: int | None, updated: int | None = None, status: str 
     return Job.model_validate({"job_id": name, "type": "INCREMENTAL", "status": status, **times})
 
 
-def look(now: int | None, *jobs: Job, complete: bool = True) -> Look:
-    return Look(Listing(jobs, now and now * 1000, complete=complete))
+def look(now: int | None, *jobs: Job, complete: bool = True) -> Round:
+    return Round(Listing(jobs, now and now * 1000, complete=complete))
 
 
 def everything(_: Job) -> bool:
     return True
 
 
-def told(watermark: Watermark, seen: Look) -> list[str]:
+def told(watermark: Watermark, seen: Round) -> list[str]:
     return [each.job_id for each in watermark.news(seen, everything)]
 
 
@@ -150,7 +150,7 @@ def test_a_job_that_vanished_is_forgotten() -> None:
     assert watermark.active == ("a",)
 
     assert watermark.after(look(START + 60)).active == ("a",)
-    assert watermark.after(Look(look(START + 60).listing, gone=frozenset({"a"}))).active == ()
+    assert watermark.after(Round(look(START + 60).listing, gone=frozenset({"a"}))).active == ()
 
 
 def test_it_does_not_grow_beyond_measure() -> None:
@@ -184,7 +184,7 @@ lives = st.builds(Life, st.integers(-3000, 20_000), st.integers(0, 9000), st.int
 def test_each_job_that_ends_after_the_first_look_is_told_once(
     jobs: list[Life], pauses: list[int], data: st.DataObject
 ) -> None:
-    def seen_at(now: int) -> Look:
+    def seen_at(now: int) -> Round:
         listed = []
         for number, life in enumerate(jobs):
             ended = life.created + life.duration

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from hevo_provider.exceptions import HevoResponseError
-from hevo_provider.models.job import TERMINAL_STATUSES
-from hevo_provider.parameters import ID_PATTERN
+from hevo_provider.models.enums import TERMINAL_STATUSES
+from hevo_provider.models.ids import ID_PATTERN
 
 Id = Annotated[str, StringConstraints(pattern=f"^{ID_PATTERN}$")]
 # A name of the API's own, known or new: it ends up in log lines, so it is one short line itself.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoConflictError, HevoError
 from hevo_provider.models.answers import Job
-from hevo_provider.models.job import JobStatus
-from hevo_provider.runs.discovery import choose, reaches_back, read_listing
+from hevo_provider.models.enums import JobStatus
+from hevo_provider.runs.identity import choose, reaches_back
+from hevo_provider.runs.listing import read_listing
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Fate, Phase, Run
+from hevo_provider.runs.wait import Connect
 
-REPEATS = 3  # of each request, also by a client that asks only once: there is no next look that would repeat it
+REPEATS = 3  # of each request, also by a client that asks only once: there is no next poll that would repeat it
 
 
 async def cancel_job_of(hevo: HevoAsyncClient, run: Run, logger: Logger = log) -> bool:
@@ -26,25 +28,36 @@ async def cancel_job_of(hevo: HevoAsyncClient, run: Run, logger: Logger = log) -
     return (await _cancel(hevo, run, logger))[0]
 
 
-async def end_in_time(hevo: HevoAsyncClient, outcome: Outcome, logger: Logger = log) -> Outcome:
+async def end_in_time(connect: Connect, outcome: Outcome, logger: Logger = log) -> Outcome:
     """
     End a wait: if its time was over, cancel its job.
 
+    :param connect: returns a client.
     :param outcome: what the wait came to.
-    :returns: the same, unless the job turns out to have ended by itself after the last look: that is its end then.
+    :returns: the same, unless the job turns out to have ended by itself after the last poll: that is its end then.
     """
     run = outcome.run
-    if outcome.ending is not Ending.TIMED_OUT or not run.cancel_on_kill:
+    if outcome.ending is not Ending.TIMED_OUT or not run.order.cancel_on_kill or not _may_be_cancelled(run):
+        return outcome
+    try:
+        hevo = await connect()
+    except HevoError as error:
+        logger.warning("Pipeline %s: the job was not cancelled and may still run: %s", run.pipeline_id, error)
         return outcome
     cancelled, job = await _cancel(hevo, run, logger)
     if job is None or cancelled or not job.is_terminal:
         return replace(outcome, cancelled=cancelled)
-    return Outcome(Ending.ENDED if run.wait_for_completion else Ending.FOUND, replace(run, job_id=job.job_id), job)
+    ending = Ending.ENDED if run.order.wait_for_completion else Ending.FOUND
+    return Outcome(ending, run.known_as(job.job_id), job)
+
+
+def _may_be_cancelled(run: Run) -> bool:
+    return run.is_ours and run.order.action is not None and run.phase is not Phase.READY
 
 
 async def _cancel(hevo: HevoAsyncClient, run: Run, logger: Logger) -> tuple[bool, Job | None]:
     """Return whether Hevo was asked, and the job as it was before that, where it could be seen."""
-    if not run.is_ours or run.action is None or run.phase == Phase.READY:
+    if not _may_be_cancelled(run):
         return False, None
     try:
         job_id = run.job_id or await _find(hevo, run)
@@ -53,7 +66,7 @@ async def _cancel(hevo: HevoAsyncClient, run: Run, logger: Logger) -> tuple[bool
                 "Pipeline %s: %s was sent and its job does not show yet, so it is not cancelled. Look at the pipeline "
                 "in Hevo.",
                 run.pipeline_id,
-                run.action,
+                run.order.action,
             )
             return False, None
         job = await hevo.get_job(run.pipeline_id, job_id, retry_limit=REPEATS)
@@ -72,7 +85,7 @@ async def _cancel(hevo: HevoAsyncClient, run: Run, logger: Logger) -> tuple[bool
 
 
 async def _find(hevo: HevoAsyncClient, run: Run) -> str | None:
-    if run.fate != Fate.ANSWERED:
+    if run.fate is not Fate.ANSWERED:
         return None
     listing = await read_listing(hevo, run.pipeline_id, enough=reaches_back(run), retry_limit=REPEATS)
     choice = choose(listing, run)

@@ -1,14 +1,15 @@
 """
-The one event that a trigger sends, as JSON: what became of the wait, in scalars.
+The one event that a trigger sends, as JSON: what became of the wait, in scalars, and the run as it was then.
 
-Only where the worker has to go on does the whole run travel along: ``dag.test()`` drops what a task keeps in
-``defer(kwargs=…)``.
+The run travels along so that the worker goes on from what has happened, and not from what the DAG's templates say when
+it comes back; and because ``dag.test()`` drops what a task keeps in ``defer(kwargs=…)``. Events that version 1.0.0 has
+stored hold a run only where the worker had to start it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hevo_provider.exceptions import (
@@ -22,15 +23,17 @@ from hevo_provider.exceptions import (
     HevoRunError,
 )
 from hevo_provider.models.answers import Job
+from hevo_provider.runs.error_table import fails_for_good
+from hevo_provider.runs.order import Order
+from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Run
-from hevo_provider.runs.wait import Ending, Outcome
 
 FAILED = "failed"
 
 _ERRORS: dict[str, type[HevoRunError]] = {
     error.__name__: error for error in (HevoJobNotFoundError, HevoJobStalledError, HevoOutageError)
 }
-_HOPELESS = {error.__name__ for error in (HevoAuthError, HevoConfigError)}
+_HOPELESS = {error.__name__ for error in (HevoAuthError, HevoConfigError)}  # in events that do not say so themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +41,36 @@ class Event:
     """
     What a worker reads from a trigger's event.
 
-    :param ending: how the wait ended.
-    :param pipeline_id: the pipeline.
+    :param pipeline_id: the pipeline; None where the wait failed before it was known.
     :param job_id: the job, if it is known.
+    :param ending: how the wait ended; None if it failed.
     :param job: the job as it was last seen.
-    :param run: the run, where the worker has to go on with it.
+    :param run: the run as it was then; None in an event of version 1.0.0, but for one to start it.
+    :param error: why the wait failed.
     :param cancelled: whether Hevo was asked to cancel the job.
     :param was_sent: whether the action was sent; also where an event of an earlier version does not say.
-    :param worker_seconds: the run's, for the worker to add its own to.
+    :param worker_seconds: for how long workers have been at work for the task.
     """
 
-    ending: Ending
-    pipeline_id: int
+    pipeline_id: int | None
     job_id: str | None
-    job: Job | None
-    run: Run | None
+    ending: Ending | None = None
+    job: Job | None = None
+    run: Run | None = None
+    error: HevoRunError | None = None
     cancelled: bool = False
     was_sent: bool = True
     worker_seconds: float = 0.0
+
+    def run_under(self, order: Order) -> Run:
+        """
+        Return the run that an event of version 1.0.0 is about, which did not bring it along.
+
+        :param order: what the DAG asks for now.
+        """
+        if self.pipeline_id is not None:
+            order = replace(order, pipeline_id=self.pipeline_id)
+        return Run(order=order, job_id=self.job_id, posts=int(self.was_sent), worker_seconds=self.worker_seconds)
 
 
 def event_of(outcome: Outcome) -> dict[str, Any]:
@@ -66,9 +81,8 @@ def event_of(outcome: Outcome) -> dict[str, Any]:
         "pipeline_id": run.pipeline_id,
         "job_id": run.job_id,
         **(facts_of(job) if job is not None else {}),
+        "run": run.to_json(),
     }
-    if outcome.ending is Ending.START:
-        event["run"] = run.to_json()
     if run.worker_seconds:
         event["worker_seconds"] = run.worker_seconds
     if outcome.ending is Ending.TIMED_OUT:
@@ -84,6 +98,8 @@ def event_of_error(error: HevoError, run: Run) -> dict[str, Any]:
         "job_id": run.job_id,
         "error": type(error).__name__,
         "message": str(error),
+        "for_good": fails_for_good(error),
+        "run": run.to_json(),
     }
 
 
@@ -97,39 +113,55 @@ def read_event(event: object) -> Event:
     """
     Read what a trigger sent.
 
-    :raises HevoHopelessError: the trigger failed for a reason that another try would not mend.
-    :raises HevoRunError: the trigger failed, or the event is not one of ours: never a success.
+    :raises HevoRunError: there is no event, or it is not one of ours: never a success.
     """
     if not isinstance(event, Mapping):
         raise HevoRunError("The trigger sent no event, so it is not known how the job ended.")
     pipeline_id, job_id = event.get("pipeline_id"), event.get("job_id")
+    run = _run_in(event)
     if event.get("event") == FAILED:
-        kind, message = event.get("error"), str(event.get("message"))
-        error = HevoHopelessError if kind in _HOPELESS else _ERRORS.get(str(kind), HevoRunError)
-        raise error(message, pipeline_id=pipeline_id, job_id=job_id)
+        return Event(pipeline_id, job_id, run=run, error=_error_in(event))
     try:
-        ending = Ending(str(event.get("event")))
+        ending: Ending | None = Ending(str(event.get("event")))
         job = None
         if job_id is not None and ("status" in event or ending is Ending.FOUND):  # an id is all that this needs
             job = Job.model_validate({**event, "type": event.get("job_type")})
-        run = Run.from_json(event["run"]) if ending is Ending.START else None
-    except (ValueError, KeyError, TypeError):
-        ending = None
-    if ending is None or not isinstance(pipeline_id, int) or (ending in {Ending.ENDED, Ending.FOUND} and job is None):
+    except (ValueError, TypeError):
+        ending = job = None
+    if not isinstance(pipeline_id, int) or not _says_enough(ending, job, run):
         raise HevoRunError(
             f"The trigger sent an event that this version does not understand: {dict(event)!r}. How the job ended is "
             "not known; look at it in Hevo.",
             job_id=job_id,
         )
     held = event.get("worker_seconds")
-    worker_seconds = float(held) if isinstance(held, int | float) else 0.0
     return Event(
-        ending,
         pipeline_id,
         job_id,
+        ending,
         job,
         run,
         cancelled=event.get("cancelled") is True,
         was_sent=event.get("was_sent") is not False,
-        worker_seconds=worker_seconds,
+        worker_seconds=float(held) if isinstance(held, int | float) else 0.0,
     )
+
+
+def _says_enough(ending: Ending | None, job: Job | None, run: Run | None) -> bool:
+    if ending is Ending.START:
+        return run is not None
+    return ending is Ending.TIMED_OUT or (ending is not None and job is not None)
+
+
+def _run_in(event: Mapping[str, Any]) -> Run | None:
+    try:
+        return Run.from_json(event["run"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _error_in(event: Mapping[str, Any]) -> HevoRunError:
+    kind = str(event.get("error"))
+    hopeless = event.get("for_good", kind in _HOPELESS) is True
+    error = HevoHopelessError if hopeless else _ERRORS.get(kind, HevoRunError)
+    return error(str(event.get("message")), pipeline_id=event.get("pipeline_id"), job_id=event.get("job_id"))

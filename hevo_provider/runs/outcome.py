@@ -1,10 +1,12 @@
-"""What a wait for a run comes to."""
+"""What a wait for a run comes to, and what each poll of it comes to."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.models.answers import Job
 from hevo_provider.runs.run import Run
 
@@ -33,3 +35,47 @@ class Outcome:
     run: Run
     job: Job | None = None
     cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    What one poll came to.
+
+    :param run: the run as it is now.
+    :param job: the job, if this poll showed it.
+    :param ending: how the wait ended with this; None: poll again.
+    """
+
+    run: Run
+    job: Job | None = None
+    ending: Ending | None = None
+
+
+class WaitPhase(ABC):
+    """One phase of a wait: what it polls, and at what pace."""
+
+    __slots__ = ()
+
+    polls: int = 0
+    """How many polls of this process have shown nothing."""
+
+    is_steady: bool = False
+    """Whether all polls are alike, a ``poll_interval`` apart, for as long as it takes."""
+
+    @abstractmethod
+    async def poll(self, hevo: HevoAsyncClient, run: Run) -> Step:
+        """
+        Ask Hevo once.
+
+        :raises HevoError: Hevo cannot be reached, or refuses. Nothing is repeated: that is the loop's business.
+        :raises HevoRunError: there is nothing more to wait for, and it is no good end.
+        """
+
+    @abstractmethod
+    def pause(self, run: Run) -> float:
+        """Return the seconds from a poll to the next."""
+
+    def first_pause(self, run: Run) -> float:
+        """Return the seconds to the first poll of a process that takes over the wait."""
+        return self.pause(run)

@@ -1,4 +1,4 @@
-"""What the log says of a job: that it was found, and how far it has come, without a flood from a day-long one."""
+"""How far a job has come, for the log: without a flood from one that runs all day."""
 
 from __future__ import annotations
 
@@ -6,17 +6,9 @@ from typing import NamedTuple
 
 from hevo_provider.clock import Clock
 from hevo_provider.models.answers import Job
-from hevo_provider.runs.run import Fate, Ownership, Run
 
-FIRST_PAUSE = 15.0  # seconds from the first look to the first line; then twice as long each time
-LONGEST_PAUSE = 3600.0  # seconds: a job that runs for a day has about thirty lines
-
-
-_OWNERSHIP_IN_WORDS = {
-    Ownership.OURS: "",
-    Ownership.ASSUMED: ", taken for this task's own; it will not be cancelled by this task",
-    Ownership.ADOPTED: ", which this task follows but did not start",
-}
+FIRST_LINE_AFTER = 15.0  # seconds from the first poll to the first line; then twice as long each time
+LINES_APART_AT_MOST = 3600.0  # seconds: a job that runs for a day has about thirty lines
 
 
 class _Counters(NamedTuple):
@@ -41,7 +33,7 @@ class Progress:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pause = FIRST_PAUSE
+        self._pause = FIRST_LINE_AFTER
         self._since = 0.0
         self._due = float("-inf")
         self._told: _Counters | None = None
@@ -63,22 +55,9 @@ class Progress:
             return None
         if counters == before:
             return None
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._pause = min(self._pause * 2, LINES_APART_AT_MOST)
         self._told, self._since, self._due = counters, now, now + self._pause
         return ", ".join((*_events_in_words(before, job, now - since), *_objects_in_words(job)))
-
-
-def found_in_words(run: Run, job: Job, server_time: int | None) -> str:
-    """
-    Return the job that a run has found, for a log line.
-
-    :param server_time: Hevo's clock (ms) when the job showed; None if Hevo did not say.
-    """
-    after = ""
-    was_started = run.action is not None and run.fate == Fate.ANSWERED
-    if was_started and run.posted_at is not None and server_time is not None:
-        after = f" {max(0, server_time - run.posted_at) / 1000:.0f} s after it was started"
-    return f"job {job.job_id} ({job.type}, {job.status}){after}{_OWNERSHIP_IN_WORDS[Ownership(run.ownership)]}"
 
 
 def _counters(job: Job) -> _Counters:

@@ -2,66 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
-from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoNotFoundError
-from hevo_provider.models.pipeline import PipelineStatus
+from hevo_provider.models.answers import Job
+from hevo_provider.models.enums import PipelineStatus
 from hevo_provider.runs.cancel import cancel_job_of
-from hevo_provider.runs.discovery import (
-    SHOWS_WITHIN,
-    Choice,
-    choose,
-    is_active,
-    reaches_back,
-    read_listing,
-    read_state,
-)
+from hevo_provider.runs.identity import UNKNOWN_FATE_WINDOW, Choice, choose, reaches_back
+from hevo_provider.runs.listing import is_active, read_listing, read_state
 from hevo_provider.runs.logger import Logger, log
-from hevo_provider.runs.run import Fate, Ownership, Phase, Run
-from hevo_provider.runs.verdict import in_words, is_success
-from hevo_provider.runs.wait import UNKNOWN_FATE_WINDOW, Ending, Outcome
+from hevo_provider.runs.order import SHOWS_WITHIN
+from hevo_provider.runs.outcome import Ending, Outcome
+from hevo_provider.runs.run import Ownership, Phase, Run
+from hevo_provider.runs.verdict import is_success
+from hevo_provider.runs.words import end_in_words
 
 
-async def follow_earlier(
-    hevo: HevoAsyncClient,
-    run: Run,
-    earlier: Run,
-    *,
-    age: float,
-    accept_completed_with_failures: bool,
-    logger: Logger = log,
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    A run that an earlier worker of this task started.
+
+    :param run: as it was when it was recorded.
+    :param time: when that was, seconds since the epoch.
+    :param cleared: whether a user has cleared the task since: it explains what is active, but is not followed.
+    """
+
+    run: Run
+    time: float
+    cleared: bool
+
+
+async def go_on_from(hevo: HevoAsyncClient, run: Run, record: Record, logger: Logger = log) -> Run | Outcome | None:
+    """
+    Go on with what is on record, or let it make way.
+
+    :param run: what is asked for now.
+    :returns: the run to wait for; its outcome, if there is nothing to wait for; None: start anew.
+    """
+    age = hevo.clock.now() - record.time
+    if record.cleared:
+        return await _make_way(hevo, run, record.run, age=age, logger=logger)
+    return await _follow_earlier(hevo, run, record.run, age=age, logger=logger)
+
+
+async def _follow_earlier(
+    hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float, logger: Logger
 ) -> Run | Outcome | None:
     """
     Go on with the run of a worker that was lost, in an automatic retry.
 
-    :param run: what is asked for now.
-    :param earlier: the run on record.
     :param age: seconds since it was recorded.
     :returns: the run to wait for; its outcome, if its job has succeeded meanwhile or is all that is wanted; None if it
         left nothing to follow: no job, or one that failed, which is what retries are for.
     """
-    if earlier.phase == Phase.READY or not run.asks_for_the_same_as(earlier):
+    if earlier.phase is Phase.READY or not run.order.starts_the_same_as(earlier.order):
         return None
-    run = run.continuing(earlier)
+    run = earlier.under(run.order)
     choice, restarting = await _choice_of(hevo, run)
     job = choice.job
     if job is None:
-        may_show = restarting or age < UNKNOWN_FATE_WINDOW or choice.fallback is not None
-        fate = Fate.ANSWERED.value if restarting else run.fate
-        return replace(run, fate=fate) if may_show else None
-    ownership = Ownership.ASSUMED.value if choice.has_rivals else run.ownership
-    run = replace(
-        run, phase=Phase.WATCH.value, job_id=job.job_id, ownership=ownership, baseline=(), baseline_floor=None
-    )
-    if not run.wait_for_completion:
+        if restarting:
+            return run.restarted()
+        return run if age < UNKNOWN_FATE_WINDOW or choice.fallback is not None else None
+    run = run.watching(job, Ownership.ASSUMED if choice.has_rivals else None)
+    if not run.order.wait_for_completion:
         return Outcome(Ending.FOUND, run, job)
     if job.is_terminal:
-        if not is_success(job, accept_completed_with_failures=accept_completed_with_failures):
-            logger.info("Pipeline %s: the earlier try's %s; starting a new one.", run.pipeline_id, in_words(job))
-            return None
-        logger.info("Pipeline %s: the earlier try's %s.", run.pipeline_id, in_words(job))
-        return Outcome(Ending.ENDED, run, job)
+        return _end_of(run, job, logger)
     logger.info(
         "Pipeline %s: following job %s (%s), which an earlier try of this task started.",
         run.pipeline_id,
@@ -71,7 +80,15 @@ async def follow_earlier(
     return run
 
 
-async def make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float, logger: Logger = log) -> Run | None:
+def _end_of(run: Run, job: Job, logger: Logger) -> Outcome | None:
+    if not is_success(job, run.order):
+        logger.info("Pipeline %s: the earlier try's %s; starting a new one.", run.pipeline_id, end_in_words(job))
+        return None
+    logger.info("Pipeline %s: the earlier try's %s.", run.pipeline_id, end_in_words(job))
+    return Outcome(Ending.ENDED, run, job)
+
+
+async def _make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float, logger: Logger) -> Run | None:
     """
     After a user has cleared the task: let the job of the try before end before a new one is started.
 
@@ -79,17 +96,17 @@ async def make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float,
 
     :returns: the run, waiting for that; None if nothing stands in the way.
     """
-    if earlier.phase == Phase.READY or earlier.ownership == Ownership.ADOPTED:
+    if earlier.phase is Phase.READY or earlier.ownership is Ownership.ADOPTED:
         return None
     choice, restarting = await _choice_of(hevo, earlier)
     job = choice.job
     if job is not None and is_active(job, None):
-        if run.cancel_on_kill and not choice.has_rivals:
-            await cancel_job_of(hevo, replace(earlier, job_id=job.job_id), logger)
+        if run.order.cancel_on_kill and not choice.has_rivals:
+            await cancel_job_of(hevo, earlier.known_as(job.job_id), logger)
         logger.info("Pipeline %s: waiting for job %s of the cleared try to end.", run.pipeline_id, job.job_id)
-        return replace(run, phase=Phase.READY.value, yield_to=job.job_id)
+        return run.waiting(yield_to=job.job_id)
     if job is None and (restarting or age < SHOWS_WITHIN):
-        return replace(run, phase=Phase.READY.value, not_before=hevo.clock.now() + max(1.0, SHOWS_WITHIN - age))
+        return run.postponed(hevo.clock.now() + max(1.0, SHOWS_WITHIN - age), "the cleared try's job may yet show")
     return None
 
 
@@ -102,5 +119,5 @@ async def _choice_of(hevo: HevoAsyncClient, run: Run) -> tuple[Choice, bool]:
             listing = await read_listing(hevo, run.pipeline_id, enough=reaches_back(run))
             return Choice(next((job for job in listing.jobs if job.job_id == run.job_id), None)), False
     state = await read_state(hevo, run.pipeline_id)
-    restarting = run.may_restart and state.pipeline.status == PipelineStatus.RESTARTING
+    restarting = run.order.may_restart and state.pipeline.status == PipelineStatus.RESTARTING
     return choose(state.listing, run), restarting

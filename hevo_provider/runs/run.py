@@ -1,18 +1,32 @@
-"""``Run``: all that is known about one run of a pipeline. It travels between worker, database and triggerer as JSON."""
+"""
+``Run``: one run of a pipeline, and how far it has come. It travels between worker, database and triggerer as JSON.
+
+It is a value that does not change. Its methods are the only ways from one state to the next, and each is written once::
+
+                    waiting, postponed                     searching(ANSWERED | UNKNOWN | REFUSED)
+              ┌───────────────────────────┐          ┌──────────────────────────────────────────┐
+              │                           ▼          │                                          ▼
+    ordered ──┴──▶ worker: start ◀──── READY ──▶ sending ──▶ POST                 restarted ┌─▶ FIND ─┐
+                      ▲  │                          ▲ │                              └──────┘   │ watching
+                      │  │ watching (adopted,       │ └──▶ not_applied ──▶ postponed, failed    ▼
+                      │  │ or of an earlier try)    │                                         WATCH ──▶ ended, found
+                      │  └──────────────────────────┼─────────────────────────────────────────▶ ▲
+                      └── answered ─────────────────┴──── answered: no job after a call of      │
+                                                          unknown fate, so it may be sent again ┘
+
+READY, FIND and WATCH are waited for in the triggerer (or here, if the task is not deferrable); only a worker sends.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
-from enum import StrEnum
+from dataclasses import dataclass, fields, replace
+from enum import Enum, StrEnum
 from typing import Any, Self
 
-from hevo_provider.models.job import JobType
-from hevo_provider.models.pipeline import PipelineAction
-from hevo_provider.parameters import OnActiveJob
-
-# The action of an operator of its own, so it is no PipelineAction: the objects that it is about belong to it.
-RESYNC_OBJECTS = "RESYNC_OBJECTS"
+from hevo_provider.models.answers import Job
+from hevo_provider.models.enums import OnActiveJob
+from hevo_provider.runs.order import Action, Order
 
 
 class Phase(StrEnum):
@@ -42,168 +56,281 @@ class Ownership(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """
-    One run of one pipeline.
+    One run of one pipeline: what was asked for, and what has happened.
 
-    What was asked for:
-
-    :param pipeline_id: the pipeline.
-    :param action: a ``PipelineAction`` or ``RESYNC_OBJECTS``; None for a run that starts nothing and only follows a
-        job (a sensor).
-    :param job_types: the names under which Hevo may report the job's type.
-    :param drop_and_load: for a resync, whether the destination tables are dropped first.
-    :param objects: patterns of the names of the objects to resync.
-    :param object_ids: ids of objects to resync.
-    :param on_active_job: an ``OnActiveJob``.
-    :param wait_for_completion: False ends the run as soon as the job is found.
-    :param cancel_on_kill: whether the job that was started is cancelled when the task is killed or timed out.
-    :param poll_interval: seconds between looks at the running job.
-    :param retry_limit: how many looks may be taken to find the job.
-    :param find_delay: seconds before the first look.
-    :param find_interval: seconds between looks grow from ``find_delay`` to this; None means ``poll_interval``.
-    :param find_window: seconds before which a search that was answered never ends.
-    :param api_outage_tolerance: seconds without a usable answer after which the wait fails.
-    :param deadline: seconds since the epoch after which the wait ends as timed out.
-    :param completed_after: for a run that only follows: any job will do that completed at this time (Hevo's clock, ms)
-        or later, and none that ended otherwise ends the wait.
-    :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES is such a completion.
-
-    What has happened:
-
-    :param phase: a ``Phase``.
+    :param order: what was asked for.
+    :param phase: what it waits for.
     :param job_id: the job, once it is known.
     :param last_status: the job's status as the log last told it.
-    :param ownership: an ``Ownership``.
+    :param ownership: whose job it is.
     :param posts: how many times the action was sent without being refused.
-    :param fate: a ``Fate``; None before the action was sent.
+    :param fate: what became of it; None before it was sent.
     :param baseline: ids of jobs that were there before the action was sent.
     :param baseline_floor: a job created before this (Hevo's clock, ms) was there too, although it is not listed.
     :param created_after: Hevo's clock (ms): a job created earlier is older than the action.
     :param posted_at: Hevo's clock (ms) when the action was sent.
     :param given_up_at: Hevo's clock (ms) when the answer to it was given up; None if it was answered.
-    :param looked: whether a run that only follows has had its first look, which made the baseline.
+    :param polled: whether a run that only follows has polled once, which made the baseline.
     :param searching_since: seconds since the epoch when the search began, for a process that has no baseline because it
         cannot remember one (a rescheduled sensor).
     :param not_before: seconds since the epoch before which Hevo asked not to be called.
-    :param waited: whether the run has been waiting before its action could be sent, or sent again.
+    :param put_off: how many times in a row the action was put off because Hevo did not take it.
+    :param answered: whether Hevo has answered this task well, in this try or an earlier one: then it knows the key and
+        the pipeline, and a 401 or 404 is a stumble.
     :param yield_to: an earlier job of this very task that is being cancelled: its end is waited for.
     :param note: what Hevo said last, for messages.
-    :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
     :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
+    :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
     """
 
-    pipeline_id: int
-    action: str | None = None
-    job_types: tuple[str, ...] = ()
-    drop_and_load: bool = False
-    on_active_job: str = OnActiveJob.FAIL.value
-    wait_for_completion: bool = True
-    cancel_on_kill: bool = True
-    poll_interval: float = 15.0
-    retry_limit: int = 10
-    find_delay: float = 1.0
-    find_interval: float | None = None
-    find_window: float = 0.0
-    api_outage_tolerance: float = 1800.0
-    deadline: float | None = None
-    completed_after: int | None = None
-    accept_completed_with_failures: bool = False
-    objects: tuple[str, ...] = ()
-    object_ids: tuple[str, ...] = ()
-
-    phase: str = Phase.WATCH.value
+    order: Order
+    phase: Phase = Phase.WATCH
     job_id: str | None = None
     last_status: str | None = None
-    ownership: str = Ownership.ADOPTED.value
+    ownership: Ownership = Ownership.ADOPTED
     posts: int = 0
-    fate: str | None = None
+    fate: Fate | None = None
     baseline: tuple[str, ...] = ()
     baseline_floor: int | None = None
     created_after: int | None = None
     posted_at: int | None = None
     given_up_at: int | None = None
-    looked: bool = False
+    polled: bool = False
     searching_since: float | None = None
     not_before: float | None = None
-    waited: bool = False
+    put_off: int = 0
+    answered: bool = False
     yield_to: str | None = None
     note: str | None = None
     told: tuple[str, ...] = ()
     worker_seconds: float = 0.0
 
-    def __post_init__(self) -> None:
-        for name in ("job_types", "objects", "object_ids", "baseline", "told"):  # JSON has no tuples
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what differs from the defaults, in JSON's types."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-            if value != _DEFAULTS[name]
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Return the run that :meth:`to_json` told of, also by a version that knew more or less than this one."""
-        return cls(**{name: value[name] for name in _DEFAULTS if name in value})
-
-    def continuing(self, earlier: Run) -> Run:
-        """Return this run, as asked for now, at the point that an earlier worker of the task had reached."""
-        return replace(self, **{name: getattr(earlier, name) for name in _PROGRESS})
-
-    def asks_for_the_same_as(self, other: Run) -> bool:
-        """Return whether both runs send the same action to the same pipeline."""
-        same = ("pipeline_id", "action", "drop_and_load")
-        chosen = ("objects", "object_ids")  # in whatever order
-        return all(getattr(self, name) == getattr(other, name) for name in same) and all(
-            set(getattr(self, name)) == set(getattr(other, name)) for name in chosen
-        )
-
     @property
-    def may_restart(self) -> bool:
-        """Whether the pipeline may pass through RESTARTING for the action."""
-        return self.action in {PipelineAction.RESYNC, RESYNC_OBJECTS}
+    def pipeline_id(self) -> int:
+        """The pipeline."""
+        return self.order.pipeline_id
 
     @property
     def is_ours(self) -> bool:
         """Whether the job may be cancelled: this run started it, and only this run."""
-        return self.ownership == Ownership.OURS
+        return self.ownership is Ownership.OURS
+
+    @property
+    def knows_hevo(self) -> bool:
+        """Whether Hevo has answered this task well before, in whatever process."""
+        return bool(self.answered or self.posts or self.polled or self.last_status)
+
+    # Before the action is sent
+
+    def waiting(self, *, yield_to: str | None = None) -> Self:
+        """
+        Wait until the action may be sent: a job is active, or the pipeline is RESTARTING.
+
+        :param yield_to: an earlier job of this very task, whatever ``on_active_job`` says of others.
+        """
+        return replace(self, phase=Phase.READY, yield_to=yield_to or self.yield_to)
+
+    def postponed(self, until: float, note: str) -> Self:
+        """
+        Put the action off.
+
+        :param until: seconds since the epoch.
+        :param note: what Hevo said.
+        """
+        return replace(self, phase=Phase.READY, not_before=until, put_off=self.put_off + 1, note=note)
+
+    def called_again(self) -> Self:
+        """Take note that the time is over for which Hevo asked not to be called."""
+        return replace(self, not_before=None)
+
+    def has_been_answered(self) -> Self:
+        """Take note that Hevo knows the key and the pipeline."""
+        return replace(self, answered=True)
+
+    def with_baseline(
+        self, known: Iterable[str], floor: int | None, *, created_after: int | None, now: int | None
+    ) -> Self:
+        """
+        Note which jobs were there before the action is sent.
+
+        :param known: their ids.
+        :param floor: Hevo's clock, ms: what was created before this was there too.
+        :param created_after: Hevo's clock, ms: before this the action's job cannot have been created.
+        :param now: Hevo's clock, ms.
+        """
+        return replace(
+            self,
+            fate=None,
+            baseline=tuple(known),
+            baseline_floor=floor,
+            created_after=created_after,
+            posted_at=now,
+        )
+
+    # The action
+
+    def sending(self, now: int | None) -> Self:
+        """
+        Send the action.
+
+        :param now: Hevo's clock, ms.
+        """
+        return replace(self, phase=Phase.READY, posts=self.posts + 1, posted_at=now or self.posted_at)
+
+    def accepted(self, *, at: int | None, earliest: int | None) -> Self:
+        """
+        Go on to find the job of an action that Hevo has accepted.
+
+        :param at: Hevo's clock, ms, when it did.
+        :param earliest: Hevo's clock, ms, before which the job cannot have been created.
+        """
+        run = self
+        if at is not None and earliest is not None:
+            if self.created_after is not None:
+                # An earlier call may have started the job after all: the older bound holds then.
+                earliest = max(self.created_after, earliest) if self.posts == 1 else self.created_after
+            run = replace(self, created_after=earliest, posted_at=at)
+        return replace(run, put_off=0).searching(Fate.ANSWERED)
+
+    def doubtful(self, note: str, *, given_up_at: int | None) -> Self:
+        """
+        Go on to find the job of an action that may have been applied or not.
+
+        :param note: what went wrong.
+        :param given_up_at: Hevo's clock, ms.
+        """
+        return replace(self, note=note, given_up_at=given_up_at).searching(Fate.UNKNOWN)
+
+    def not_applied(self) -> Self:
+        """Take note that nothing was sent that Hevo may have applied."""
+        return replace(self, posts=0)
+
+    def noting(self, note: str) -> Self:
+        """Keep what Hevo said, for a later message."""
+        return replace(self, note=note)
+
+    # The search
+
+    def searching(self, fate: Fate, ownership: Ownership | None = None) -> Self:
+        """
+        Go on to find the job.
+
+        :param ownership: None follows from the fate: after several calls nobody knows which of them was applied.
+        """
+        if ownership is None:
+            ownership = Ownership.ASSUMED if fate is Fate.UNKNOWN or self.posts > 1 else Ownership.OURS
+        return replace(self, phase=Phase.FIND, fate=fate, ownership=ownership)
+
+    def with_first_poll(self, known: Iterable[str], floor: int | None) -> Self:
+        """Note which jobs were there when a run that only follows polled for the first time."""
+        return replace(self.with_baseline(known, floor, created_after=None, now=None), polled=True)
+
+    def since(self, created_after: int | None) -> Self:
+        """
+        Count only what was created or changed since the search began, for a process that has no baseline.
+
+        :param created_after: Hevo's clock, ms; None if Hevo does not tell its clock.
+        """
+        return replace(self, created_after=created_after, polled=self.polled and created_after is not None)
+
+    def assuming(self) -> Self:
+        """Take note that the job may be another's: it is not cancelled."""
+        return replace(self, ownership=Ownership.ASSUMED)
+
+    def restarted(self) -> Self:
+        """Take note that the pipeline is RESTARTING for the action: it was applied."""
+        return replace(self, fate=Fate.ANSWERED)
+
+    def having_told(self, jobs: Iterable[str]) -> Self:
+        """Take note of the jobs that ended badly and of which the log knows."""
+        return replace(self, polled=True, told=tuple(jobs))
+
+    # The job
+
+    def watching(self, job: Job, ownership: Ownership | None = None) -> Self:
+        """
+        Go on to wait for a job's end. What was known only to tell it from others is dropped: it may run for days.
+
+        :param ownership: None: as sure as before.
+        """
+        return replace(
+            self,
+            phase=Phase.WATCH,
+            job_id=job.job_id,
+            last_status=str(job.status),
+            ownership=ownership or self.ownership,
+            baseline=(),
+            baseline_floor=None,
+            not_before=None,
+        )
+
+    def telling(self, status: str) -> Self:
+        """Take note of the status that the log tells."""
+        return replace(self, last_status=status)
+
+    def known_as(self, job_id: str) -> Self:
+        """Take note of the job's id."""
+        return replace(self, job_id=job_id)
+
+    # Between processes
+
+    def under(self, order: Order) -> Self:
+        """Return how far the run of an earlier worker has come, for what is asked for now."""
+        return replace(self, order=order)
+
+    def after_work(self, seconds: float) -> Self:
+        """Take note of for how long workers have been at work for the task by now."""
+        return replace(self, worker_seconds=seconds)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what differs from the defaults, in JSON's types, flat as version 1.0.0 wrote it."""
+        values = [(each, getattr(self.order, each.name)) for each in fields(Order)]
+        values += [(each, getattr(self, each.name)) for each in fields(Run) if each.name != "order"]
+        always = {"pipeline_id", "connection_id"}
+        return {
+            _STORED_AS.get(each.name, each.name): _plain(value)
+            for each, value in values
+            if each.name in always or value != each.default
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """
+        Return the run that :meth:`to_json` told of, also by a version that knew more or less than this one.
+
+        :raises KeyError, TypeError, ValueError: it is something else.
+        """
+        return cls(order=_read(Order, value), **_values_of(cls, value))
 
 
-_DEFAULTS = {field.name: field.default if field.default is not MISSING else None for field in fields(Run)}
-_PROGRESS = tuple(_DEFAULTS)[tuple(_DEFAULTS).index("phase") :]
+# Names that the code has outgrown, and databases have not.
+_STORED_AS = {"polled": "looked", "answered": "waited"}
+_ENUMS: Mapping[str, type[StrEnum]] = {
+    "action": Action,
+    "on_active_job": OnActiveJob,
+    "phase": Phase,
+    "ownership": Ownership,
+    "fate": Fate,
+}
+_SEVERAL = {"job_types", "objects", "object_ids", "baseline", "told"}  # JSON has no tuples
 
 
-def expected_job_types(
-    action: PipelineAction, job_type: JobType | None = None, *, drop_and_load: bool = False
-) -> tuple[str, ...]:
-    """
-    Return the names under which Hevo may report the job that an action starts.
-
-    :param job_type: what the user wants to follow; None derives it from the action.
-    """
-    if job_type is None:
-        if action is PipelineAction.SYNC_NOW:
-            job_type = JobType.INCREMENTAL
-        else:
-            job_type = JobType.RESYNC_WITH_DROP_AND_LOAD if drop_and_load else JobType.RESYNC
-    return job_type.wire_names
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
 
 
-def expected_job_types_of_objects(job_type: JobType | None = None) -> tuple[str, ...]:
-    """
-    Return the names under which Hevo may report the job that resyncs chosen objects.
-
-    Hevo does not say which; any that reloads history will do.
-
-    :param job_type: what the user wants to follow.
-    """
-    if job_type is not None:
-        return job_type.wire_names
-    return (*JobType.RESYNC.wire_names, JobType.RESYNC_WITH_DROP_AND_LOAD.value, JobType.HISTORICAL.value)
+def _values_of(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    stored = {each.name: _STORED_AS.get(each.name, each.name) for each in fields(kind) if each.name != "order"}
+    return {name: _typed(name, value[key]) for name, key in stored.items() if key in value}
 
 
-def any_of(names: Iterable[str]) -> str:
-    """Return names for a sentence: ``A, B or C``."""
-    *most, last = names
-    return f"{', '.join(most)} or {last}" if most else last
+def _typed(name: str, value: Any) -> Any:
+    if name in _ENUMS and value is not None:
+        return _ENUMS[name](value)
+    return tuple(value) if name in _SEVERAL else value
+
+
+def _read(kind: type[Order], value: Mapping[str, Any]) -> Order:
+    return kind(**_values_of(kind, value))

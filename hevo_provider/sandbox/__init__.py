@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from hevo_provider.sandbox.faults import Fault
     from hevo_provider.sandbox.jobs import MISSING, TERMINAL_STATUSES, SandboxJob
     from hevo_provider.sandbox.objects import SandboxObject
-    from hevo_provider.sandbox.record import ROUTES, Request
+    from hevo_provider.sandbox.pipelines import SandboxPipeline
+    from hevo_provider.sandbox.requests import ROUTES, Request
     from hevo_provider.sandbox.sandbox import Sandbox
-    from hevo_provider.sandbox.state import SandboxPipeline
 
 __all__ = [
     "MISSING",
@@ -42,12 +42,12 @@ _HOME = {
     "MISSING": "jobs",
     "TERMINAL_STATUSES": "jobs",
     "SandboxJob": "jobs",
-    "ROUTES": "record",
-    "Request": "record",
+    "ROUTES": "requests",
+    "Request": "requests",
     "Fault": "faults",
     "Sandbox": "sandbox",
     "SandboxObject": "objects",
-    "SandboxPipeline": "state",
+    "SandboxPipeline": "pipelines",
 }
 
 

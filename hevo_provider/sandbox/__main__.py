@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hevo_provider.sandbox.demo import add_demo_pipelines, describe
-from hevo_provider.sandbox.record import Request
+from hevo_provider.sandbox.requests import Request
 from hevo_provider.sandbox.sandbox import Sandbox
 
 _DEFAULT_PORT = 8123

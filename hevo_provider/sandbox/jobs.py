@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hevo_provider.sandbox.state import SandboxPipeline
+    from hevo_provider.sandbox.pipelines import SandboxPipeline
 
 TERMINAL_STATUSES: Final = frozenset(
     {

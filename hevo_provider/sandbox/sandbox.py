@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from hevo_provider.sandbox.api import LARGEST_LIMIT, Answer, Api, Call
 from hevo_provider.sandbox.faults import Fault, FaultQueue, error_body
 from hevo_provider.sandbox.jobs import World
-from hevo_provider.sandbox.record import ROUTES, UNKNOWN_ROUTE, Request, match, numeric_id
-from hevo_provider.sandbox.routes import LARGEST_LIMIT, Answer, Api, Call
+from hevo_provider.sandbox.pipelines import RUNNABLE_STATUS, Order, SandboxPipeline
+from hevo_provider.sandbox.requests import ROUTES, UNKNOWN_ROUTE, Request, match, numeric_id
 from hevo_provider.sandbox.server import LocalServer
-from hevo_provider.sandbox.state import RUNNABLE_STATUS, Order, SandboxPipeline
 from hevo_provider.sandbox.wire import Wire
 
 if TYPE_CHECKING:

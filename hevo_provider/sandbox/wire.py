@@ -16,7 +16,7 @@ from hevo_provider.sandbox.faults import Fault, encode, phrase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hevo_provider.sandbox.routes import Answer
+    from hevo_provider.sandbox.api import Answer
 
 _JSON = "application/json"
 _CHUNK = b" " * 65536

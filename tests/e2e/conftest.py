@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hevo_provider.sandbox import Sandbox
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.e2e.airflow_api import AirflowApi
 from tests.e2e.airflow_lab import AirflowLab
 

@@ -7,9 +7,9 @@ from importlib.metadata import version
 
 import pytest
 
-from hevo_provider.provider_info import CONNECTION_TYPE
+from hevo_provider.provider_info import CONNECTION_FORM
 from hevo_provider.sandbox import Sandbox
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.airflow_database import AIRFLOW
 from tests.e2e.airflow_api import AirflowApi
 from tests.e2e.airflow_lab import AirflowLab
@@ -57,7 +57,7 @@ def test_the_test_button_calls_hevo(lab: AirflowLab) -> None:
 
 @pytest.mark.skipif(version("apache-airflow").startswith("3.0."), reason="shows no provider's fields without FAB")
 def test_the_connection_form_has_the_fields_of_the_provider(lab: AirflowLab) -> None:
-    assert set(CONNECTION_TYPE["conn-fields"]) <= set(fields_of_form(lab))
+    assert set(CONNECTION_FORM["conn-fields"]) <= set(fields_of_form(lab))
 
 
 def fields_of_form(lab: AirflowLab) -> Iterable[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from hevo_provider.provider_info import CONNECTION_TYPE
+from hevo_provider.provider_info import CONNECTION_FORM
 from hevo_provider.sandbox import Sandbox
 from tests.e2e.airflow_api import AirflowApi
 
@@ -115,7 +115,7 @@ def test_the_form_asks_for_what_hevo_needs_and_for_nothing_else(page: Page, airf
 
     always = ["Connection ID", "Connection Type"]
     assert usual == [*always, "Description", "Region or host", "API key", "API secret"]
-    assert own == [*always, *(field["label"] for field in CONNECTION_TYPE["conn-fields"].values())]
+    assert own == [*always, *(field["label"] for field in CONNECTION_FORM["conn-fields"].values())]
 
 
 def test_what_is_typed_into_the_form_is_what_a_task_reads(page: Page, airflow: AirflowApi) -> None:

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.jobs import SandboxJob
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.e2e.airflow_api import AirflowApi, wait_for
 from tests.e2e.airflow_lab import AirflowLab
 from tests.e2e.conftest import PipelineMaker

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.e2e.airflow_api import AirflowApi
 from tests.e2e.conftest import PipelineMaker
 

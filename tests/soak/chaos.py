@@ -15,7 +15,7 @@ import pytest
 from yarl import URL
 
 from hevo_provider.sandbox import Fault
-from hevo_provider.sandbox.record import match
+from hevo_provider.sandbox.requests import match
 from tests.mortality import astep
 from tests.play import TURNS, VirtualClock
 

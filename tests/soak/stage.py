@@ -20,9 +20,9 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.operators import HevoPipelineOperator
-from hevo_provider.record import KEY
 from hevo_provider.runs.run import Phase, Run
 from hevo_provider.sandbox import Sandbox, SandboxJob, SandboxPipeline
+from hevo_provider.tasks.store import KEY
 from hevo_provider.triggers import HevoJobTrigger
 from tests.mortality import Killed, Life, MortalStore, MortalTaskInstance, living, mortal
 from tests.play import Deferral, StateStore, event_of, work
@@ -100,10 +100,10 @@ class Stage:
         with hevo, pytest.MonkeyPatch.context() as monkeypatch:
             connection = {"conn_type": "hevo", "host": hevo.url, "login": hevo.key, "password": hevo.secret}
             monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps(connection))
-            monkeypatch.setattr(HevoHook, "clock", clock)
+            monkeypatch.setattr("hevo_provider.clock._of_this_process", clock)
             for kind in (HevoPipelineOperator, HevoJobTrigger):
                 monkeypatch.setattr(kind, "log", self.story, raising=False)
-            monkeypatch.setattr("hevo_provider.triggers.was_killed", _nobody_was_killed)
+            monkeypatch.setattr("hevo_provider.triggers.is_still_waited_for", _everybody_is_waited_for)
             self._let_look_ups_wait(monkeypatch)
             self.chaos.install(monkeypatch)
             hevo.recording = False
@@ -182,8 +182,9 @@ class Stage:
             raise
         finally:
             told.own += self.pipeline.jobs_started_by_api[there:]
-            if task._progress is not None and task._progress.run.phase != Phase.READY:
-                told.ownership = task._progress.run.ownership
+            run = task._course.run if task._course is not None else None
+            if run is not None and run.phase is not Phase.READY:
+                told.ownership = run.ownership
 
     def _see_record(self, told: Told, ti: MortalTaskInstance) -> None:
         assert ti.store is not None
@@ -231,9 +232,9 @@ class Stage:
         return event
 
 
-async def _nobody_was_killed(*_: Any, **__: Any) -> bool:
+async def _everybody_is_waited_for(*_: Any, **__: Any) -> bool:
     """Answer for Airflow: triggerers die here, but no user ends a task."""
-    return False
+    return True
 
 
 def _become_a_worker() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.sandbox import Sandbox
-from hevo_provider.sandbox.state import SandboxPipeline
+from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
 
 FOLDER = Path(__file__).parent / "1.0.0"

@@ -1,5 +1,5 @@
 """
-Which job has completed since a given time, for a run that starts nothing and wants no more than that.
+Another way to find a job: which one has completed since a given time, for a run that wants no more than that.
 
 No job is singled out and followed: one that fails is told of and waited past, because a later one may complete.
 """
@@ -7,18 +7,49 @@ No job is singled out and followed: one that fails is told of and waited past, b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 
+from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.models.answers import Job
-from hevo_provider.runs.discovery import Listing
+from hevo_provider.runs.follow import found
+from hevo_provider.runs.listing import Listing, read_listing
 from hevo_provider.runs.logger import Logger
-from hevo_provider.runs.run import Run, any_of
-from hevo_provider.runs.verdict import in_words, is_success
+from hevo_provider.runs.outcome import Step, WaitPhase
+from hevo_provider.runs.run import Run
+from hevo_provider.runs.verdict import is_success
+from hevo_provider.runs.words import any_of, end_in_words, time_in_words
 
+PAGE = 25  # jobs
 LONGEST_JOB = 24 * 3600 * 1000  # ms before the time within which a job that ended after it is looked for
 MOST_JOBS = 1000  # that are looked through
 LONGEST_QUEUE = 3600 * 1000  # ms that a job may have stood in line, which its duration leaves out
+
+
+class CompletedSearch(WaitPhase):
+    """
+    Polls the list of jobs until one of the type has completed since the run's time.
+
+    :param logger: where the story is told.
+    """
+
+    __slots__ = ("_log",)
+
+    is_steady = True
+
+    def __init__(self, logger: Logger) -> None:
+        self._log = logger
+
+    async def poll(self, hevo: HevoAsyncClient, run: Run) -> Step:
+        """Ask once: GET /pipelines/{id}/jobs."""
+        enough = reaches_back_far_enough(run)
+        listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE, enough=enough, retry_limit=0)
+        completed = completed_since(listing, run)
+        return (
+            Step(without_completed(listing, run, self._log)) if completed is None else found(run, completed, self._log)
+        )
+
+    def pause(self, run: Run) -> float:
+        """Return the ``poll_interval``."""
+        return run.order.poll_interval
 
 
 def reaches_back_far_enough(run: Run) -> Callable[[Sequence[Job]], bool]:
@@ -29,7 +60,7 @@ def reaches_back_far_enough(run: Run) -> Callable[[Sequence[Job]], bool]:
     after the other, so one that had ended before the time closes the search; where there is none, a day does, and in
     any case a thousand jobs.
     """
-    since = run.completed_after or 0
+    since = run.order.completed_after or 0
 
     def enough(jobs: Sequence[Job]) -> bool:
         if not jobs or len(jobs) >= MOST_JOBS or any(has_completed(job, run) for job in jobs):
@@ -55,38 +86,29 @@ def has_completed(job: Job, run: Run) -> bool:
 def without_completed(listing: Listing, run: Run, logger: Logger) -> Run:
     """Tell once of each job that ended badly since the run's time, and of the wait; return the run after that."""
     bad = [job for job in listing.jobs if _has_ended(job, run) and not _is_good(job, run)]
-    if not run.looked:
+    if not run.polled:
         logger.info(
             "Pipeline %s: no job of type %s has completed since %s; waiting for one.",
             run.pipeline_id,
-            any_of(run.job_types),
-            time_in_words(run.completed_after or 0),
+            any_of(run.order.job_types),
+            time_in_words(run.order.completed_after or 0),
         )
     for job in bad:
         if job.job_id not in run.told:
-            logger.warning("Pipeline %s: %s. Waiting for a job that completes.", run.pipeline_id, in_words(job))
-    return replace(run, looked=True, told=tuple(job.job_id for job in bad))
-
-
-def time_in_words(time: int) -> str:
-    """
-    Return a time for a sentence.
-
-    :param time: milliseconds since the epoch.
-    """
-    return f"{datetime.fromtimestamp(time / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+            logger.warning("Pipeline %s: %s. Waiting for a job that completes.", run.pipeline_id, end_in_words(job))
+    return run.having_told(job.job_id for job in bad)
 
 
 def _has_ended(job: Job, run: Run) -> bool:
-    return _is_of_type(job, run) and job.is_terminal and _ended_at(job) >= (run.completed_after or 0)
+    return _is_of_type(job, run) and job.is_terminal and _ended_at(job) >= (run.order.completed_after or 0)
 
 
 def _is_good(job: Job, run: Run) -> bool:
-    return is_success(job, accept_completed_with_failures=run.accept_completed_with_failures)
+    return is_success(job, run.order)
 
 
 def _is_of_type(job: Job, run: Run) -> bool:
-    return job.type in run.job_types
+    return job.type in run.order.job_types
 
 
 def _ended_before(job: Job, time: int) -> bool:

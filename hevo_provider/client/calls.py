@@ -16,11 +16,13 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic_core import from_json
 
+from hevo_provider.client.access import Credentials
+from hevo_provider.client.replies import Reply
+from hevo_provider.client.transport import HevoTransport
 from hevo_provider.exceptions import HevoAPIError, HevoResponseError
 from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage
+from hevo_provider.models.ids import job_id_of, object_id_of, pipeline_id_of
 from hevo_provider.models.object import JobObject, JobObjectPage, PipelineObject, PipelineObjectPage
-from hevo_provider.parameters import job_id_of, object_id_of, pipeline_id_of
-from hevo_provider.transport import Credentials, HevoTransport, Reply
 
 __all__ = ["ActionReply", "HevoAsyncClient", "JobReply", "JobsReply"]
 
@@ -90,7 +92,7 @@ class HevoAsyncClient(HevoTransport):
     :param base_url: ``https://us.hevodata.com`` or the like. Plain http is only accepted for a loopback address.
     :param api_key: the API key.
     :param api_secret: its secret.
-    :param options: what :class:`~hevo_provider.transport.HevoTransport` takes: ``session``, ``timeout``,
+    :param options: what :class:`~hevo_provider.client.transport.HevoTransport` takes: ``session``, ``timeout``,
         ``retry_limit``, ``retry_delay``, ``retryable_status_codes``, ``headers``, ``request_kwargs``, ``clock``, ….
     :raises HevoConfigError: the URL or the credentials cannot be used.
 
@@ -205,7 +207,7 @@ class HevoAsyncClient(HevoTransport):
         """
         return await self.request("GET", _job(pipeline_id, job_id), _reads(Job.from_json), retry_limit=retry_limit)
 
-    async def look_at_job(self, pipeline_id: int, job_id: str) -> JobReply:
+    async def poll_job(self, pipeline_id: int, job_id: str) -> JobReply:
         """Ask for a job once: GET /pipelines/{id}/jobs/{job_id}. For loops that repeat by themselves."""
         path = _job(pipeline_id, job_id)
         return await self.request("GET", path, lambda reply: JobReply(Job.from_json(reply.body), reply), retry_limit=0)

@@ -1,4 +1,4 @@
-"""What the operator and the sensor share: the way into the event loop, the deferral, and what a job's end means."""
+"""``HevoTask``, which operators and sensor share: the way into the event loop, the deferral, what a job's end means."""
 
 from __future__ import annotations
 
@@ -6,43 +6,39 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from hevo_provider.exceptions import (
-    HevoAuthError,
-    HevoConfigError,
-    HevoError,
-    HevoHopelessError,
-    HevoNotFoundError,
-    HevoRunError,
-)
+from hevo_provider.clock import process_clock
+from hevo_provider.compat import was_given_when_mapped, was_unmapped
+from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRunError
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
-from hevo_provider.parameters import is_unrendered, pipeline_id_of
+from hevo_provider.models.ids import pipeline_id_of
+from hevo_provider.parameters import is_unrendered
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-    from hevo_provider.blocking import BlockingCall
     from hevo_provider.hooks import HevoHook
     from hevo_provider.models.answers import Job
+    from hevo_provider.runs.order import Order
     from hevo_provider.runs.run import Run
     from hevo_provider.runs.verdict import Verdict
+    from hevo_provider.sync import BlockingCall
 
     Base = BaseOperator
 else:
-    # Not BaseOperator: Airflow's metaclass gives every operator class an __init__ that would cut a sensor's short.
+    # Not BaseOperator: the metaclass of Airflow 2.11 gives every operator class an __init__ of its own, and a sensor's
+    # would be cut short by this one. Airflow 3 no longer does that; both are served.
     Base = object
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-JOB_KEY = "hevo_job"
 LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
 DEADLINE_MARGIN = 5.0  # seconds: Airflow 2's own sweep of timed out deferrals would lose the job's id
 DETAILS_TIMEOUT = 5.0  # seconds for what is only nice to know
@@ -53,18 +49,35 @@ class HevoTask(Base):
 
     operator_extra_links = (HevoPipelineLink(),)
 
-    pipeline_id: int | str
+    pipeline_id: Any
     connection_id: str
-    accept_completed_with_failures: bool
 
     _call: BlockingCall | None = None
     _hook: HevoHook | None = None
+    _order: Order | None = None
     _verdict: Verdict | None = None
     _at_work_since: float | None = None
+    _wrong_parameter: HevoConfigError | None = None
 
-    def _is_mapped_over(self, name: str) -> bool:
-        """Return whether a mapped task was given the parameter, be it None; known once it has been made."""
-        return self._is_unmapped and name in getattr(self, "_BaseOperator__init_kwargs", {})
+    # Parameters
+
+    def _parameter(self, check: Callable[[str, Any], T], name: str, value: Any) -> T:
+        """
+        Return a parameter that is no template, checked.
+
+        A mapped task is made by its worker, which would try it again for an error that is raised here: it is kept for
+        ``execute``, which fails the task for good.
+
+        :raises HevoConfigError: it makes no sense.
+        """
+        try:
+            return check(name, value)
+        except HevoConfigError as error:
+            if not was_unmapped(self):
+                raise
+            self._wrong_parameter = self._wrong_parameter or error
+            kept: T = value
+            return kept
 
     def _check_values(self, checks: Mapping[str, Callable[[Any], object]], *, only_literals: bool) -> None:
         """
@@ -73,41 +86,46 @@ class HevoTask(Base):
         :param only_literals: leave out what is only known when the task runs.
         :raises HevoConfigError: one makes no sense.
         """
-        if only_literals and self._is_unmapped:
+        if only_literals and was_unmapped(self):
             return
+        if self._wrong_parameter is not None:
+            raise self._wrong_parameter
         for name, check in checks.items():
             value = getattr(self, name)
             if not (only_literals and is_unrendered(value)):
                 check(value)
 
-    @property
-    def _is_unmapped(self) -> bool:
-        """Whether this is a mapped task in its worker: execute checks its values, and fails the task for good."""
-        return bool(getattr(self, "_BaseOperator__from_mapped", False))
+    def _is_mapped_over(self, name: str) -> bool:
+        """Return whether a mapped task was given the parameter, be it None; known once it has been made."""
+        return was_given_when_mapped(self, name)
 
-    def _hevo(self) -> HevoHook:
-        """Return the hook of this process; it keeps the credentials for a kill."""
+    # The way into the event loop, and out of the worker
+
+    def _hevo(self, connection_id: str | None = None) -> HevoHook:
+        """
+        Return the hook of this process; it keeps the credentials for a kill.
+
+        :param connection_id: None: what was asked of before, or else what the parameter says.
+        """
         from hevo_provider.hooks import HevoHook
 
-        if self._hook is None:
-            self._hook = HevoHook(self.connection_id, longest_pause=LONGEST_WORKER_PAUSE)
+        if self._hook is None or connection_id not in {None, self._hook.connection_id}:
+            self._hook = HevoHook(connection_id or self.connection_id, longest_pause=LONGEST_WORKER_PAUSE)
         return self._hook
 
     def _begin_work(self) -> None:
         """Take note that a worker is at work for the task from now on."""
-        from hevo_provider.hooks import HevoHook
-
-        self._at_work_since = HevoHook.clock.monotonic()
+        self._at_work_since = process_clock().monotonic()
 
     def _worker_seconds(self, run: Run) -> float | None:
         """Return for how long workers have been at work for the task; None where no process can know."""
         if self._at_work_since is None:
             return None
-        return round(run.worker_seconds + self._hevo().clock.monotonic() - self._at_work_since, 3)
+        return round(run.worker_seconds + process_clock().monotonic() - self._at_work_since, 3)
 
     def _block_on(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a coroutine function to its end; a signal ends it too."""
-        from hevo_provider.blocking import BlockingCall
+        from hevo_provider.sync import BlockingCall
 
         self._call = call = BlockingCall()
         try:
@@ -119,15 +137,16 @@ class HevoTask(Base):
 
     def _defer_until_done(self, context: Context, run: Run) -> NoReturn:
         """Leave the worker; a triggerer waits for the run and calls ``execute_complete`` with its event."""
-        from hevo_provider.kill import TOKEN_KEY
+        from hevo_provider.compat import RUN_TOKEN_KEY
         from hevo_provider.triggers import HevoJobTrigger
 
-        run = replace(run, worker_seconds=self._worker_seconds(run) or 0.0)
+        run = run.after_work(self._worker_seconds(run) or 0.0)
         token = str(uuid4())
-        context["ti"].xcom_push(key=TOKEN_KEY, value=token)
-        trigger = HevoJobTrigger(connection_id=self.connection_id, run_token=token, **run.to_json())
-        self.defer(trigger=trigger, method_name="execute_complete")
+        context["ti"].xcom_push(key=RUN_TOKEN_KEY, value=token)
+        self.defer(trigger=HevoJobTrigger(run_token=token, **run.to_json()), method_name="execute_complete")
         raise AssertionError("unreachable: defer() raises")
+
+    # What became of the job
 
     def _conclude(self, context: Context, run: Run, job: Job) -> str:
         """
@@ -137,30 +156,34 @@ class HevoTask(Base):
         :raises HevoJobFailedError: it did not end well.
         """
         from hevo_provider.metrics import count_end
-        from hevo_provider.models.job import JobStatus
-        from hevo_provider.runs.verdict import Verdict, failing_objects, failure_of, in_words, is_success
+        from hevo_provider.models.enums import JobStatus
+        from hevo_provider.runs.verdict import failing_objects_of, verdict_of
+        from hevo_provider.runs.words import end_in_words, failing_in_words
 
-        pipeline_id = run.pipeline_id
         self._publish(context, run, job)
-        count_end(pipeline_id, job, self._hevo().clock.now() - self._waiting_since(context))
-        names: tuple[str, ...] = ()
-        if job.status in {JobStatus.FAILED, JobStatus.COMPLETED_WITH_FAILURES, JobStatus.DEFERRED_WITH_FAILURES}:
+        count_end(run.pipeline_id, job, process_clock().now() - self._waiting_since(context))
 
-            async def ask() -> tuple[str, ...]:
-                async with self._hevo().client() as hevo:
-                    return await failing_objects(hevo, pipeline_id, job)
+        async def ask() -> tuple[str, ...]:
+            async with self._hevo(run.order.connection_id).client() as hevo:
+                return await failing_objects_of(hevo, run, job)
 
-            names = self._best_effort(ask) or ()
-        error = failure_of(pipeline_id, job, names)
-        if not is_success(job, accept_completed_with_failures=self.accept_completed_with_failures):
-            self._verdict = Verdict(job, names, error)
-            raise error
-        self._verdict = Verdict(job, names)
+        failing = () if job.status == JobStatus.COMPLETED else self._best_effort(ask) or ()
+        self._verdict = verdict = verdict_of(run, job, failing)
+        if verdict.error is not None:
+            raise verdict.error
         if job.status == JobStatus.COMPLETED:
-            self.log.info("Pipeline %s: %s.", pipeline_id, in_words(job))
+            self.log.info("Pipeline %s: %s.", run.pipeline_id, end_in_words(job))
         else:
-            self.log.warning("%s Accepted.", error)
+            what = f"{end_in_words(job)}.{failing_in_words(failing)}"
+            self.log.warning("Pipeline %s: %s Accepted.", run.pipeline_id, what)
         return job.job_id
+
+    def _publish(self, context: Context, run: Run, job: Job) -> None:
+        """Tell Airflow of the job's state and counters."""
+        from hevo_provider.tasks.report import publish
+
+        self._order = run.order
+        publish(context, run, job, self.outlets, self.log, worker_seconds=self._worker_seconds(run))
 
     def _waiting_since(self, context: Context) -> float:
         """Return when the task's wait began, in seconds since the epoch."""
@@ -179,30 +202,6 @@ class HevoTask(Base):
             self.log.warning("There is no link to the pipeline: %s", error)
         else:
             context["ti"].xcom_push(key=PAGE_KEY, value=page)
-
-    def _publish(self, context: Context, run: Run, job: Job) -> None:
-        """Push the job's state and counters to the XCom ``hevo_job``, and give them to the events of the outlets."""
-        from hevo_provider.runs.events import facts_of
-
-        facts = {"pipeline_id": run.pipeline_id, **facts_of(job)}
-        worker_seconds = self._worker_seconds(run)
-        held = {} if worker_seconds is None else {"worker_seconds": worker_seconds}
-        context["ti"].xcom_push(key=JOB_KEY, value=facts | held)
-        self._tell_outlets(context, facts)
-
-    def _tell_outlets(self, context: Context, facts: dict[str, Any]) -> None:
-        """Put facts into the ``extra`` of the asset events that Airflow emits if the task succeeds."""
-        events = context.get("outlet_events")
-        if not self.outlets or events is None:
-            return
-        from airflow.providers.common.compat.sdk import Asset
-
-        try:
-            for outlet in self.outlets:
-                if isinstance(outlet, Asset):  # an alias has no event of its own
-                    events[outlet].extra = {**(events[outlet].extra or {}), **facts}
-        except Exception:
-            self.log.exception("The events of the outlets do not tell what was loaded.")  # the job has succeeded
 
     def _best_effort(self, function: Callable[[], Awaitable[T]]) -> T | None:
         async def limited() -> T | None:
@@ -236,7 +235,11 @@ def started_at(context: Context) -> float:
 @contextmanager
 def hopeless_errors_fail_for_good() -> Iterator[None]:
     """Fail the task without retries where another try would not mend it: parameters, connection, credentials."""
+    from hevo_provider.runs.error_table import fails_for_good
+
     try:
         yield
-    except (HevoConfigError, HevoAuthError, HevoNotFoundError, HevoHopelessError, AirflowNotFoundException) as error:
-        raise AirflowFailException(str(error)) from error
+    except HevoError as error:
+        if fails_for_good(error):
+            raise AirflowFailException(str(error)) from error
+        raise

@@ -1,25 +1,25 @@
-"""One look at a pipeline that is watched for ever, on behalf of all who watch it."""
+"""One round of polls of a pipeline that is watched for ever, on behalf of all who watch it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
 
-from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoConflictError, HevoNotFoundError, HevoResponseError, HevoServerError
 from hevo_provider.models.answers import Job
-from hevo_provider.runs.discovery import read_listing
-from hevo_provider.runs.watermark import MOST_JOBS, Look, Watermark
-from hevo_provider.runs.weather import MISSING_TOLERANCE
+from hevo_provider.runs.error_table import MISSING_TOLERANCE
+from hevo_provider.runs.listing import read_listing
+from hevo_provider.watching.watermark import MOST_JOBS, Round, Watermark
 
 log = logging.getLogger(__name__)
 
 UNREADABLE = (HevoServerError, HevoConflictError, HevoResponseError)  # a 500 of any words, or no job
 
 
-class Lookout:
+class Rounds:
     """
-    Looks at one pipeline.
+    Polls one pipeline, round after round.
 
     :param pipeline_id: the pipeline.
     """
@@ -29,11 +29,11 @@ class Lookout:
         self._missing_since: dict[str, float] = {}
         self._unreadable: set[str] = set()
 
-    async def look(self, hevo: HevoAsyncClient, watermarks: Iterable[Watermark]) -> Look:
+    async def next(self, hevo: HevoAsyncClient, watermarks: Iterable[Watermark]) -> Round:
         """
-        Look once: GET /pipelines/{id}/jobs, and an active job by its id where the list no longer shows it.
+        Poll once: GET /pipelines/{id}/jobs, and an active job by its id where the list no longer shows it.
 
-        :param watermarks: how far back the look must go; without any it is one page.
+        :param watermarks: how far back it must go; without any it is one page.
         :raises HevoError: Hevo cannot be reached, or refuses. Nothing is repeated: that is the caller's business.
         """
         marks = tuple(watermarks)
@@ -48,11 +48,11 @@ class Lookout:
         found = [await self._find(hevo, job_id) for job_id in sorted(wanted)]
         now = hevo.clock.monotonic()
         gone = (job_id for job_id, since in self._missing_since.items() if now - since >= MISSING_TOLERANCE)
-        return Look(listing, tuple(job for job in found if job is not None), frozenset(gone))
+        return Round(listing, tuple(job for job in found if job is not None), frozenset(gone))
 
     async def _find(self, hevo: HevoAsyncClient, job_id: str) -> Job | None:
         try:
-            job = (await hevo.look_at_job(self.pipeline_id, job_id)).job
+            job = (await hevo.poll_job(self.pipeline_id, job_id)).job
         except HevoNotFoundError:
             self._missing_since.setdefault(job_id, hevo.clock.monotonic())
             return None

@@ -22,8 +22,10 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from hevo_provider.access import Access, Credentials, without
-from hevo_provider.body import read_limited
+from hevo_provider.client.access import Access, Credentials, without
+from hevo_provider.client.failures import NO_ANSWER, transport_error_of
+from hevo_provider.client.gate import Gate, Passage
+from hevo_provider.client.replies import HEADERS_OF_ERRORS, Reply, raise_for_error, read_limited
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
 from hevo_provider.exceptions import (
     HevoAPIError,
@@ -33,9 +35,6 @@ from hevo_provider.exceptions import (
     HevoResponseError,
     HevoTransportError,
 )
-from hevo_provider.failures import NO_ANSWER, transport_error_of
-from hevo_provider.gate import Gate, Passage
-from hevo_provider.replies import HEADERS_OF_ERRORS, Reply, raise_for_error
 
 __all__ = ["RETRYABLE_STATUS_CODES", "Access", "Credentials", "HevoTransport", "Reply", "backoff"]
 

@@ -1,20 +1,20 @@
 """
-What a task remembers of its run across a lost worker, in Airflow's task state store (Airflow 3.3 and later).
+Where a run survives a worker that is lost: Airflow's task state store (Airflow 3.3 and later), or nowhere.
 
-The record is written before the action is sent, and forgotten when the run has ended. ``max_tries`` grows when a user
+The record is written before the action is sent, and dropped when the run has ended. ``max_tries`` grows when a user
 clears the task and stays when Airflow retries it: that tells the two apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
 from hevo_provider.clock import Clock
+from hevo_provider.runs.resume import Record
 from hevo_provider.runs.run import Run
 
 KEY = "hevo_run"
@@ -40,26 +40,11 @@ class TaskInstance(Protocol):
     max_tries: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """
-    A run that an earlier worker of this task started.
-
-    :param run: as it was when it was recorded.
-    :param time: when that was, seconds since the epoch.
-    :param cleared: whether a user has cleared the task since: it explains what is active, but is not followed.
-    """
-
-    run: Run
-    time: float
-    cleared: bool
-
-
-class Memory:
+class RunStore:
     """
     The record of one task instance.
 
-    :param store: Airflow's task state store; None where there is none, and nothing is remembered.
+    :param store: Airflow's task state store; None where there is none, and nothing is recorded.
     :param ti: the task instance.
     :param clock: where time comes from.
     """
@@ -71,7 +56,7 @@ class Memory:
 
     @property
     def works(self) -> bool:
-        """Whether this Airflow can remember."""
+        """Whether this Airflow can keep a record."""
         return self._store is not None
 
     def recall(self) -> Record | None:
@@ -98,6 +83,6 @@ class Memory:
             await sync_to_async(self.remember)(run)
 
     def forget(self) -> None:
-        """Remove the record: the run has ended."""
+        """Drop the record: the run has ended."""
         if self._store is not None:
             self._store.delete(KEY)

@@ -1,25 +1,29 @@
-"""From status, headers and body to data or a precise exception: pure functions, no network."""
+"""From status, headers and body to data or a precise exception. Nothing here sends anything."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+import aiohttp
 from pydantic_core import from_json
 
-from hevo_provider.address import host_of
+from hevo_provider.client.access import host_of
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoAuthError,
     HevoConflictError,
     HevoNotFoundError,
     HevoRateLimitError,
+    HevoResponseError,
     HevoServerError,
 )
 
+MAX_BODY = 10 * 1024 * 1024  # bytes
 HEADERS_OF_ERRORS = ("Date", "Location", "Retry-After")  # what is read of an error beside its body
 _SUCCESS, _REDIRECT, _SERVER_ERROR = 2, 3, 5  # hundreds of HTTP statuses
 _RUNNING_JOB_WORDS = re.compile(r"in[ _-]?progress|already|running|active|busy|conflict", re.IGNORECASE)
@@ -114,3 +118,39 @@ def _message_of(body: bytes) -> str:
         parts = (value.get(name) for name in ("error", "message", "detail"))
         text = ": ".join(part for part in parts if isinstance(part, str))
     return printable(text or body[:200].decode("utf-8", "replace")) or "(no message)"
+
+
+async def read_limited(response: aiohttp.ClientResponse) -> bytes:
+    """
+    Read the body.
+
+    :raises HevoResponseError: it is larger than :data:`MAX_BODY`, also once it is decompressed.
+    """
+    unpack = _unpacker(response.headers.get("Content-Encoding"))
+    chunks: list[bytes] = []
+    room = MAX_BODY
+    while chunk := await response.content.readany():
+        content = chunk if unpack is None else unpack(chunk, room + 1)
+        room -= len(content)
+        if room < 0:
+            response.close()
+            raise HevoResponseError(f"Hevo's answer is larger than {MAX_BODY} bytes and was not read.")
+        chunks.append(content)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _unpacker(encoding: str | None) -> Callable[[bytes, int], bytes] | None:
+    """Return what undoes a compression that was not asked for; it never makes more than it is told to."""
+    if encoding is None or encoding.strip().lower() in {"", "identity"}:
+        return None
+    if encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
+        raise HevoResponseError("Hevo's answer is compressed in a way that was not asked for.")
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+
+    def unpack(chunk: bytes, most: int) -> bytes:
+        try:
+            return stream.decompress(chunk, most)
+        except zlib.error:
+            raise HevoResponseError("Hevo's answer is compressed and cannot be unpacked.") from None
+
+    return unpack

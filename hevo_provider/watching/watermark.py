@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from hevo_provider.models.answers import Job
-from hevo_provider.models.job import ACTIVE_STATUSES, JobStatus
-from hevo_provider.runs.discovery import BASELINE_SPAN, Listing, is_active, is_stale
+from hevo_provider.models.enums import ACTIVE_STATUSES, JobStatus
+from hevo_provider.runs.identity import BASELINE_SPAN
+from hevo_provider.runs.listing import Listing, is_active, is_stale
 
 MOST_TOLD = 200  # ids
-MOST_ACTIVE = 20  # ids: each that is no longer on the first pages costs a request a look
+MOST_ACTIVE = 20  # ids: each that is no longer on the first pages costs a request a round
 MOST_JOBS = 1000  # that are read to catch up after a long absence
 AHEAD = 5 * 60 * 1000  # ms by which Hevo's clock is believed to be ahead of its newest job: it may be wrong for once
 
@@ -24,14 +25,14 @@ DEFERRED = frozenset({JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES})
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Round:
     """
-    What a look at a pipeline has shown.
+    What one round of polls has shown of a pipeline.
 
     :param listing: its newest jobs.
     :param unlisted: jobs that were active before and are no longer among these.
     :param gone: ids of jobs that were active and that Hevo has not known for a while.
-    :param receipts: to be called once all that was told of this look is in Airflow's database.
+    :param receipts: to be called once all that was told of this round is in Airflow's database.
     """
 
     listing: Listing
@@ -45,7 +46,7 @@ class Look:
         return (*self.listing.jobs, *self.unlisted)
 
     async def delivered(self) -> None:
-        """Let those who told something of this look remember it."""
+        """Let those who told something of this round remember it."""
         for receipt in self.receipts:
             await receipt()
 
@@ -55,7 +56,7 @@ class Watermark:
     """
     What a watcher knows of a pipeline's jobs.
 
-    :param since: Hevo's clock (ms) at the first look: what had ended by then is not told. None if Hevo did not say.
+    :param since: Hevo's clock (ms) in the first round: what had ended by then is not told. None if Hevo did not say.
     :param floor: Hevo's clock, ms: a job that was created earlier is known, unless it is in ``active``. None while
         there was nothing to set it by.
     :param told: ended jobs that are not told again, by id: when each was created, or told if Hevo does not say, ms.
@@ -68,40 +69,40 @@ class Watermark:
     active: tuple[str, ...] = ()
 
     @classmethod
-    def at(cls, look: Look) -> Self:
-        """Return the watermark of a first look: nothing that has ended by now is told."""
-        listing = look.listing
+    def at(cls, round_: Round) -> Self:
+        """Return the watermark of a first round: nothing that has ended by now is told."""
+        listing = round_.listing
         first = cls(listing.server_time, None if listing.complete else _oldest(listing.jobs))
-        return first.after(look, [job for job in look.jobs if job.is_terminal])
+        return first.after(round_, [job for job in round_.jobs if job.is_terminal])
 
-    def news(self, look: Look, wanted: Callable[[Job], bool]) -> tuple[Job, ...]:
+    def news(self, round_: Round, wanted: Callable[[Job], bool]) -> tuple[Job, ...]:
         """
         Return the jobs that have ended since and are wanted, in the order in which they ended.
 
-        :param look: one that goes back as far as :meth:`is_reached_by` asks for.
+        :param round_: one that goes back as far as :meth:`is_reached_by` asks for.
         :param wanted: whether a job is of a kind that is told.
         """
-        ended = {job.job_id: job for job in look.jobs if job.is_terminal and self._is_new(job) and wanted(job)}
+        ended = {job.job_id: job for job in round_.jobs if job.is_terminal and self._is_new(job) and wanted(job)}
         return tuple(sorted(ended.values(), key=lambda job: (job.updated_ts or 0, job.created_ts or 0)))
 
-    def after(self, look: Look, told: Sequence[Job] = ()) -> Self:
+    def after(self, round_: Round, told: Sequence[Job] = ()) -> Self:
         """
-        Return the watermark after a look.
+        Return the watermark after a round_.
 
         :param told: what is not to be told again.
         """
-        now = _now(look)
+        now = _now(round_)
         known = dict(self.told) | {job.job_id: job.created_ts or now for job in told}
         newest = sorted(known.values(), reverse=True)
         floor = max(self.floor or 0, now - BASELINE_SPAN, newest[MOST_TOLD - 1] if len(newest) > MOST_TOLD else 0)
-        undated = {job.job_id for job in look.jobs if job.created_ts is None}
-        going = [job for job in look.jobs if self._goes_on(job, look) and job.job_id not in known]
+        undated = {job.job_id for job in round_.jobs if job.created_ts is None}
+        going = [job for job in round_.jobs if self._goes_on(job, round_) and job.job_id not in known]
         sure = [job.job_id for job in going if job.status in ACTIVE_STATUSES]
-        gone = look.gone | {job.job_id for job in look.jobs}
+        gone = round_.gone | {job.job_id for job in round_.jobs}
         unseen = [name for name in self.active if name not in gone]
         return replace(
             self,
-            since=self.since and min(self.since, look.listing.server_time or self.since),
+            since=self.since and min(self.since, round_.listing.server_time or self.since),
             floor=floor or None,
             told={name: time for name, time in known.items() if name in undated or time >= floor},
             active=tuple(dict.fromkeys([*sure, *unseen, *(job.job_id for job in going)]))[:MOST_ACTIVE],
@@ -114,15 +115,15 @@ class Watermark:
             return bool(jobs)  # Hevo does not say how far back they go: one page must do
         return self.floor is not None and oldest < self.floor
 
-    def is_reached_by(self, look: Look) -> bool:
-        """Return whether the look leaves out no job that could be news, or as many as can be were read."""
-        listing = look.listing
+    def is_reached_by(self, round_: Round) -> bool:
+        """Return whether the round leaves out no job that could be news, or as many as can be were read."""
+        listing = round_.listing
         is_all = listing.complete or listing.cut_short or len(listing.jobs) >= MOST_JOBS
         return is_all or self.reaches_back(listing.jobs)
 
-    def is_overrun_by(self, look: Look) -> bool:
+    def is_overrun_by(self, round_: Round) -> bool:
         """Return whether there may be news beyond what was read."""
-        listing = look.listing
+        listing = round_.listing
         return listing.cut_short or not (listing.complete or self.reaches_back(listing.jobs))
 
     def joined_with(self, other: Watermark) -> Watermark:
@@ -157,11 +158,11 @@ class Watermark:
         except (KeyError, TypeError, ValueError):
             raise ValueError(f"no watermark: {value!r}") from None
 
-    def _goes_on(self, job: Job, look: Look) -> bool:
+    def _goes_on(self, job: Job, round_: Round) -> bool:
         """Return whether the job may yet end, or end otherwise: a deferred one that was not told, but not for ever."""
         if job.status in DEFERRED:
-            return self._is_new(job) and not is_stale(job, look.listing.server_time)
-        return is_active(job, look.listing.server_time)
+            return self._is_new(job) and not is_stale(job, round_.listing.server_time)
+        return is_active(job, round_.listing.server_time)
 
     def _is_new(self, job: Job) -> bool:
         if job.job_id in self.told:
@@ -174,10 +175,10 @@ class Watermark:
         return self.since is None or job.updated_ts is None or job.updated_ts >= self.since
 
 
-def _now(look: Look) -> int:
+def _now(round_: Round) -> int:
     """Return Hevo's clock, ms, as far as its jobs bear it out; 0 if there is nothing to go by."""
-    latest = max((max(job.created_ts or 0, job.updated_ts or 0) for job in look.jobs), default=0)
-    return min(look.listing.server_time or latest, latest + AHEAD)
+    latest = max((max(job.created_ts or 0, job.updated_ts or 0) for job in round_.jobs), default=0)
+    return min(round_.listing.server_time or latest, latest + AHEAD)
 
 
 def _latest_start(job: Job) -> int | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from weakref import WeakKeyDictionary
 
-from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client.calls import HevoAsyncClient
 
 
 @dataclass(slots=True)

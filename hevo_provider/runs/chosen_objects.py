@@ -7,20 +7,22 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 
-from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.models.object import LEFT_OUT_STATUSES, PipelineObject
-from hevo_provider.runs.run import Run, any_of
+from hevo_provider.runs.order import Order
+from hevo_provider.runs.run import Run
+from hevo_provider.runs.words import any_of
 
 MOST_NAMES = 10  # in a message
-LONGEST_PAUSE = 60.0  # seconds between pages: the triggerer cannot read them, and half of them are of no use
+PAGES_APART_AT_MOST = 60.0  # seconds between pages: the triggerer cannot read them, and half of them are of no use
 
 
 async def read_objects(hevo: HevoAsyncClient, run: Run) -> tuple[PipelineObject, ...]:
     """Read the pipeline's objects if the run names some: GET …/objects, page by page."""
-    if not run.objects:
+    if not run.order.objects:
         return ()
-    return tuple([item async for item in hevo.list_objects(run.pipeline_id, longest_pause=LONGEST_PAUSE)])
+    return tuple([item async for item in hevo.list_objects(run.pipeline_id, longest_pause=PAGES_APART_AT_MOST)])
 
 
 def chosen_ids(run: Run, items: Sequence[PipelineObject]) -> tuple[str, ...]:
@@ -30,18 +32,18 @@ def chosen_ids(run: Run, items: Sequence[PipelineObject]) -> tuple[str, ...]:
     :param items: the pipeline's objects.
     :raises HevoConfigError: a name fits none of them, or only such as Hevo does not load.
     """
-    by_name = [item.object_id for pattern in run.objects for item in _loaded(pattern, items, run.pipeline_id)]
-    return tuple(dict.fromkeys([*run.object_ids, *by_name]))
+    by_name = [item.object_id for pattern in run.order.objects for item in _loaded(pattern, items, run.pipeline_id)]
+    return tuple(dict.fromkeys([*run.order.object_ids, *by_name]))
 
 
-def is_meant(run: Run, item: PipelineObject) -> bool:
-    """Return whether the run is about the object, seen without the others."""
-    return item.object_id in run.object_ids or any(
-        _names_it(pattern, item, any_case=True) or _fits(pattern, item, any_case=True) for pattern in run.objects
+def is_meant(order: Order, item: PipelineObject) -> bool:
+    """Return whether the order is about the object, seen without the others."""
+    return item.object_id in order.object_ids or any(
+        _names_it(pattern, item, any_case=True) or _fits(pattern, item, any_case=True) for pattern in order.objects
     )
 
 
-def in_words(ids: Sequence[str], items: Sequence[PipelineObject]) -> str:
+def objects_in_words(ids: Sequence[str], items: Sequence[PipelineObject]) -> str:
     """Return objects for a log line, by name where that is known."""
     names = {item.object_id: _names(item)[-1:] for item in items}
     return _some([next(iter(names.get(each, ())), each) for each in ids])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -28,19 +28,21 @@ from openlineage.client.facet_v2 import (
 )
 
 from hevo_provider.connection import texts_of
-from hevo_provider.datasets import Names, names_of
 from hevo_provider.exceptions import HevoError
+from hevo_provider.lineage.names import Names, names_of
 from hevo_provider.models.object import LEFT_OUT_STATUSES, Namespace, PipelineObject
+from hevo_provider.runs.chosen_objects import is_meant
+from hevo_provider.runs.order import Action
 
 if TYPE_CHECKING:
-    from hevo_provider.client import HevoAsyncClient
+    from hevo_provider.client.calls import HevoAsyncClient
     from hevo_provider.hooks import HevoHook
     from hevo_provider.models.answers import Job, Pipeline
+    from hevo_provider.runs.order import Order
     from hevo_provider.runs.verdict import Verdict
 
 Facet: TypeAlias = RunFacet | JobFacet
 Lineage: TypeAlias = "OperatorLineage[Dataset, Facet]"
-Includes: TypeAlias = Callable[[PipelineObject], bool]
 
 log = logging.getLogger(__name__)
 
@@ -84,33 +86,29 @@ class _Seen:
     objects: dict[str, PipelineObject] = field(default_factory=dict)
 
 
-def everything(_: PipelineObject) -> bool:
-    """Include every object of a pipeline."""
-    return True
-
-
-def lineage_of(hook: HevoHook, pipeline_id: int, verdict: Verdict, includes: Includes = everything) -> Lineage:
+def lineage_of(hook: HevoHook, order: Order, verdict: Verdict) -> Lineage:
     """
     Return inputs, outputs and facets of a run: GET pipeline, GET …/objects, and GET …/objects/{id} for each.
 
     :param hook: of the task; its connection is looked up here, in the task's own thread.
+    :param order: what was asked for: a pipeline, or some of its objects.
     :param verdict: what became of the job.
-    :param includes: whether the run was about an object.
     :returns: as much as was to be had within five seconds, of which Airflow's look-up of the connection is a part; it
         cannot be cut short. Never raises.
     """
+    pipeline_id = order.pipeline_id
     lineage: Lineage = OperatorLineage(
         run_facets=_run_facets(pipeline_id, verdict),
         job_facets={"hevo_pipeline": HevoPipelineJobFacet(pipelineId=pipeline_id)},
     )
     try:
-        _complete(lineage, hook, pipeline_id, verdict.job, includes)
+        _complete(lineage, hook, order, verdict.job)
     except Exception as error:  # noqa: BLE001 - lineage is never worth a task
         log.warning("Pipeline %s: its lineage is incomplete: %s: %s", pipeline_id, type(error).__name__, error)
     return lineage
 
 
-def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job, includes: Includes) -> None:
+def _complete(lineage: Lineage, hook: HevoHook, order: Order, job: Job) -> None:
     over = hook.clock.monotonic() + TIME_LIMIT
     settings = hook.settings
     hevo = hook.last_client(TIME_LIMIT)
@@ -120,7 +118,7 @@ def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job, incl
     seen = _Seen()
     time_left = over - hook.clock.monotonic()
     if time_left > LAST_MOMENT:
-        _within_limit(time_left, hevo, pipeline_id, seen, includes)
+        _within_limit(time_left, hevo, order, seen)
     if seen.pipeline is None:
         return
     lineage.job_facets["hevo_pipeline"] = _pipeline_facet(seen.pipeline)
@@ -138,46 +136,46 @@ def _complete(lineage: Lineage, hook: HevoHook, pipeline_id: int, job: Job, incl
         _add(lineage.outputs, destination, item.destination_namespace, item.destination_table_name, written)
 
 
-def _within_limit(limit: float, hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, includes: Includes) -> None:
+def _within_limit(limit: float, hevo: HevoAsyncClient, order: Order, seen: _Seen) -> None:
     # A thread of its own: a look-up of a host's name can hang where no time-out reaches, and is then left behind.
-    look = partial(_look, limit - LAST_MOMENT, hevo, pipeline_id, seen, includes)
-    worker = threading.Thread(name=THREAD, target=lambda: asyncio.run(look()), daemon=True)
+    read = partial(_read, limit - LAST_MOMENT, hevo, order, seen)
+    worker = threading.Thread(name=THREAD, target=lambda: asyncio.run(read()), daemon=True)
     worker.start()
     worker.join(limit)
 
 
-async def _look(
-    limit: float, hevo: HevoAsyncClient, pipeline_id: int, seen: _Seen, includes: Includes = everything
-) -> None:
+async def _read(limit: float, hevo: HevoAsyncClient, order: Order, seen: _Seen) -> None:
+    pipeline_id = order.pipeline_id
+    is_chosen = order.action is Action.RESYNC_OBJECTS
     slots = asyncio.Semaphore(MOST_AT_ONCE)
 
-    async def look_at_pipeline() -> None:
+    async def read_pipeline() -> None:
         seen.pipeline = await hevo.get_pipeline(pipeline_id)
 
-    async def look_at_objects() -> None:
+    async def read_objects() -> None:
         async for item in hevo.list_objects(pipeline_id):
-            if item.status not in LEFT_OUT_STATUSES and includes(item):
+            if item.status not in LEFT_OUT_STATUSES and (not is_chosen or is_meant(order, item)):
                 seen.objects[item.object_id] = item
-                tasks.create_task(_if_possible(look_at_object(item.object_id)))
+                tasks.create_task(_if_possible(read_object(item.object_id)))
             if len(seen.objects) >= MOST_OBJECTS:
                 log.info("Pipeline %s: only its first %s objects are in its lineage.", pipeline_id, MOST_OBJECTS)
                 return
 
-    async def look_at_object(object_id: str) -> None:
+    async def read_object(object_id: str) -> None:
         async with slots:
             seen.objects[object_id] = await hevo.get_object(pipeline_id, object_id)
 
     try:
         async with hevo, asyncio.timeout(limit), asyncio.TaskGroup() as tasks:
-            tasks.create_task(_if_possible(look_at_pipeline()))
-            tasks.create_task(_if_possible(look_at_objects()))
+            tasks.create_task(_if_possible(read_pipeline()))
+            tasks.create_task(_if_possible(read_objects()))
     except TimeoutError:
         log.info("Pipeline %s: not all of its lineage could be read within %g s.", pipeline_id, TIME_LIMIT)
 
 
-async def _if_possible(look: Awaitable[None]) -> None:
+async def _if_possible(read: Awaitable[None]) -> None:
     try:
-        await look
+        await read
     except HevoError as error:
         log.info("Not in the lineage: %s", error)
 

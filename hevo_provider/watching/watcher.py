@@ -14,7 +14,7 @@ from typing import Any
 
 from hevo_provider.clock import Clock
 from hevo_provider.models.answers import Job
-from hevo_provider.runs.watermark import Look, Watermark
+from hevo_provider.watching.watermark import Round, Watermark
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ STORE_TIMEOUT = 60.0  # seconds: a triggerer's first answer takes some 10 s; one
 REMEMBER_EVERY = 3600.0  # seconds, where there is no news: the further back a watermark is, the more there is to read
 
 
-class Memory:
+class WatermarkStore:
     """
     Where a watermark survives the process: Airflow's store of an asset (Airflow >= 3.3), or nowhere.
 
@@ -68,82 +68,82 @@ class Watcher:
 
     :param pipeline_id: the pipeline.
     :param wants: whether it wants to know of a job that has ended so.
-    :param memory: where it remembers.
+    :param store: where its watermark survives.
     :param clock: where time comes from.
     """
 
-    def __init__(self, pipeline_id: int, wants: Callable[[Job], bool], memory: Memory, clock: Clock) -> None:
+    def __init__(self, pipeline_id: int, wants: Callable[[Job], bool], store: WatermarkStore, clock: Clock) -> None:
         self.watermark: Watermark | None = None
         self._pipeline_id = pipeline_id
         self._wants = wants
-        self._memory = memory
+        self._store = store
         self._clock = clock
         self._written_at = float("-inf")
         self._is_overrun = False
         self._trouble: str | None = None
 
     async def recall(self) -> None:
-        """Read what an earlier process has remembered, so that the next look goes back so far."""
+        """Read what an earlier process has remembered, so that the next round goes back so far."""
         await self._safely(self._recall)
 
-    async def news(self, look: Look) -> tuple[Job, ...]:
+    async def news(self, round_: Round) -> tuple[Job, ...]:
         """
         Return the jobs to tell of.
 
-        Of the first look of all there are none: its jobs are where the watch begins. Nor is there anything to tell
+        Of the first round of all there are none: its jobs are where the watch begins. Nor is there anything to tell
         while the store cannot be read, for it may all have been told before.
         """
         if self.watermark is None and not await self._safely(self._recall):
             return ()
         if self.watermark is None:
-            self.watermark = Watermark.at(look)
+            self.watermark = Watermark.at(round_)
             log.info("Pipeline %s: watching for jobs that end from now on.", self._pipeline_id)
             await self._remember(self.watermark)
             return ()
-        if not self.watermark.is_reached_by(look):
+        if not self.watermark.is_reached_by(round_):
             return ()  # it was taken before this watcher was there: the next one goes back further
-        self._tell_of_overrun(self.watermark, look)
-        if self.watermark.news(look, self._wants) and not await self._safely(self._recall):
+        self._tell_of_overrun(self.watermark, round_)
+        if self.watermark.news(round_, self._wants) and not await self._safely(self._recall):
             return ()
-        jobs = self.watermark.news(look, self._wants)
-        self.watermark = self.watermark.after(look, jobs)
+        jobs = self.watermark.news(round_, self._wants)
+        self.watermark = self.watermark.after(round_, jobs)
         return jobs
 
-    def has_told(self, look: Look, jobs: Sequence[Job]) -> None:
+    def has_told(self, round_: Round, jobs: Sequence[Job]) -> None:
         """
-        Take note that all news of a look are with Airflow, to be remembered once they are in its database.
+        Take note that all news of a round are with Airflow, to be remembered once they are in its database.
 
         :param jobs: what was told.
         """
         watermark = self.watermark
         if watermark is not None and (jobs or self._clock.monotonic() - self._written_at >= REMEMBER_EVERY):
-            look.receipts.append(lambda: self._remember(watermark))
+            round_.receipts.append(lambda: self._remember(watermark))
 
-    def _tell_of_overrun(self, watermark: Watermark, look: Look) -> None:
-        """Say once that there may be news beyond what was read: of a long list in no order there is at every look."""
-        was_overrun, self._is_overrun = self._is_overrun, watermark.is_overrun_by(look)
+    def _tell_of_overrun(self, watermark: Watermark, round_: Round) -> None:
+        """Say once that there may be news beyond what was read: of a long list in no order there is in every round."""
+        was_overrun, self._is_overrun = self._is_overrun, watermark.is_overrun_by(round_)
         if self._is_overrun and not was_overrun:
             log.warning(
-                "Pipeline %s: there are more jobs since the last look than the %s that were read, or they do not come "
+                "Pipeline %s: there are more jobs since the last round than the %s that were read, or they do not come "
                 "newest first. None of the others is told.",
                 self._pipeline_id,
-                f"{len(look.listing.jobs):,}",
+                f"{len(round_.listing.jobs):,}",
             )
 
     async def _recall(self) -> None:
         # Also what another triggerer has told, which took over while this one stalled.
-        stored = await self._memory.read()
+        stored = await self._store.read()
         if stored is not None:
             self.watermark = stored if self.watermark is None else self.watermark.joined_with(stored)
 
     async def _remember(self, watermark: Watermark) -> None:
         async def write() -> None:
-            stored = await self._memory.read()
-            await self._memory.write(watermark if stored is None else watermark.joined_with(stored))
+            stored = await self._store.read()
+            await self._store.write(watermark if stored is None else watermark.joined_with(stored))
             self._written_at = self._clock.monotonic()
 
         if not await self._safely(write):
-            self._written_at = float("-inf")  # with the next look
+            self._written_at = float("-inf")  # with the next round
 
     async def _safely(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Read or write what is remembered; return whether Airflow let it be done, and tell once if not."""
@@ -156,7 +156,7 @@ class Watcher:
                 self._trouble = kind
                 log.error(
                     "Pipeline %s: what was told of it cannot be read or kept in Airflow's asset state store (%s: %s). "
-                    "Trying again at every look; until it can be read, nothing is told.",
+                    "Trying again in every round; until it can be read, nothing is told.",
                     self._pipeline_id,
                     kind,
                     str(error) or "no answer",

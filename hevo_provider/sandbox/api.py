@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from hevo_provider.sandbox.faults import error_body
-from hevo_provider.sandbox.record import numeric_id
-from hevo_provider.sandbox.state import RUNNABLE_STATUS, RefusedError, SandboxPipeline
+from hevo_provider.sandbox.pipelines import RUNNABLE_STATUS, RefusedError, SandboxPipeline
+from hevo_provider.sandbox.requests import numeric_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -1,0 +1,232 @@
+"""
+What Airflow 2.11, 3.0 to 3.2 and 3.3 do differently: one function for each, and nothing of it anywhere else.
+
+What common-compat has a word for (imports, the asynchronous look-up of a connection) is taken from there. It knows
+nothing of what follows. This module is loaded with every DAG file, so it imports Airflow only inside of functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from hevo_provider.provider_info import CONNECTION_FORM
+
+RUN_TOKEN_KEY = "hevo_run_token"  # noqa: S105 - names a run, opens nothing; the XCom that tells one deferral from others
+
+
+# Operators
+
+
+def was_given_when_mapped(operator: Any, name: str) -> bool:
+    """
+    Return whether a mapped task was given a parameter, be it None.
+
+    No Airflow says so in public. An operator that a worker made of a mapped one keeps what it was made of.
+    """
+    return getattr(operator, "_BaseOperator__from_mapped", False) and name in getattr(
+        operator, "_BaseOperator__init_kwargs", {}
+    )
+
+
+def was_unmapped(operator: Any) -> bool:
+    """Return whether a worker has made the operator of a mapped one: all its parameters are values then."""
+    return bool(getattr(operator, "_BaseOperator__from_mapped", False))
+
+
+def task_store_of(context: Any) -> Any:
+    """Return what survives a task's tries: ``task_state_store``, which came with Airflow 3.3. None before."""
+    return context.get("task_state_store")
+
+
+def first_poke_of(context: Any) -> datetime | None:
+    """
+    Return when a rescheduled sensor was first rescheduled in this try: its processes remember nothing.
+
+    A retry searches anew, as it does in the other modes. Airflow 3 tells this, and forgets what was before a retry; in
+    Airflow 2 it stands in the database, by try.
+
+    :returns: None if it has not been, so that this is its first poke.
+    """
+    ti = context["ti"]
+    if hasattr(ti, "get_first_reschedule_date"):
+        date: datetime | None = ti.get_first_reschedule_date(context)
+        return date
+    from airflow.models.taskreschedule import TaskReschedule
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        first = (
+            session.query(TaskReschedule.start_date)
+            .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+            .filter_by(try_number=ti.try_number)
+            .order_by(TaskReschedule.id)
+            .first()
+        )
+    return None if first is None else first.start_date
+
+
+# Triggers
+
+
+def triggers_are_told_of_a_kill() -> bool:
+    """Return whether Airflow calls a trigger's ``on_kill``: from 3.3 on. Before, a kill is a bare cancellation."""
+    from airflow.triggers.base import BaseTrigger
+
+    return hasattr(BaseTrigger, "on_kill")
+
+
+async def is_still_waited_for(
+    task_instance: Any, *, trigger_id: int | None, run_token: str | None, waits_for_end: bool
+) -> bool:
+    """
+    Return whether a deferred task still waits for its trigger, or a user, or a time-out of Airflow's own, ended that.
+
+    A cancelled trigger proves nothing: a triggerer that stalled finds its work taken over when it wakes, and Airflow
+    3.3 then calls ``on_kill`` of triggers whose tasks are alive and well. So Airflow is asked what became of the task.
+
+    :param task_instance: the trigger's.
+    :param trigger_id: the trigger's.
+    :param run_token: what the worker pushed to XCom before it deferred.
+    :param waits_for_end: False for a task that only wants the job's id: it may have succeeded by itself.
+    :raises Exception: whatever Airflow raises where it cannot be asked.
+    """
+    state, still_ours = await _ask_airflow(task_instance, trigger_id, run_token)
+    if still_ours and state in {"deferred", "up_for_retry", "up_for_reschedule"}:
+        return True
+    # "success" may be a user's word, or the task's own once it has its id.
+    return not waits_for_end and state in {"success", "scheduled", "queued", "running"}
+
+
+async def _ask_airflow(ti: Any, trigger_id: int | None, run_token: str | None) -> tuple[str | None, bool]:
+    from asgiref.sync import sync_to_async
+
+    try:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+        from airflow.sdk.execution_time.xcom import XCom
+    except ImportError:
+        return await sync_to_async(_read_row)(ti, trigger_id)
+
+    def ask() -> tuple[str | None, bool]:
+        map_index = ti.map_index if ti.map_index is not None else -1
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=map_index
+        )
+        of_run = states.get(ti.run_id, {})
+        state = of_run.get(ti.task_id if map_index < 0 else f"{ti.task_id}_{map_index}")
+        token = XCom.get_one(
+            key=RUN_TOKEN_KEY, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=map_index
+        )
+        return state, token == run_token
+
+    return await sync_to_async(ask)()
+
+
+def _read_row(ti: Any, trigger_id: int | None) -> tuple[str | None, bool]:
+    """Airflow 2: no ``on_kill``, but the database is at hand. SQLite reuses trigger ids, so the try counts too."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        row = (
+            session.query(TaskInstance.state, TaskInstance.trigger_id, TaskInstance.try_number)
+            .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+            .one_or_none()
+        )
+    if row is None:
+        return None, False
+    return row.state, (row.trigger_id, row.try_number) == (trigger_id, ti.try_number)
+
+
+# Assets
+
+
+def check_that_events_start_dags() -> None:
+    """
+    Refuse to go on where an event cannot start a DAG.
+
+    :raises ImportError: this is Airflow 2.
+    """
+    try:
+        from airflow.triggers.base import BaseEventTrigger  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            "hevo_provider.assets needs Airflow 3: earlier versions cannot start a DAG from an event. "
+            "HevoSensor waits for a job that something else has started on Airflow 2 too."
+        ) from None
+
+
+def asset_store_of(trigger: Any, asset: str | None) -> Any:
+    """
+    Return what an asset keeps for its watchers: ``asset_state_store``, which came with Airflow 3.3. None before.
+
+    :param asset: name of the asset; None where the trigger is for one only.
+    """
+    store = getattr(trigger, "asset_state_store", None)
+    if store is not None and asset is not None:
+        from airflow.sdk import Asset
+
+        with suppress(KeyError):  # the trigger was put on another asset, which then has its own store
+            store = store[Asset.ref(name=asset)]
+    return store
+
+
+class _Delivered(Protocol):
+    async def delivered(self) -> None: ...
+
+
+T = TypeVar("T", bound=_Delivered)
+
+
+def shared_stream_of(rounds: Callable[[], AsyncGenerator[T, None]]) -> Any:
+    """
+    Return what Airflow 3.3 shares between triggers, and tells when their events are in its database.
+
+    :param rounds: makes the items; each is told when what came of it has arrived.
+    """
+    from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
+
+    class Producer(SharedStreamProducer):
+        async def open_stream(self) -> AsyncIterator[tuple[T, T]]:
+            async with aclosing(rounds()) as items:
+                async for item in items:
+                    yield item, item
+
+        async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+            for item in batch:
+                if not item.outcome.failed:
+                    await item.broker_payload.delivered()
+
+    return Producer()
+
+
+# The connection form, which Airflow before 3.2 asks the hook for; later ones read the provider's metadata
+
+
+def connection_form_fields() -> dict[str, Any]:
+    """Return the form's own fields, which Airflow stores in the connection's extra."""
+    # Only Airflow 2 is sure to have these two; a later one puts something in their place when it calls this.
+    from flask_appbuilder.fieldwidgets import (  # type: ignore[import-not-found,unused-ignore]
+        BS3TextAreaFieldWidget,
+        BS3TextFieldWidget,
+    )
+    from wtforms import BooleanField, IntegerField, StringField  # type: ignore[import-untyped,unused-ignore]
+    from wtforms.validators import Optional  # type: ignore[import-untyped,unused-ignore]
+
+    def field(label: str, description: str, schema: dict[str, Any]) -> Any:
+        kind = schema["type"][0]
+        if kind == "boolean":
+            return BooleanField(label, default=schema["default"], description=description)
+        if kind == "integer":
+            return IntegerField(label, [Optional()], description=description, widget=BS3TextFieldWidget())
+        widget = BS3TextAreaFieldWidget() if kind == "object" else BS3TextFieldWidget()
+        return StringField(label, [Optional()], description=description, widget=widget)
+
+    return {name: field(**parts) for name, parts in CONNECTION_FORM["conn-fields"].items()}
+
+
+def connection_form_behaviour() -> dict[str, Any]:
+    """Return what becomes of the fields that every connection has."""
+    return {name.replace("-", "_"): value for name, value in CONNECTION_FORM["ui-field-behaviour"].items()}

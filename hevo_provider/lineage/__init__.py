@@ -1,0 +1,1 @@
+"""What a run read and wrote, for OpenLineage. Nothing of it is loaded before OpenLineage asks."""

@@ -1,0 +1,85 @@
+"""The names that Hevo and a DAG's author use. Every parse of a DAG file loads them: nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class JobType(StrEnum):
+    """The kinds of job that Hevo runs for a pipeline."""
+
+    INCREMENTAL = "INCREMENTAL"
+    HISTORICAL = "HISTORICAL"
+    RESYNC = "RESYNC"
+    RESYNC_WITH_DROP_AND_LOAD = "RESYNC_WITH_DROP_AND_LOAD"
+    REFRESHER = "REFRESHER"
+    TRUNCATE_AND_LOAD = "TRUNCATE_AND_LOAD"
+    RESYNC_WITH_EVOLVE = "RESYNC_WITH_EVOLVE"
+
+    @property
+    def wire_names(self) -> tuple[str, ...]:
+        """The names under which revisions of the API report this type: they renamed the plain resync twice."""
+        return _RESYNC_NAMES if self in _RESYNC_NAMES else (self.value,)
+
+
+_RESYNC_NAMES = (JobType.RESYNC.value, JobType.TRUNCATE_AND_LOAD.value, JobType.RESYNC_WITH_EVOLVE.value)
+
+
+class JobStatus(StrEnum):
+    """The statuses that Hevo documents. Others may come: only :attr:`is_terminal` ones end a wait."""
+
+    QUEUED = "QUEUED"
+    PENDING = "PENDING"
+    IN_PROGRESS = "IN_PROGRESS"
+    CANCELLING = "CANCELLING"
+    COMPLETED = "COMPLETED"
+    COMPLETED_WITH_FAILURES = "COMPLETED_WITH_FAILURES"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    SKIPPED = "SKIPPED"
+    DEFERRED = "DEFERRED"
+    DEFERRED_WITH_FAILURES = "DEFERRED_WITH_FAILURES"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a job in this status has ended."""
+        return self not in ACTIVE_STATUSES
+
+
+ACTIVE_STATUSES = frozenset({JobStatus.QUEUED, JobStatus.PENDING, JobStatus.IN_PROGRESS, JobStatus.CANCELLING})
+TERMINAL_STATUSES = frozenset(JobStatus) - ACTIVE_STATUSES
+
+
+class PipelineAction(StrEnum):
+    """What a task can ask Hevo to do with a pipeline."""
+
+    SYNC_NOW = "SYNC_NOW"
+    RESYNC = "RESYNC"
+
+
+class PipelineStatus(StrEnum):
+    """The states of a pipeline. Only an ``INITIALIZED`` one can run; a resync passes through ``RESTARTING``."""
+
+    INITIALIZING = "INITIALIZING"
+    INITIALIZED = "INITIALIZED"
+    INITIALIZE_FAILED = "INITIALIZE_FAILED"
+    DISABLING = "DISABLING"
+    DISABLED = "DISABLED"
+    DISABLE_FAILED = "DISABLE_FAILED"
+    ENABLING = "ENABLING"
+    ENABLED = "ENABLED"
+    ENABLE_FAILED = "ENABLE_FAILED"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+    DELETE_FAILED = "DELETE_FAILED"
+    RESTARTING = "RESTARTING"
+    RESTART_FAILED = "RESTART_FAILED"
+
+
+class OnActiveJob(StrEnum):
+    """What to do when a job of the pipeline is active before anything was sent."""
+
+    FAIL = "fail"
+    WAIT = "wait"
+    FOLLOW = "follow"
+    START = "start"

@@ -1,0 +1,97 @@
+"""A worker's part of a run: go on with what an earlier try has left, or start; and, where it stays, wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from hevo_provider.client.calls import HevoAsyncClient
+from hevo_provider.exceptions import HevoError
+from hevo_provider.runs.cancel import end_in_time
+from hevo_provider.runs.error_table import may_pass
+from hevo_provider.runs.logger import Logger, log
+from hevo_provider.runs.outcome import Ending, Outcome
+from hevo_provider.runs.resume import Record, go_on_from
+from hevo_provider.runs.run import Fate, Run
+from hevo_provider.runs.start import Start, put_off
+from hevo_provider.runs.wait import Wait
+
+
+class Store(Protocol):
+    """Where a run survives a worker that is lost."""
+
+    async def aremember(self, run: Run) -> None:
+        """Put the run on record."""
+
+
+class Course:
+    """
+    The course of a run in one worker.
+
+    :param hevo: a client.
+    :param store: where the run is put on record.
+    :param logger: where the story is told.
+    :param on_start: told when the action was sent: whether Hevo's answer to it is known.
+    """
+
+    def __init__(
+        self,
+        hevo: HevoAsyncClient,
+        store: Store,
+        logger: Logger = log,
+        on_start: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self._hevo = hevo
+        self._store = store
+        self._log = logger
+        self._on_start = on_start
+        self._at: Start | Wait | None = None
+
+    @property
+    def run(self) -> Run | None:
+        """How far the run has come; None before anything was begun."""
+        return None if self._at is None else self._at.run
+
+    async def begin(self, run: Run, record: Record | None) -> Run | Outcome:
+        """
+        Start the run, or go on with what an earlier try has started.
+
+        :param record: what that has left.
+        :returns: the run to wait for, or its outcome where there is nothing to wait for.
+        :raises HevoError: see :meth:`~hevo_provider.runs.start.Start.go`.
+        """
+        if record is not None and not run.posts:
+            try:
+                earlier = await go_on_from(self._hevo, run, record, self._log)
+            except HevoError as error:
+                if not may_pass(error, knows_hevo=True):  # it has answered the earlier try
+                    raise
+                return put_off(run.has_been_answered(), error, self._hevo.clock.now(), self._log)
+            if earlier is not None:
+                return earlier
+        start = self._at = Start(self._hevo, run, remember=self._store.aremember, logger=self._log)
+        begun = await start.go()
+        if begun.posts > run.posts:
+            self._on_start(begun.fate is not Fate.UNKNOWN)
+        return begun
+
+    async def to_its_end(self, run: Run, record: Record | None) -> Outcome:
+        """
+        Do all of it in this process.
+
+        :param record: what an earlier try has left.
+        :returns: how the run ended.
+        """
+
+        async def connect() -> HevoAsyncClient:
+            return self._hevo
+
+        while True:
+            begun = await self.begin(run, record)
+            if isinstance(begun, Outcome):
+                return begun
+            wait = self._at = Wait(begun, self._hevo.clock, self._log, self._store.aremember)
+            outcome = await end_in_time(connect, await wait.until_done(connect), self._log)
+            if outcome.ending is not Ending.START:
+                return outcome
+            run = outcome.run

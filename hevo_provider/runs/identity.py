@@ -1,0 +1,197 @@
+"""
+Whose job is whose.
+
+Starting a pipeline returns no job id, so the job is told from others by what was there before, by its type, and by when
+Hevo's own clock says it was created: two readings of one clock are compared, never two clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hevo_provider.models.answers import Job
+from hevo_provider.runs.listing import Listing
+from hevo_provider.runs.order import SHOWS_WITHIN, Action
+from hevo_provider.runs.run import Fate, Run
+
+UNKNOWN_FATE_WINDOW = 60.0  # seconds of readable answers without a new job before an action counts as not applied
+BASELINE_SPAN = 10 * 60 * 1000  # ms
+BASELINE_SIZE = 20
+CLOCK_TOLERANCE = 1000  # ms: the Date header has whole seconds
+APPLIED_WITHIN = 90_000  # ms after which a sync of unknown fate starts no job any more: longer than sending may take
+PROMPT = 2000  # ms after the action within which its job is created, as a rule; the Date header has whole seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """
+    What a list of jobs says about the one that a run looks for.
+
+    :param job: the job, if there is one that fits in every way.
+    :param fallback: a job that fits in all but its time or a type that Hevo left out: taken only when no better shows.
+        None while it is not sure that anything was started at all, for one that is older than the action.
+    :param others: new jobs of other types.
+    :param has_rivals: whether another job fits as well as ``job``, so that it is not sure which of them it is.
+    """
+
+    job: Job | None = None
+    fallback: Job | None = None
+    others: tuple[Job, ...] = ()
+    has_rivals: bool = False
+
+
+def with_baseline(run: Run, listing: Listing) -> Run:
+    """Return the run with a note of which jobs were there, and of the time, before the action is sent."""
+    known, floor = _seen_in(listing)
+    now = listing.server_time
+    return run.with_baseline(known, floor, created_after=None if now is None else now - CLOCK_TOLERANCE, now=now)
+
+
+def with_first_poll(run: Run, listing: Listing) -> Run:
+    """Return a run that only follows, with a note of which jobs were there when it first polled."""
+    return run.with_first_poll(*_seen_in(listing))
+
+
+def _seen_in(listing: Listing) -> tuple[list[str], int | None]:
+    """Return the ids to know the listed jobs by, and the time before which all that was created was there."""
+    known = [job for job in listing.jobs if job.created_ts is not None]
+    known.sort(key=_created, reverse=True)
+    newest = known[0].created_ts if known else None
+    # Ten minutes and twenty jobs: what travels with the run stays small, and lists lag by seconds, not by minutes.
+    recent = [job for job in known if newest is None or _created(job) >= newest - BASELINE_SPAN][:BASELINE_SIZE]
+    undated = [job.job_id for job in listing.jobs if job.created_ts is None]
+    left_out = len(recent) < len(known) or not listing.complete
+    floor = recent[-1].created_ts if recent and left_out else None
+    return [*(job.job_id for job in recent), *undated], floor
+
+
+def since_search_began(run: Run, listing: Listing, now: float) -> Run:
+    """
+    Return a run that has no baseline, with Hevo's time of the moment when its search began.
+
+    :param now: seconds since the epoch by this machine's clock, of which only the time that has passed is used.
+    """
+    if run.searching_since is None:
+        return run
+    if listing.server_time is None:
+        return run.since(None)
+    return run.since(listing.server_time - round((now - run.searching_since) * 1000))
+
+
+def reaches_back(run: Run) -> Callable[[Sequence[Job]], bool]:
+    """
+    Return whether jobs, newest first, go back to before the run's action, so that its own cannot be further down.
+
+    A run that knows nothing of the past, such as one that follows and has seen nothing yet, is content with any.
+    """
+    if run.created_after is None and run.baseline_floor is None and not run.baseline:
+        return lambda _: True
+
+    def enough(jobs: Sequence[Job]) -> bool:
+        oldest = jobs[-1] if jobs else None
+        if oldest is None or oldest.job_id in run.baseline:
+            return True
+        return oldest.created_ts is None or oldest.created_ts < (run.created_after or run.baseline_floor or 0)
+
+    return enough
+
+
+def choose(listing: Listing, run: Run) -> Choice:
+    """Tell which of the jobs is the one that the run's action has started."""
+    new = [job for job in listing.jobs if not _was_there(job, run)]
+    timely = [job for job in new if not cannot_be_own(job, run)]
+    expected = [job for job in timely if job.type in run.order.job_types]
+    # A job that was created later may show earlier: the run's own gets its time to show first.
+    sure = expected if _own_would_show(listing, run) else [job for job in expected if _is_prompt(job, run)]
+    others = [job for job in new if job.type is not None and job.type not in run.order.job_types]
+    vague = [job for job in timely if job.type is None]
+    if run.fate is Fate.ANSWERED and not any(job in timely for job in others):
+        # Something was started, and nothing else could be it: the clocks of two servers of Hevo may differ.
+        vague += [job for job in new if job.type in run.order.job_types and job not in timely]
+    return Choice(
+        job=min(sure, key=lambda job: _distance(job, run), default=None),
+        fallback=min(vague, key=lambda job: _distance(job, run), default=None),
+        others=tuple(others),
+        has_rivals=sum(_is_prompt(job, run) for job in sure) > 1,
+    )
+
+
+def choose_to_follow(listing: Listing, run: Run) -> Choice:
+    """Tell which job to follow for a run that has started none: the active one, or one that came and went meanwhile."""
+    active = [job for job in listing.active if job.type in run.order.job_types]
+    ended = [
+        job for job in listing.jobs if job.type in run.order.job_types and job.is_terminal and _came_and_went(job, run)
+    ]
+    if run.searching_since is None:
+        job = max(active, key=_created, default=None) or max(ended, key=_created, default=None)
+    else:
+        job = _found_first([*active, *ended], run)
+    return Choice(
+        job=job,
+        others=tuple(job for job in listing.active if job.type not in run.order.job_types),
+    )
+
+
+def cannot_be_own(job: Job, run: Run) -> bool:
+    """Return whether the job is known from before the run's action, or Hevo's clock says that it is older, or newer."""
+    return _was_there(job, run) or not _is_timely(job, run) or _is_too_late(job, run)
+
+
+def _was_there(job: Job, run: Run) -> bool:
+    if job.job_id in run.baseline:
+        return True
+    return run.baseline_floor is not None and job.created_ts is not None and job.created_ts < run.baseline_floor
+
+
+def _came_and_went(job: Job, run: Run) -> bool:
+    if run.created_after is not None:  # a time, where no process has lived long enough to make a baseline
+        return max(job.created_ts or 0, job.updated_ts or 0) >= run.created_after
+    return run.polled and not _was_there(job, run)
+
+
+def _found_first(jobs: Sequence[Job], run: Run) -> Job | None:
+    """
+    Return the job that a search found first, or would have found, however many came later.
+
+    A process that cannot remember which job it follows must come to the same one at every poll.
+    """
+    began = run.created_after
+    there = [job for job in jobs if began is None or _created(job) < began]
+    return max(there, key=_created, default=None) or min(jobs, key=_created, default=None)
+
+
+def _is_timely(job: Job, run: Run) -> bool:
+    return run.created_after is None or job.created_ts is None or job.created_ts >= run.created_after
+
+
+def _is_too_late(job: Job, run: Run) -> bool:
+    # An action that Hevo accepted has a job, however late, and a resync restarts the pipeline first.
+    if run.fate is not Fate.UNKNOWN or run.order.action is not Action.SYNC_NOW:
+        return False
+    over = _call_was_over(run)
+    return job.created_ts is not None and over is not None and job.created_ts > over + APPLIED_WITHIN
+
+
+def _is_prompt(job: Job, run: Run) -> bool:
+    return run.posted_at is None or (job.created_ts is not None and job.created_ts <= run.posted_at + PROMPT)
+
+
+def _own_would_show(listing: Listing, run: Run) -> bool:
+    over = _call_was_over(run)
+    return listing.server_time is None or over is None or listing.server_time - over >= SHOWS_WITHIN * 1000
+
+
+def _call_was_over(run: Run) -> int | None:
+    """Return Hevo's clock, ms, when the call was answered or given up: a gateway may have held it back until then."""
+    return max((time for time in (run.posted_at, run.given_up_at) if time is not None), default=None)
+
+
+def _distance(job: Job, run: Run) -> tuple[bool, int]:
+    if job.created_ts is None:
+        return (True, 0)
+    return (False, abs(job.created_ts - run.posted_at) if run.posted_at is not None else job.created_ts)
+
+
+def _created(job: Job) -> int:
+    return job.created_ts or 0

@@ -1,0 +1,141 @@
+"""The newest jobs of a pipeline, and the pipeline itself, as Hevo tells of them at one time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from hevo_provider.client.calls import MAX_PAGE, HevoAsyncClient
+from hevo_provider.exceptions import HevoResponseError
+from hevo_provider.models.answers import Job, Pipeline
+from hevo_provider.models.enums import ACTIVE_STATUSES
+
+First = TypeVar("First")
+Second = TypeVar("Second")
+
+STALE_AFTER = 6 * 3600 * 1000  # ms: an unknown status that has not changed for so long is no sign of life
+MAX_PAGES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    The newest jobs of a pipeline.
+
+    :param jobs: as Hevo lists them.
+    :param server_time: Hevo's clock when it did, ms.
+    :param complete: whether these are all jobs of the pipeline.
+    :param asked_at: when they were asked for, by this process's monotonic clock, seconds.
+    :param cut_short: whether there are more than may be read, though these were not enough.
+    """
+
+    jobs: tuple[Job, ...]
+    server_time: int | None
+    complete: bool
+    asked_at: float = 0.0
+    cut_short: bool = False
+
+    def server_time_at(self, moment: float) -> int | None:
+        """Return Hevo's clock, ms, at a moment of this process's monotonic clock; None if Hevo did not tell its own."""
+        return None if self.server_time is None else self.server_time + round((moment - self.asked_at) * 1000)
+
+    @property
+    def active(self) -> tuple[Job, ...]:
+        """The jobs that have not ended. One without a known status counts, unless it has been still for hours."""
+        return tuple(job for job in self.jobs if is_active(job, self.server_time))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A pipeline and its newest jobs, read at the same time."""
+
+    pipeline: Pipeline
+    listing: Listing
+
+
+async def read_listing(
+    hevo: HevoAsyncClient,
+    pipeline_id: int,
+    *,
+    page_size: int = MAX_PAGE,
+    enough: Callable[[Sequence[Job]], bool] = lambda _: True,
+    retry_limit: int | None = None,
+    may_cut_short: bool = False,
+) -> Listing:
+    """
+    Read the newest page of jobs, and more only where one is not enough.
+
+    :param page_size: jobs on the first page; where that is not enough, the pages that follow are as large as can be.
+    :param enough: whether jobs that came newest first go back far enough.
+    :param may_cut_short: whether the jobs on as many pages as may be read are better than none.
+    :raises HevoResponseError: the jobs do not come newest first, and there are too many to read them all.
+    """
+    jobs: list[Job] = []
+    cursor: str | None = None
+    server_time: int | None = None
+    asked_at = hevo.clock.monotonic()
+    for _ in range(MAX_PAGES):
+        reply = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
+        server_time = server_time if jobs else reply.server_time
+        jobs += reply.page.data
+        page_size = MAX_PAGE
+        cursor = reply.page.following
+        if cursor is None and not reply.page.has_more:
+            return Listing(tuple(jobs), server_time, complete=True, asked_at=asked_at)
+        if _newest_first(jobs) and enough(jobs):
+            return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at)
+        if cursor is None:
+            break
+    if may_cut_short:
+        return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at, cut_short=True)
+    raise HevoResponseError(
+        f"Pipeline {pipeline_id}: {len(jobs)} jobs were read in {MAX_PAGES} pages and there are more; "
+        "they are not sorted newest first, or Hevo's cursor leads in a circle, so the newest cannot be told."
+    )
+
+
+async def read_state(hevo: HevoAsyncClient, pipeline_id: int, *, retry_limit: int | None = None) -> State:
+    """
+    Read a pipeline and its newest jobs with two requests at the same time.
+
+    :raises HevoError: what the first failing one raised.
+    """
+    pipeline, listing = await both(
+        hevo.get_pipeline(pipeline_id, retry_limit=retry_limit),
+        read_listing(hevo, pipeline_id, retry_limit=retry_limit),
+    )
+    return State(pipeline, listing)
+
+
+async def both(first: Coroutine[Any, Any, First], second: Coroutine[Any, Any, Second]) -> tuple[First, Second]:
+    """
+    Await two coroutines at the same time.
+
+    :raises Exception: what the first failing one raised.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = group.create_task(first), group.create_task(second)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return tasks[0].result(), tasks[1].result()
+
+
+def is_active(job: Job, server_time: int | None) -> bool:
+    """Return whether the job has not ended, as far as its status tells."""
+    if job.status in ACTIVE_STATUSES:
+        return True
+    return not job.is_terminal and not is_stale(job, server_time)
+
+
+def is_stale(job: Job, server_time: int | None) -> bool:
+    """Return whether Hevo last touched the job so long ago that it cannot be at work."""
+    return server_time is not None and job.updated_ts is not None and server_time - job.updated_ts >= STALE_AFTER
+
+
+def _newest_first(jobs: Sequence[Job]) -> bool:
+    times = [job.created_ts for job in jobs if job.created_ts is not None]
+    return all(earlier >= later for earlier, later in pairwise(times))

@@ -1,0 +1,110 @@
+"""``Order``: what the DAG asks for. It does not change while a run goes on; a retry may ask for something else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hevo_provider.models.enums import JobType, OnActiveJob, PipelineAction
+from hevo_provider.parameters import DEFAULT_CONNECTION_ID
+
+SHOWS_WITHIN = 20.0  # seconds within which Hevo shows a new job, with a margin: 5 to 15 were seen
+
+
+class Action(StrEnum):
+    """What a run sends to Hevo. To reload chosen objects is an operator of its own, and no ``PipelineAction``."""
+
+    SYNC_NOW = PipelineAction.SYNC_NOW.value
+    RESYNC = PipelineAction.RESYNC.value
+    RESYNC_OBJECTS = "RESYNC_OBJECTS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """
+    What is asked for.
+
+    :param pipeline_id: the pipeline.
+    :param connection_id: the Airflow connection that leads to it.
+    :param action: what is sent; None for a run that starts nothing and only follows a job (a sensor).
+    :param job_types: the names under which Hevo may report the job's type.
+    :param drop_and_load: for a resync, whether the destination tables are dropped first.
+    :param objects: patterns of the names of the objects to resync.
+    :param object_ids: ids of objects to resync.
+    :param on_active_job: what to do when a job is active before anything was sent.
+    :param wait_for_completion: False ends the run as soon as the job is found.
+    :param cancel_on_kill: whether the job that was started is cancelled when the task is killed or timed out.
+    :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES is a success; None where version 1.0.0 has
+        stored the run of an operator, which did not say.
+    :param completed_after: for a run that only follows: any job will do that completed at this time (Hevo's clock, ms)
+        or later, and none that ended otherwise ends the wait.
+    :param poll_interval: seconds between polls of the running job.
+    :param retry_limit: how many polls may be made to find the job.
+    :param find_delay: seconds before the first of these.
+    :param find_interval: seconds between them grow from ``find_delay`` to this; None means ``poll_interval``.
+    :param find_window: seconds before which a search that was answered never ends.
+    :param api_outage_tolerance: seconds without a usable answer after which the wait fails.
+    :param deadline: seconds since the epoch after which the wait ends as timed out.
+    """
+
+    pipeline_id: int
+    connection_id: str = DEFAULT_CONNECTION_ID
+    action: Action | None = None
+    job_types: tuple[str, ...] = ()
+    drop_and_load: bool = False
+    on_active_job: OnActiveJob = OnActiveJob.FAIL
+    wait_for_completion: bool = True
+    cancel_on_kill: bool = True
+    poll_interval: float = 15.0
+    retry_limit: int = 10
+    find_delay: float = 1.0
+    find_interval: float | None = None
+    find_window: float = 0.0
+    api_outage_tolerance: float = 1800.0
+    deadline: float | None = None
+    completed_after: int | None = None
+    accept_completed_with_failures: bool | None = None
+    objects: tuple[str, ...] = ()
+    object_ids: tuple[str, ...] = ()
+
+    def starts_the_same_as(self, other: Order) -> bool:
+        """Return whether both send the same action to the same pipeline."""
+        return self._what_is_started() == other._what_is_started()
+
+    def _what_is_started(self) -> tuple[object, ...]:
+        chosen = frozenset(self.objects), frozenset(self.object_ids)  # in whatever order
+        return self.pipeline_id, self.action, self.drop_and_load, *chosen
+
+    @property
+    def may_restart(self) -> bool:
+        """Whether the pipeline may pass through RESTARTING for the action."""
+        return self.action in {Action.RESYNC, Action.RESYNC_OBJECTS}
+
+
+def expected_job_types(
+    action: PipelineAction, job_type: JobType | None = None, *, drop_and_load: bool = False
+) -> tuple[str, ...]:
+    """
+    Return the names under which Hevo may report the job that an action starts.
+
+    :param job_type: what the user wants to follow; None derives it from the action.
+    """
+    if job_type is None:
+        if action is PipelineAction.SYNC_NOW:
+            job_type = JobType.INCREMENTAL
+        else:
+            job_type = JobType.RESYNC_WITH_DROP_AND_LOAD if drop_and_load else JobType.RESYNC
+    return job_type.wire_names
+
+
+def expected_job_types_of_objects(job_type: JobType | None = None) -> tuple[str, ...]:
+    """
+    Return the names under which Hevo may report the job that resyncs chosen objects.
+
+    Hevo does not say which; any that reloads history will do.
+
+    :param job_type: what the user wants to follow.
+    """
+    if job_type is not None:
+        return job_type.wire_names
+    return (*JobType.RESYNC.wire_names, JobType.RESYNC_WITH_DROP_AND_LOAD.value, JobType.HISTORICAL.value)

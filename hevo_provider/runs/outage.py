@@ -1,0 +1,138 @@
+"""An API that is down while a task waits: endured, told once per change, and given up on after a while."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hevo_provider.client.transport import backoff
+from hevo_provider.clock import Clock
+from hevo_provider.exceptions import HevoAPIError, HevoError, HevoJobNotFoundError, HevoOutageError
+from hevo_provider.runs.error_table import TABLE, Meaning, may_pass, meaning_of
+from hevo_provider.runs.logger import Logger
+
+TOLD_FREELY = 5  # changes that are told at once; then, for an API that flaps, only now and then
+FIRST_SILENCE, LONGEST_SILENCE = 60.0, 3600.0  # seconds
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds between polls while Hevo does not answer
+SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER = 1.0, 300.0
+
+
+class Outage:
+    """
+    What keeps one wait from an answer, and for how long.
+
+    :param clock: where time comes from.
+    :param pipeline_id: the pipeline, for messages.
+    :param tolerance: seconds without a usable answer after which the wait fails.
+    :param logger: who is told.
+    :param knows_hevo: whether Hevo has answered this task well before: see :mod:`hevo_provider.runs.error_table`.
+    """
+
+    __slots__ = (
+        "_bad_since",
+        "_clock",
+        "_failures",
+        "_is_told",
+        "_kind",
+        "_knows_hevo",
+        "_log",
+        "_meaning",
+        "_meaning_since",
+        "_pipeline_id",
+        "_silent_until",
+        "_times_told",
+        "_tolerance",
+    )
+
+    def __init__(
+        self, clock: Clock, pipeline_id: int, tolerance: float, logger: Logger, *, knows_hevo: bool = False
+    ) -> None:
+        self._clock = clock
+        self._pipeline_id = pipeline_id
+        self._tolerance = tolerance
+        self._log = logger
+        self._knows_hevo = knows_hevo
+        self._failures = 0
+        self._bad_since = 0.0
+        self._meaning: Meaning | None = None
+        self._meaning_since = 0.0
+        self._kind: object = None
+        self._is_told = False
+        self._times_told = 0
+        self._silent_until = float("-inf")
+
+    def is_over(self) -> None:
+        """Take note of a usable answer."""
+        self._knows_hevo = True
+        if self._failures:
+            if self._is_told:
+                lasted = self._clock.monotonic() - self._bad_since
+                self._log.info("Pipeline %s: Hevo answers again after %.0f s.", self._pipeline_id, lasted)
+            self._failures, self._meaning, self._kind, self._is_told = 0, None, None, False
+
+    def pause_after(self, error: HevoError, job_id: str | None) -> float:
+        """
+        Take note of a poll without a usable answer.
+
+        :returns: seconds to wait before the next.
+        :raises HevoJobNotFoundError: what is polled has been missing for five minutes.
+        :raises HevoOutageError: there has been no usable answer for longer than is tolerated.
+        :raises HevoError: the error itself, which waiting does not mend, or has not mended in time.
+        """
+        now = self._clock.monotonic()
+        meaning = meaning_of(error)
+        if meaning is None or not may_pass(error, knows_hevo=self._knows_hevo):
+            raise error
+        if not self._failures:
+            self._bad_since = now
+        self._failures += 1
+        if meaning is not self._meaning:  # what comes, goes, and comes again after other errors is not lasting
+            self._meaning, self._meaning_since = meaning, now
+        self._tell(error)
+        limit = TABLE[meaning].endured_for
+        if limit is not None and now - self._meaning_since >= limit:
+            raise self._lasting(error, job_id) from None
+        if now - self._bad_since >= self._tolerance:
+            raise self._given_up(error, job_id) from None
+        retry_after = error.retry_after if isinstance(error, HevoAPIError) else None
+        if retry_after is not None:
+            return min(max(retry_after, SHORTEST_RETRY_AFTER), LONGEST_RETRY_AFTER)
+        return backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE if limit is None else min(LONGEST_PAUSE, limit / 4))
+
+    def _tell(self, error: HevoError) -> None:
+        now = self._clock.monotonic()
+        kind = (type(error), getattr(error, "status", None))
+        if kind == self._kind or now < self._silent_until:
+            return
+        self._kind, self._is_told = kind, True
+        self._log.warning("Pipeline %s: %s. Waiting on.", self._pipeline_id, self._said(error))
+        self._times_told += 1
+        if self._times_told >= TOLD_FREELY:
+            silence = FIRST_SILENCE * 2.0 ** min(self._times_told - TOLD_FREELY, 30)
+            self._silent_until = now + min(silence, LONGEST_SILENCE)
+
+    def _said(self, error: HevoError) -> str:
+        return str(error).removeprefix(f"Pipeline {self._pipeline_id}: ").rstrip(".")
+
+    def _what(self, job_id: str | None) -> str:
+        return f"Pipeline {self._pipeline_id}" + (f", job {job_id}" if job_id else "")
+
+    def _lasting(self, error: HevoError, job_id: str | None) -> HevoError:
+        if self._meaning is not Meaning.MISSING:
+            return error
+        missing_for = self._clock.monotonic() - self._meaning_since
+        return HevoJobNotFoundError(
+            f"{self._what(job_id)}: Hevo has not known it for {missing_for:.0f} s ({error}). It may have been deleted, "
+            "or the connection points to another account or region.",
+            pipeline_id=self._pipeline_id,
+            job_id=job_id,
+        )
+
+    def _given_up(self, error: HevoError, job_id: str | None) -> HevoOutageError:
+        lasted = self._clock.monotonic() - self._bad_since
+        since = datetime.fromtimestamp(self._clock.now() - lasted, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return HevoOutageError(
+            f"{self._what(job_id)}: no usable answer from Hevo since {since} ({lasted:.0f} s); the last failure was: "
+            f"{self._said(error)}. The job may still be running. Raise api_outage_tolerance to wait longer.",
+            pipeline_id=self._pipeline_id,
+            job_id=job_id,
+        )

@@ -1,0 +1,130 @@
+"""The second phase of a wait: until the job shows that the action has started, or that is to be followed."""
+
+from __future__ import annotations
+
+from hevo_provider.client.calls import HevoAsyncClient
+from hevo_provider.clock import Clock
+from hevo_provider.exceptions import HevoJobNotFoundError
+from hevo_provider.models.enums import PipelineStatus
+from hevo_provider.runs.follow import found
+from hevo_provider.runs.identity import (
+    UNKNOWN_FATE_WINDOW,
+    Choice,
+    choose,
+    choose_to_follow,
+    reaches_back,
+    since_search_began,
+    with_first_poll,
+)
+from hevo_provider.runs.listing import read_listing
+from hevo_provider.runs.logger import Logger
+from hevo_provider.runs.outcome import Ending, Step, WaitPhase
+from hevo_provider.runs.run import Fate, Ownership, Run
+from hevo_provider.runs.words import found_none
+
+LONGEST_PAUSE = 15.0  # seconds, while the fate of an action is unknown, whatever the poll_interval
+PAGE = 25  # jobs
+
+
+class Search(WaitPhase):
+    """
+    Polls the list of jobs until the run's job is there, in whatever status: it may be over when it first shows.
+
+    :param clock: where time comes from.
+    :param logger: where the story is told.
+    :param run: as it is when the search begins here.
+    """
+
+    __slots__ = ("_began_polled", "_clock", "_log", "_since", "polls")
+
+    def __init__(self, clock: Clock, logger: Logger, run: Run) -> None:
+        self._clock = clock
+        self._log = logger
+        self._began_polled = run.polled
+        self._since: float | None = None
+        self.polls = 0
+
+    async def poll(self, hevo: HevoAsyncClient, run: Run) -> Step:
+        """
+        Ask once: GET /pipelines/{id}/jobs, and GET /pipelines/{id} where a resync has no job yet.
+
+        :raises HevoJobNotFoundError: no job has appeared in time.
+        """
+        listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE, enough=reaches_back(run), retry_limit=0)
+        run = since_search_began(run, listing, self._clock.now())
+        choice = choose_to_follow(listing, run) if _follows(run) else choose(listing, run)
+        if choice.has_rivals:
+            run = run.assuming()
+        if choice.job is not None:
+            return found(run, choice.job, self._log, server_time=listing.server_time)
+        if run.order.may_restart and not _follows(run) and await _is_restarting(hevo, run):
+            # A resync passes through this state, so it was applied. It takes its time before there is a job to find.
+            self.polls, self._since = 0, None
+            return Step(run.restarted())
+        if run.order.action is None and not run.polled and run.searching_since is None:
+            run = with_first_poll(run, listing)
+        self.polls += 1
+        if self._since is None:
+            self._since = self._clock.monotonic()
+        return self._without_job(run, choice) if self._is_over(run) else Step(run)
+
+    def pause(self, run: Run) -> float:
+        """Return the seconds to the next poll: they grow from ``find_delay`` to ``find_interval``."""
+        order = run.order
+        longest = order.poll_interval if order.find_interval is None else order.find_interval
+        if order.action is None:
+            return order.find_delay if self._is_first_pause(run) else longest
+        if run.fate is Fate.UNKNOWN:
+            longest = min(longest, LONGEST_PAUSE)
+        first = min(order.find_delay, longest)
+        pause = min(first * 2.0 ** min(self.polls, 30), longest) if self.polls else first
+        if run.fate is not Fate.UNKNOWN and self.polls + 1 >= order.retry_limit:
+            # The last poll comes late enough for Hevo to have shown the job, however few polls there are.
+            return max(pause, order.find_window - self._searched_for())
+        return pause
+
+    def first_pause(self, run: Run) -> float:
+        """Return the ``find_delay``, which a worker that polled before has not waited for."""
+        return run.order.find_delay if run.order.action is None else self.pause(run)
+
+    def _is_first_pause(self, run: Run) -> bool:
+        if run.searching_since is not None:
+            return self._clock.now() - run.searching_since < run.order.find_delay
+        return self.polls <= 1 and not self._began_polled
+
+    def _is_over(self, run: Run) -> bool:
+        order = run.order
+        if run.fate is Fate.UNKNOWN:
+            return self._searched_for() >= UNKNOWN_FATE_WINDOW
+        if run.searching_since is None:
+            return self.polls >= order.retry_limit
+        # A process that is rescheduled cannot count polls, but it knows for how long there have been some.
+        last_poll = order.find_delay + (order.retry_limit - 2) * (order.find_interval or order.poll_interval)
+        return order.retry_limit == 1 or self._clock.now() - run.searching_since >= last_poll
+
+    def _searched_for(self) -> float:
+        return 0.0 if self._since is None else self._clock.monotonic() - self._since
+
+    def _without_job(self, run: Run, choice: Choice) -> Step:
+        if choice.fallback is not None:
+            self._log.warning(
+                "Pipeline %s: following job %s (%s) although Hevo's times or type do not prove that it is this task's "
+                "own: no other appeared.",
+                run.pipeline_id,
+                choice.fallback.job_id,
+                choice.fallback.type,
+            )
+            return found(run, choice.fallback, self._log, ownership=Ownership.ASSUMED)
+        if run.fate is Fate.UNKNOWN:
+            return Step(run.has_been_answered(), ending=Ending.START)
+        raise HevoJobNotFoundError(found_none(run, choice, self.polls), pipeline_id=run.pipeline_id)
+
+
+def _follows(run: Run) -> bool:
+    """Return whether the run looks for a job of somebody else: it sent nothing, or was refused because of that job."""
+    return run.order.action is None or run.fate is Fate.REFUSED
+
+
+async def _is_restarting(hevo: HevoAsyncClient, run: Run) -> bool:
+    pipeline = await hevo.get_pipeline(run.pipeline_id, retry_limit=0)
+    return pipeline.status == PipelineStatus.RESTARTING

@@ -1,0 +1,91 @@
+"""Jobs, objects and times in sentences, for log lines and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from hevo_provider.models.answers import Job
+from hevo_provider.runs.identity import Choice
+from hevo_provider.runs.run import Fate, Ownership, Run
+
+MOST_OBJECTS = 10
+_OWNERSHIP = {
+    Ownership.OURS: "",
+    Ownership.ASSUMED: ", taken for this task's own; it will not be cancelled by this task",
+    Ownership.ADOPTED: ", which this task follows but did not start",
+}
+_COUNTERS = (
+    "events_ingested",
+    "events_loaded",
+    "events_failed",
+    "objects_success",
+    "objects_skipped",
+    "objects_failed",
+)
+
+
+def any_of(names: Iterable[str]) -> str:
+    """Return names for a sentence: ``A, B or C``."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def time_in_words(time: int) -> str:
+    """
+    Return a time for a sentence.
+
+    :param time: milliseconds since the epoch.
+    """
+    return f"{datetime.fromtimestamp(time / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def jobs_in_words(jobs: Sequence[Job]) -> str:
+    """Return jobs with their types and statuses, for a sentence."""
+    return any_of([f"job {job.job_id} ({job.type}, {job.status})" for job in jobs])
+
+
+def found_in_words(run: Run, job: Job, server_time: int | None) -> str:
+    """
+    Return the job that a run has found, for a log line.
+
+    :param server_time: Hevo's clock (ms) when the job showed; None if Hevo did not say.
+    """
+    after = ""
+    was_started = run.order.action is not None and run.fate is Fate.ANSWERED
+    if was_started and run.posted_at is not None and server_time is not None:
+        after = f" {max(0, server_time - run.posted_at) / 1000:.0f} s after it was started"
+    return f"job {job.job_id} ({job.type}, {job.status}){after}{_OWNERSHIP[run.ownership]}"
+
+
+def end_in_words(job: Job) -> str:
+    """Return the job with its status and counters, for a log line."""
+    counters = [f"{name} {value}" for name in _COUNTERS if (value := getattr(job, name)) is not None]
+    if job.duration is not None:
+        counters.append(f"duration {job.duration / 1000:.0f} s")
+    return f"job {job.job_id} ({job.type}) ended {job.status}" + (f": {', '.join(counters)}" if counters else "")
+
+
+def found_none(run: Run, choice: Choice, polls: int) -> str:
+    """Return why a search for the run's job ended without one."""
+    wanted = any_of(run.order.job_types)
+    others = ", ".join(sorted({f"{job.type} (job {job.job_id}, {job.status})" for job in choice.others}))
+    instead = f" Of other types there is {others}: set job_type to follow that." if others else ""
+    if run.order.action is None:
+        return (
+            f"Pipeline {run.pipeline_id}: no active job of type {wanted} was there at any poll.{instead} "
+            "Start the job before the sensor, or allow more polls (wait_for_job_max_attempts)."
+        )
+    return (
+        f"Pipeline {run.pipeline_id}: Hevo accepted {run.order.action}, but no job of type {wanted} appeared in "
+        f"{polls} polls.{instead} See the pipeline's jobs in Hevo before another start; if they take long to appear, "
+        "raise retry_limit."
+    )
+
+
+def failing_in_words(names: Sequence[str]) -> str:
+    """Return the objects that failed, as a sentence of its own; empty if there are none."""
+    if not names:
+        return ""
+    more = f" and {len(names) - MOST_OBJECTS} more" if len(names) > MOST_OBJECTS else ""
+    return f" Failing objects: {', '.join(names[:MOST_OBJECTS])}{more}."

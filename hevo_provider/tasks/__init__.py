@@ -1,0 +1,1 @@
+"""What the operators and the sensor share. Nothing is imported here: DAG files load these modules one by one."""

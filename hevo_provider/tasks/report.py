@@ -1,0 +1,48 @@
+"""What a task tells Airflow of its job: the XCom ``hevo_job``, and the events of its outlets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from hevo_provider.models.answers import Job
+    from hevo_provider.runs.logger import Logger
+    from hevo_provider.runs.run import Run
+
+JOB_KEY = "hevo_job"
+
+
+def publish(
+    context: Context, run: Run, job: Job, outlets: Collection[Any], logger: Logger, *, worker_seconds: float | None
+) -> None:
+    """
+    Push the job's state and counters to the XCom ``hevo_job``, and give them to the events of the outlets.
+
+    :param outlets: of the task.
+    :param worker_seconds: for how long the task held workers; None where no process can know.
+    """
+    from hevo_provider.runs.events import facts_of
+
+    facts = {"pipeline_id": run.pipeline_id, **facts_of(job)}
+    held = {} if worker_seconds is None else {"worker_seconds": worker_seconds}
+    context["ti"].xcom_push(key=JOB_KEY, value=facts | held)
+    _tell_outlets(context, outlets, facts, logger)
+
+
+def _tell_outlets(context: Context, outlets: Collection[Any], facts: dict[str, Any], logger: Logger) -> None:
+    """Put facts into the ``extra`` of the asset events that Airflow emits if the task succeeds."""
+    events = context.get("outlet_events")
+    if not outlets or events is None:
+        return
+    from airflow.providers.common.compat.sdk import Asset
+
+    try:
+        for outlet in outlets:
+            if isinstance(outlet, Asset):  # an alias has no event of its own
+                events[outlet].extra = {**(events[outlet].extra or {}), **facts}
+    except Exception as error:  # noqa: BLE001 - the job has succeeded
+        what = f"{type(error).__name__}: {error}"
+        logger.warning("The events of the outlets do not tell what was loaded: %s", what)
