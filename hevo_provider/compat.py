@@ -36,6 +36,13 @@ def was_unmapped(operator: Any) -> bool:
     return bool(getattr(operator, "_BaseOperator__from_mapped", False))
 
 
+def is_resumed(context: Any) -> bool:
+    """Return whether a worker goes on with a task that was deferred; Airflow 3 tells only its own task runner."""
+    ti = context["ti"]
+    told = getattr(ti, "_ti_context_from_server", None)
+    return getattr(ti if told is None else told, "next_method", None) is not None
+
+
 def task_store_of(context: Any) -> Any:
     """Return what survives a task's tries: ``task_state_store``, which came with Airflow 3.3. None before."""
     return context.get("task_state_store")
@@ -119,7 +126,7 @@ async def _ask_airflow(ti: Any, trigger_id: int | None, run_token: str | None) -
         token = XCom.get_one(
             key=RUN_TOKEN_KEY, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=map_index
         )
-        return state, token == run_token
+        return state, run_token is None or token == run_token
 
     return await sync_to_async(ask)()
 

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
 from hevo_provider.clock import process_clock
 from hevo_provider.compat import task_store_of
-from hevo_provider.exceptions import HevoConfigError, HevoRunError
+from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError, HevoRunError
 from hevo_provider.models.enums import JobType, OnActiveJob, PipelineAction
 from hevo_provider.models.ids import object_id_of, pipeline_id_of
 from hevo_provider.parameters import (
@@ -167,6 +167,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         with hopeless_errors_fail_for_good():
             told = read_event(event)
             if told.error is not None:
+                self._note(context, told.run)
                 raise told.error
             run = told.run or told.run_under(self._ordered(context))  # version 1.0.0 sent none along
             if run.order.accept_completed_with_failures is None:  # nor this, with what it had deferred
@@ -214,14 +215,14 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         from hevo_provider.runs.run import Phase
 
         store = self._store(context)
-        record = store.recall() if not run.posts else None
+        record = store.recall(run.order.connection_id) if not run.posts else None
         if not self.deferrable:
             return self._finish(context, self._wait_synchronously(run, store, record))
         begun = self._block_on(self._begin, run, store, record)
         if isinstance(begun, Outcome):
             return self._finish(context, begun)
         if begun.phase is not Phase.READY:
-            store.remember(begun)
+            store.update(begun)
         return self._defer_until_done(context, begun)
 
     def _wait_synchronously(self, run: Run, store: RunStore, record: Record | None) -> Outcome:
@@ -251,8 +252,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         run, job = outcome.run, outcome.job
         store = self._store(context)
         if outcome.ending is Ending.TIMED_OUT:
-            if outcome.cancelled:
-                store.forget()
+            self._note(context, run)  # the job may run on, or be CANCELLING: a retry has to know it
             raise AirflowTaskTimeout(_timed_out(outcome))
         if job is None:
             raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id)
@@ -260,9 +260,18 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             self._publish(context, run, job)
             self._verdict = Verdict(job)
         else:
-            self._conclude(context, run, job)
-        store.forget()  # last of all: until then, the retry of a lost worker finds the job again
+            try:
+                self._conclude(context, run, job)
+            except HevoJobFailedError:
+                store.forget(run)  # whatever happens later, that job is not followed again
+                raise
+        store.forget(run)  # last of all: until then, the retry of a lost worker finds the job again
         return job.job_id
+
+    def _note(self, context: Context, run: Run | None) -> None:
+        """Put on record how far a run has come that ended without its job's end, so that a retry finds the job."""
+        if run is not None and run.posts:
+            self._store(context).update(run)
 
     def _cancel_at_last(self, run: Run) -> None:
         from hevo_provider.runs.cancel import cancel_job_of
@@ -280,7 +289,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         """Return where an earlier worker of this task has put its run on record."""
         from hevo_provider.tasks.store import RunStore
 
-        return RunStore(task_store_of(context) if self.durable else None, context["ti"], process_clock())
+        return RunStore(task_store_of(context) if self.durable else None, context["ti"], process_clock(), self.log)
 
     # From parameters to an order
 
@@ -427,7 +436,8 @@ def _but_not_follow(name: str, value: OnActiveJob | None) -> OnActiveJob | None:
 def _timed_out(outcome: Outcome) -> str:
     run = outcome.run
     if not run.job_id and not run.posts:
-        return f"Pipeline {run.pipeline_id}: nothing had been started when the task's time was over."
+        waited_for = f"; it was waiting for job {run.yield_to} to be cancelled" if run.yield_to else ""
+        return f"Pipeline {run.pipeline_id}: nothing had been started when the task's time was over{waited_for}."
     what = f"job {run.job_id} had not ended" if run.job_id else "its job had not been found"
     fate = "Hevo was asked to cancel it" if outcome.cancelled else "it may still run"
     return f"Pipeline {run.pipeline_id}: {what} when the task's time was over; {fate}."

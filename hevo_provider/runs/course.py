@@ -21,7 +21,10 @@ class Store(Protocol):
     """Where a run survives a worker that is lost."""
 
     async def aremember(self, run: Run) -> None:
-        """Put the run on record."""
+        """Put the run on record, or raise."""
+
+    async def aupdate(self, run: Run) -> None:
+        """Bring the record up to date, if that can be done."""
 
 
 class Course:
@@ -69,7 +72,9 @@ class Course:
                 return put_off(run.has_been_answered(), error, self._hevo.clock.now(), self._log)
             if earlier is not None:
                 return earlier
-        start = self._at = Start(self._hevo, run, remember=self._store.aremember, logger=self._log)
+        start = self._at = Start(
+            self._hevo, run, remember=self._store.aremember, update=self._store.aupdate, logger=self._log
+        )
         begun = await start.go()
         if begun.posts > run.posts:
             self._on_start(begun.fate is not Fate.UNKNOWN)
@@ -90,7 +95,7 @@ class Course:
             begun = await self.begin(run, record)
             if isinstance(begun, Outcome):
                 return begun
-            wait = self._at = Wait(begun, self._hevo.clock, self._log, self._store.aremember)
+            wait = self._at = Wait(begun, self._hevo.clock, self._log, self._store.aupdate)
             outcome = await end_in_time(connect, await wait.until_done(connect), self._log)
             if outcome.ending is not Ending.START:
                 return outcome

@@ -20,6 +20,7 @@ BASELINE_SPAN = 10 * 60 * 1000  # ms
 BASELINE_SIZE = 20
 CLOCK_TOLERANCE = 1000  # ms: the Date header has whole seconds
 APPLIED_WITHIN = 90_000  # ms after which a sync of unknown fate starts no job any more: longer than sending may take
+RESTARTS_WITHIN = 900_000  # ms for which a pipeline may be RESTARTING before a resync's job is created
 PROMPT = 2000  # ms after the action within which its job is created, as a rule; the Date header has whole seconds
 
 
@@ -136,6 +137,19 @@ def choose_to_follow(listing: Listing, run: Run) -> Choice:
 def cannot_be_own(job: Job, run: Run) -> bool:
     """Return whether the job is known from before the run's action, or Hevo's clock says that it is older, or newer."""
     return _was_there(job, run) or not _is_timely(job, run) or _is_too_late(job, run)
+
+
+def made_in_time(made: Job | int | None, run: Run) -> bool:
+    """
+    Return whether the run's call, and no later one, can have made a job: bounded above as it is below.
+
+    :param made: the job, or when it would have been made: Hevo's clock, ms; None if that is not known.
+    """
+    created = made.created_ts if isinstance(made, Job) else made
+    over = _call_was_over(run)
+    if created is None or over is None:
+        return True
+    return created <= over + (RESTARTS_WITHIN if run.order.may_restart else APPLIED_WITHIN)
 
 
 def _was_there(job: Job, run: Run) -> bool:

@@ -97,15 +97,22 @@ async def read_listing(
     )
 
 
-async def read_state(hevo: HevoAsyncClient, pipeline_id: int, *, retry_limit: int | None = None) -> State:
+async def read_state(
+    hevo: HevoAsyncClient,
+    pipeline_id: int,
+    *,
+    enough: Callable[[Sequence[Job]], bool] = lambda _: True,
+    retry_limit: int | None = None,
+) -> State:
     """
-    Read a pipeline and its newest jobs with two requests at the same time.
+    Read a pipeline and its newest jobs with two requests at the same time, or more where one page is not enough.
 
+    :param enough: whether jobs that came newest first go back far enough.
     :raises HevoError: what the first failing one raised.
     """
     pipeline, listing = await both(
         hevo.get_pipeline(pipeline_id, retry_limit=retry_limit),
-        read_listing(hevo, pipeline_id, retry_limit=retry_limit),
+        read_listing(hevo, pipeline_id, enough=enough, retry_limit=retry_limit),
     )
     return State(pipeline, listing)
 

@@ -68,12 +68,12 @@ class Order:
     object_ids: tuple[str, ...] = ()
 
     def starts_the_same_as(self, other: Order) -> bool:
-        """Return whether both send the same action to the same pipeline."""
+        """Return whether both send the same action, by the same connection, to the same pipeline."""
         return self._what_is_started() == other._what_is_started()
 
     def _what_is_started(self) -> tuple[object, ...]:
         chosen = frozenset(self.objects), frozenset(self.object_ids)  # in whatever order
-        return self.pipeline_id, self.action, self.drop_and_load, *chosen
+        return self.connection_id, self.pipeline_id, self.action, self.drop_and_load, *chosen
 
     @property
     def may_restart(self) -> bool:

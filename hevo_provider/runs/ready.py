@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.clock import Clock
-from hevo_provider.models.enums import OnActiveJob, PipelineStatus
-from hevo_provider.runs.listing import State, read_state
+from hevo_provider.models.answers import Job
+from hevo_provider.models.enums import JobStatus, OnActiveJob, PipelineStatus
+from hevo_provider.runs.listing import read_state
+from hevo_provider.runs.order import SHOWS_WITHIN
 from hevo_provider.runs.outcome import Ending, Step, WaitPhase
 from hevo_provider.runs.run import Run
 
@@ -14,30 +16,41 @@ class Ready(WaitPhase):
     """
     Waits until Hevo may be called again, the pipeline is no longer RESTARTING, and no job is in the way.
 
+    A pipeline that was RESTARTING gets some seconds more: the job of that, which may be this very task's from a try
+    before, shows only then.
+
     :param clock: where time comes from.
     """
 
-    __slots__ = ("_clock",)
+    __slots__ = ("_clock", "_settles_at")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._settles_at: float | None = None
 
     async def poll(self, hevo: HevoAsyncClient, run: Run) -> Step:
         """Ask once: GET /pipelines/{id} and GET /pipelines/{id}/jobs, at the same time."""
         run = run.called_again()
         state = await read_state(hevo, run.pipeline_id, retry_limit=0)
         run = run.has_been_answered()
-        return Step(run, ending=None if _must_wait(run, state) else Ending.START)
+        if run.order.may_restart and state.pipeline.status == PipelineStatus.RESTARTING:
+            self._settles_at = self._clock.monotonic() + SHOWS_WITHIN
+            return Step(run)
+        if run.settling and self._settles_at is None:  # another process has seen it
+            self._settles_at = self._clock.monotonic() + SHOWS_WITHIN
+        if self._settles_at is not None and self._clock.monotonic() < self._settles_at:
+            return Step(run)
+        return Step(run, ending=None if any(_is_in_the_way(job, run) for job in state.listing.active) else Ending.START)
 
     def pause(self, run: Run) -> float:
         """Return the seconds until Hevo may be called again, or between polls."""
         if run.not_before is None:
-            return run.order.poll_interval
+            interval = run.order.poll_interval
+            return interval if self._settles_at is None else min(interval, SHOWS_WITHIN / 4)
         return max(0.0, run.not_before - self._clock.now())
 
 
-def _must_wait(run: Run, state: State) -> bool:
-    if run.order.may_restart and state.pipeline.status == PipelineStatus.RESTARTING:
-        return True
-    waits = run.order.on_active_job is OnActiveJob.WAIT
-    return any(waits or job.job_id == run.yield_to for job in state.listing.active)
+def _is_in_the_way(job: Job, run: Run) -> bool:
+    if job.status == JobStatus.CANCELLING and run.order.on_active_job is not OnActiveJob.START:
+        return True  # an end that is on its way
+    return run.order.on_active_job is OnActiveJob.WAIT or job.job_id == run.yield_to

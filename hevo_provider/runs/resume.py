@@ -1,16 +1,22 @@
-"""Going on with what an earlier worker of the same task has started."""
+"""
+Going on with what an earlier worker of the same task has started, as it is on record.
+
+A record leads to the run's own job or to none. With the job's id there is no question. Without it, only a job will do
+that was created within the time in which the call on record can have made it: hours later the newest job of the type is
+the schedule's, or a colleague's. If the own job cannot be told, nothing is followed and nothing cancelled.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from hevo_provider.client.calls import HevoAsyncClient
-from hevo_provider.exceptions import HevoNotFoundError
+from hevo_provider.exceptions import HevoNotFoundError, HevoResponseError
 from hevo_provider.models.answers import Job
-from hevo_provider.models.enums import PipelineStatus
+from hevo_provider.models.enums import JobStatus, PipelineStatus
 from hevo_provider.runs.cancel import cancel_job_of
-from hevo_provider.runs.identity import UNKNOWN_FATE_WINDOW, Choice, choose, reaches_back
-from hevo_provider.runs.listing import is_active, read_listing, read_state
+from hevo_provider.runs.identity import UNKNOWN_FATE_WINDOW, Choice, choose, made_in_time, reaches_back
+from hevo_provider.runs.listing import Listing, is_active, read_listing, read_state
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN
 from hevo_provider.runs.outcome import Ending, Outcome
@@ -34,6 +40,21 @@ class Record:
     cleared: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """
+    What Hevo shows of the run on record.
+
+    :param choice: its job, if that is sure enough.
+    :param restarting: whether the pipeline is RESTARTING on its behalf.
+    :param may_show: whether a resync is so young that its job may yet show: after RESTARTING that takes some seconds.
+    """
+
+    choice: Choice
+    restarting: bool = False
+    may_show: bool = False
+
+
 async def go_on_from(hevo: HevoAsyncClient, run: Run, record: Record, logger: Logger = log) -> Run | Outcome | None:
     """
     Go on with what is on record, or let it make way.
@@ -41,10 +62,13 @@ async def go_on_from(hevo: HevoAsyncClient, run: Run, record: Record, logger: Lo
     :param run: what is asked for now.
     :returns: the run to wait for; its outcome, if there is nothing to wait for; None: start anew.
     """
+    earlier = record.run
+    if earlier.phase is Phase.READY or not run.order.starts_the_same_as(earlier.order):
+        return None
     age = hevo.clock.now() - record.time
     if record.cleared:
-        return await _make_way(hevo, run, record.run, age=age, logger=logger)
-    return await _follow_earlier(hevo, run, record.run, age=age, logger=logger)
+        return await _make_way(hevo, run, earlier, age=age, logger=logger)
+    return await _follow_earlier(hevo, run, earlier, age=age, logger=logger)
 
 
 async def _follow_earlier(
@@ -57,27 +81,37 @@ async def _follow_earlier(
     :returns: the run to wait for; its outcome, if its job has succeeded meanwhile or is all that is wanted; None if it
         left nothing to follow: no job, or one that failed, which is what retries are for.
     """
-    if earlier.phase is Phase.READY or not run.order.starts_the_same_as(earlier.order):
-        return None
-    run = earlier.under(run.order)
-    choice, restarting = await _choice_of(hevo, run)
-    job = choice.job
+    continued = earlier.under(run.order)
+    found = await _find(hevo, continued, logger)
+    job = found.choice.job
     if job is None:
-        if restarting:
-            return run.restarted()
-        return run if age < UNKNOWN_FATE_WINDOW or choice.fallback is not None else None
-    run = run.watching(job, Ownership.ASSUMED if choice.has_rivals else None)
+        return _without_job(continued, found, age=age)
+    continued = continued.watching(job, Ownership.ASSUMED if found.choice.has_rivals else None)
+    if job.status == JobStatus.CANCELLING:
+        logger.info("Pipeline %s: waiting for job %s of an earlier try to be cancelled.", run.pipeline_id, job.job_id)
+        return run.waiting(yield_to=job.job_id)
     if not run.order.wait_for_completion:
-        return Outcome(Ending.FOUND, run, job)
+        return Outcome(Ending.FOUND, continued, job)
     if job.is_terminal:
-        return _end_of(run, job, logger)
+        return _end_of(continued, job, logger)
     logger.info(
         "Pipeline %s: following job %s (%s), which an earlier try of this task started.",
         run.pipeline_id,
         job.job_id,
         job.status,
     )
-    return run
+    return continued
+
+
+def _without_job(run: Run, found: _Found, *, age: float) -> Run | None:
+    """Decide on a run whose job is not, or not surely, among those that Hevo shows; None: start anew."""
+    if found.restarting:
+        return run.restarted()
+    fallback = found.choice.fallback
+    if fallback is not None:
+        # It will be followed only if no better one shows, and a job that failed is never followed again.
+        return None if fallback.is_terminal and not is_success(fallback, run.order) else run
+    return run if found.may_show or age < UNKNOWN_FATE_WINDOW else None
 
 
 def _end_of(run: Run, job: Job, logger: Logger) -> Outcome | None:
@@ -96,28 +130,57 @@ async def _make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float
 
     :returns: the run, waiting for that; None if nothing stands in the way.
     """
-    if earlier.phase is Phase.READY or earlier.ownership is Ownership.ADOPTED:
+    if earlier.ownership is Ownership.ADOPTED:
         return None
-    choice, restarting = await _choice_of(hevo, earlier)
-    job = choice.job
+    found = await _find(hevo, earlier, logger)
+    job = found.choice.job
     if job is not None and is_active(job, None):
-        if run.order.cancel_on_kill and not choice.has_rivals:
+        if run.order.cancel_on_kill and not found.choice.has_rivals:
             await cancel_job_of(hevo, earlier.known_as(job.job_id), logger)
         logger.info("Pipeline %s: waiting for job %s of the cleared try to end.", run.pipeline_id, job.job_id)
         return run.waiting(yield_to=job.job_id)
-    if job is None and (restarting or age < SHOWS_WITHIN):
+    if job is not None or run.settling:  # it has ended, or had the time that a job needs to show
+        return None
+    if found.may_show:
+        logger.info("Pipeline %s: waiting for the job of the cleared try to show.", run.pipeline_id)
+        return run.settled_first()
+    if age < SHOWS_WITHIN:
         return run.postponed(hevo.clock.now() + max(1.0, SHOWS_WITHIN - age), "the cleared try's job may yet show")
     return None
 
 
-async def _choice_of(hevo: HevoAsyncClient, run: Run) -> tuple[Choice, bool]:
+async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
     """Return the run's job if it shows, and whether the pipeline is restarting on its behalf."""
-    if run.job_id is not None:
-        try:
-            return Choice(await hevo.get_job(run.pipeline_id, run.job_id)), False
-        except HevoNotFoundError:  # which may pass: the list has to say the same
-            listing = await read_listing(hevo, run.pipeline_id, enough=reaches_back(run))
-            return Choice(next((job for job in listing.jobs if job.job_id == run.job_id), None)), False
-    state = await read_state(hevo, run.pipeline_id)
-    restarting = run.order.may_restart and state.pipeline.status == PipelineStatus.RESTARTING
-    return choose(state.listing, run), restarting
+    try:
+        if run.job_id is not None:
+            return _Found(Choice(await _job_of(hevo, run, run.job_id)))
+        state = await read_state(hevo, run.pipeline_id, enough=reaches_back(run))
+    except HevoResponseError as error:
+        logger.warning(
+            "Pipeline %s: what an earlier try has started cannot be told any more (%s). If a job of it runs, it is "
+            "neither followed nor cancelled.",
+            run.pipeline_id,
+            error,
+        )
+        return _Found(Choice())
+    listing = state.listing
+    timely = Listing(
+        tuple(job for job in listing.jobs if made_in_time(job, run)), listing.server_time, complete=listing.complete
+    )
+    if len(timely.jobs) < len(listing.jobs) and choose(listing, run).job is not None and not choose(timely, run).job:
+        logger.info(
+            "Pipeline %s: there are newer jobs, but none that the call of the earlier try can have made: none is "
+            "followed or cancelled.",
+            run.pipeline_id,
+        )
+    may_show = run.order.may_restart and made_in_time(listing.server_time, run)
+    is_restarting = state.pipeline.status == PipelineStatus.RESTARTING
+    return _Found(choose(timely, run), restarting=may_show and is_restarting, may_show=may_show)
+
+
+async def _job_of(hevo: HevoAsyncClient, run: Run, job_id: str) -> Job | None:
+    try:
+        return await hevo.get_job(run.pipeline_id, job_id)
+    except HevoNotFoundError:  # which may pass: the list has to say the same
+        listing = await read_listing(hevo, run.pipeline_id, enough=reaches_back(run))
+        return next((job for job in listing.jobs if job.job_id == job_id), None)

@@ -77,7 +77,8 @@ class Run:
     :param put_off: how many times in a row the action was put off because Hevo did not take it.
     :param answered: whether Hevo has answered this task well, in this try or an earlier one: then it knows the key and
         the pipeline, and a 401 or 404 is a stumble.
-    :param yield_to: an earlier job of this very task that is being cancelled: its end is waited for.
+    :param settling: whether the pipeline was seen RESTARTING: after that, its job needs some seconds to show.
+    :param yield_to: a job that is being cancelled, by this very task or by others: its end is waited for.
     :param note: what Hevo said last, for messages.
     :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
     :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
@@ -100,6 +101,7 @@ class Run:
     not_before: float | None = None
     put_off: int = 0
     answered: bool = False
+    settling: bool = False
     yield_to: str | None = None
     note: str | None = None
     told: tuple[str, ...] = ()
@@ -124,9 +126,9 @@ class Run:
 
     def waiting(self, *, yield_to: str | None = None) -> Self:
         """
-        Wait until the action may be sent: a job is active, or the pipeline is RESTARTING.
+        Wait until the action may be sent: a job is active.
 
-        :param yield_to: an earlier job of this very task, whatever ``on_active_job`` says of others.
+        :param yield_to: one that is being cancelled, whatever ``on_active_job`` says of others.
         """
         return replace(self, phase=Phase.READY, yield_to=yield_to or self.yield_to)
 
@@ -138,6 +140,10 @@ class Run:
         :param note: what Hevo said.
         """
         return replace(self, phase=Phase.READY, not_before=until, put_off=self.put_off + 1, note=note)
+
+    def settled_first(self) -> Self:
+        """Wait until the pipeline is no longer RESTARTING, and a job of that has had its time to show."""
+        return replace(self, phase=Phase.READY, settling=True)
 
     def called_again(self) -> Self:
         """Take note that the time is over for which Hevo asked not to be called."""

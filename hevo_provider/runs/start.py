@@ -37,7 +37,7 @@ from hevo_provider.exceptions import (
     HevoTransportError,
 )
 from hevo_provider.models.answers import Job, Pipeline
-from hevo_provider.models.enums import OnActiveJob, PipelineStatus
+from hevo_provider.models.enums import JobStatus, OnActiveJob, PipelineStatus
 from hevo_provider.models.object import PipelineObject
 from hevo_provider.runs.chosen_objects import chosen_ids, objects_in_words, read_objects
 from hevo_provider.runs.error_table import may_pass
@@ -64,16 +64,25 @@ class Start:
 
     :param hevo: a client.
     :param run: what is to be started; an earlier POST of unknown fate is told by its ``posts``. Kept up to date.
-    :param remember: told of the run just before the POST, so that another worker can go on from there.
+    :param remember: told of the run just before the POST, so that another worker can go on from there. Where it cannot
+        keep that, it raises, and nothing is sent.
+    :param update: told of the run when the POST turns out not to have been applied.
     :param logger: where the story is told.
     """
 
     def __init__(
-        self, hevo: HevoAsyncClient, run: Run, *, remember: Remember | None = None, logger: Logger = log
+        self,
+        hevo: HevoAsyncClient,
+        run: Run,
+        *,
+        remember: Remember | None = None,
+        update: Remember | None = None,
+        logger: Logger = log,
     ) -> None:
         self._hevo = hevo
         self.run = run
         self._remember = remember
+        self._update = update
         self._log = logger
         self._clock = hevo.clock
         self._object_ids: tuple[str, ...] = ()
@@ -132,7 +141,7 @@ class Start:
             if run.posts:  # by our own call, as far as can be told, so it was applied
                 return run.searching(Fate.ANSWERED, Ownership.ASSUMED)
             self._log.info("Pipeline %s is RESTARTING; the resync starts when that is over.", run.pipeline_id)
-            return run.waiting()
+            return run.settled_first()
         if pipeline.status is None:
             state, advice = "has no status that Hevo would tell", "Look at it in Hevo."
         else:
@@ -149,6 +158,11 @@ class Start:
             return run.waiting()
         if not listing.active or run.order.on_active_job is OnActiveJob.START:
             return None
+        if all(job.status == JobStatus.CANCELLING for job in listing.active):
+            # An end that is on its way: of this task's own job after a clear or a time-out, or by a hand in Hevo.
+            there = jobs_in_words(listing.active)
+            self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, there, run.order.action)
+            return run.waiting(yield_to=listing.active[0].job_id)
         return self._give_way(listing, "nothing was started")
 
     def _go_on(self, listing: Listing) -> Run | None:
@@ -243,8 +257,8 @@ class Start:
     async def _was_not_applied(self, before: Run) -> None:
         """Take back what was put on record before the POST: no other worker shall look for its job."""
         self.run = before
-        if self._remember is not None:
-            await self._remember(before.searching(Fate.UNKNOWN) if before.posts else before)
+        if self._update is not None:
+            await self._update(before.searching(Fate.UNKNOWN) if before.posts else before)
 
     # What the answer means
 

@@ -28,8 +28,22 @@ def publish(
 
     facts = {"pipeline_id": run.pipeline_id, **facts_of(job)}
     held = {} if worker_seconds is None else {"worker_seconds": worker_seconds}
-    context["ti"].xcom_push(key=JOB_KEY, value=facts | held)
+    push(context, JOB_KEY, facts | held, logger)
     _tell_outlets(context, outlets, facts, logger)
+
+
+def push(context: Context, key: str, value: object, logger: Logger) -> bool:
+    """
+    Push an XCom, if that can be done: a task has not failed because Airflow could not keep what it said.
+
+    :returns: whether it is there.
+    """
+    try:
+        context["ti"].xcom_push(key=key, value=value)
+    except Exception as error:  # noqa: BLE001 - each version and XCom backend has errors of its own
+        logger.warning("The XCom %s could not be pushed: %s: %s", key, type(error).__name__, error)
+        return False
+    return True
 
 
 def _tell_outlets(context: Context, outlets: Collection[Any], facts: dict[str, Any], logger: Logger) -> None:

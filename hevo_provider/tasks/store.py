@@ -7,13 +7,15 @@ clears the task and stays when Airflow retries it: that tells the two apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
 from hevo_provider.clock import Clock
+from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.resume import Record
 from hevo_provider.runs.run import Run
 
@@ -47,42 +49,75 @@ class RunStore:
     :param store: Airflow's task state store; None where there is none, and nothing is recorded.
     :param ti: the task instance.
     :param clock: where time comes from.
+    :param logger: who is told where Airflow cannot keep the record.
     """
 
-    def __init__(self, store: StateStore | None, ti: TaskInstance, clock: Clock) -> None:
+    def __init__(self, store: StateStore | None, ti: TaskInstance, clock: Clock, logger: Logger = log) -> None:
         self._store = store
         self._max_tries = ti.max_tries
         self._clock = clock
+        self._log = logger
 
     @property
     def works(self) -> bool:
         """Whether this Airflow can keep a record."""
         return self._store is not None
 
-    def recall(self) -> Record | None:
-        """Return the run that is on record, if it is recent enough to be of use."""
+    def recall(self, connection_id: str) -> Record | None:
+        """
+        Return the run that is on record, if it is recent enough to be of use.
+
+        :param connection_id: the connection of the task, which a record of version 1.0.0 does not name.
+        """
         value = self._store.get(KEY) if self._store is not None else None
         if not isinstance(value, Mapping) or not isinstance(value.get("run"), Mapping):
             return None
         try:
             time = float(value["time"])
-            run = Run.from_json(value["run"])
+            run = Run.from_json({"connection_id": connection_id, **value["run"]})
             cleared = int(value["max_tries"]) != self._max_tries
         except (KeyError, TypeError, ValueError):
             return None
         return Record(run, time, cleared) if self._clock.now() - time < VALID_FOR.total_seconds() else None
 
-    def remember(self, run: Run) -> None:
-        """Put the run on record."""
+    async def aremember(self, run: Run) -> None:
+        """
+        Put the run on record before its action is sent. Airflow's calls block: the thread that waits makes them.
+
+        :raises Exception: whatever Airflow raises where it cannot: then nothing is sent.
+        """
+        if self._store is not None:
+            await sync_to_async(self._write)(run)
+
+    async def aupdate(self, run: Run) -> None:
+        """Bring the record up to date, if that can be done: the wait goes on all the same."""
+        if self._store is not None:
+            await sync_to_async(self.update)(run)
+
+    def update(self, run: Run) -> None:
+        """Bring the record up to date, if that can be done: the task goes on all the same."""
+        with self._whatever_airflow_says(run, "A retry may not find its job"):
+            self._write(run)
+
+    def forget(self, run: Run) -> None:
+        """Drop the record, if that can be done: the run has ended, which its failure would not change."""
+        with self._whatever_airflow_says(run, "A retry may come upon its job"):
+            if self._store is not None:
+                self._store.delete(KEY)
+
+    def _write(self, run: Run) -> None:
         if self._store is not None:
             self._store.set(KEY, {"time": self._clock.now(), "max_tries": self._max_tries, "run": run.to_json()})
 
-    async def aremember(self, run: Run) -> None:
-        """Put the run on record from a coroutine. Airflow's calls block: the thread that waits for it makes them."""
-        if self._store is not None:
-            await sync_to_async(self.remember)(run)
-
-    def forget(self) -> None:
-        """Drop the record: the run has ended."""
-        if self._store is not None:
-            self._store.delete(KEY)
+    @contextmanager
+    def _whatever_airflow_says(self, run: Run, consequence: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - each version and backend has errors of its own
+            self._log.warning(
+                "Pipeline %s: the record of the run could not be changed (%s: %s). %s.",
+                run.pipeline_id,
+                type(error).__name__,
+                error,
+                consequence,
+            )

@@ -138,11 +138,13 @@ class HevoTask(Base):
     def _defer_until_done(self, context: Context, run: Run) -> NoReturn:
         """Leave the worker; a triggerer waits for the run and calls ``execute_complete`` with its event."""
         from hevo_provider.compat import RUN_TOKEN_KEY
+        from hevo_provider.tasks.report import push
         from hevo_provider.triggers import HevoJobTrigger
 
         run = run.after_work(self._worker_seconds(run) or 0.0)
-        token = str(uuid4())
-        context["ti"].xcom_push(key=RUN_TOKEN_KEY, value=token)
+        token: str | None = str(uuid4())
+        if not push(context, RUN_TOKEN_KEY, token, self.log):
+            token = None  # what an earlier deferral has pushed must not speak against this one
         self.defer(trigger=HevoJobTrigger(run_token=token, **run.to_json()), method_name="execute_complete")
         raise AssertionError("unreachable: defer() raises")
 
@@ -191,6 +193,8 @@ class HevoTask(Base):
 
     def _show_page(self, context: Context) -> None:
         """Push the address of the pipeline's page, for the task's link. Never fails: the run itself will say why."""
+        from hevo_provider.tasks.report import push
+
         try:
             pipeline_id, settings = pipeline_id_of(self.pipeline_id), self._hevo().settings
         except Exception as error:  # noqa: BLE001 - whatever it is, the run meets it again and handles it
@@ -201,7 +205,7 @@ class HevoTask(Base):
         except HevoConfigError as error:
             self.log.warning("There is no link to the pipeline: %s", error)
         else:
-            context["ti"].xcom_push(key=PAGE_KEY, value=page)
+            push(context, PAGE_KEY, page, self.log)
 
     def _best_effort(self, function: Callable[[], Awaitable[T]]) -> T | None:
         async def limited() -> T | None:

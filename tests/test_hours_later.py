@@ -1,0 +1,311 @@
+"""
+A try hours after the one before: it finds its own job or none, whatever else has run on the pipeline meanwhile.
+
+The record of the earlier try is all that it knows. A cancelled job is never followed; its end is waited for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+from hevo_provider.exceptions import HevoJobFailedError
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
+from tests.play import Deferral, TaskInstance, VirtualClock, event_of, operator_of, play, run_in_triggerer, work
+
+HOUR = 3600.0
+
+in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
+retried_or_cleared = pytest.mark.parametrize("cleared", [False, True], ids=["retried", "cleared"])
+
+
+@pytest.fixture
+def ti(clock: VirtualClock) -> TaskInstance:
+    return TaskInstance(clock, retries=3)
+
+
+def operator(action: str = "SYNC_NOW", **parameters: Any) -> HevoPipelineOperator | HevoResyncObjectsOperator:
+    return operator_of(action, **{"retries": 3, **parameters})
+
+
+def deferred(ti: TaskInstance, action: str = "SYNC_NOW", **parameters: Any) -> Deferral:
+    result = work(lambda: operator(action, **parameters).execute(ti.context))
+    assert isinstance(result, Deferral)
+    return result
+
+
+DROPPED = Fault.status(502)
+LEFT_UNDONE = Fault.json({"message": "accepted"})
+
+
+def lost_without_a_job(
+    hevo: Sandbox, ti: TaskInstance, action: str = "SYNC_NOW", answer: Fault = DROPPED
+) -> SandboxPipeline:
+    """Run a try whose call comes to nothing, and whose worker and triggerer are lost before a job is searched for."""
+    pipeline = hevo.add_pipeline(7, duration=60)
+    hevo.inject({"SYNC_NOW": "sync_now", "RESYNC": "resync"}[action], answer)
+    deferred(ti, action)
+    return pipeline
+
+
+def let_cancelling_take(hevo: Sandbox, pipeline: SandboxPipeline, seconds: float) -> None:
+    def slowly(_: Request) -> None:
+        for job in pipeline.jobs:
+            job.cancelling_for = seconds
+
+    hevo.on_request = slowly
+
+
+# Another's job
+
+
+@in_both_modes
+@retried_or_cleared
+@pytest.mark.parametrize("action", ["SYNC_NOW", "RESYNC"])
+@pytest.mark.parametrize("answer", [DROPPED, LEFT_UNDONE], ids=["dropped", "left undone"])
+def test_a_job_that_its_call_cannot_have_made_is_neither_followed_nor_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, cleared: bool, action: str, answer: Fault
+) -> None:
+    pipeline = lost_without_a_job(hevo, ti, action, answer)
+    clock.advance(5 * HOUR)
+    others = pipeline.start_job({"SYNC_NOW": "INCREMENTAL"}.get(action, action), appear_after=0, duration=600)
+    clock.advance(30)
+    ti.next_try(cleared=cleared)
+
+    job_id = play(operator(action, deferrable=deferrable, on_active_job="wait"), ti)
+
+    assert others.cancel_requests == 0
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+@in_both_modes
+def test_a_job_of_the_schedule_that_has_completed_since_is_not_taken_for_its_own(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = lost_without_a_job(hevo, ti)
+    clock.advance(5 * HOUR)
+    others = pipeline.start_job(appear_after=0, duration=10)
+    clock.advance(HOUR)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert job_id != others.id
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+@in_both_modes
+def test_its_own_job_is_found_behind_more_than_a_hundred_others_on_small_pages(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    hevo.max_page = 20
+    pipeline = hevo.add_pipeline(7, duration=60)
+    deferred(ti)
+    (own,) = pipeline.jobs
+    clock.advance(120)
+    for _ in range(110):
+        pipeline.start_job(appear_after=0, duration=60)
+        clock.advance(290)
+    ti.next_try()
+
+    assert play(operator(deferrable=deferrable), ti) == own.id
+    assert len(pipeline.jobs_started_by_api) == 1
+
+
+def test_where_its_own_job_cannot_be_told_any_more_it_says_so_and_starts_anew(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, story: Any
+) -> None:
+    hevo.max_page = 5
+    pipeline = lost_without_a_job(hevo, ti)
+    clock.advance(HOUR)
+    for _ in range(110):
+        pipeline.start_job(appear_after=0, duration=60)
+        clock.advance(290)
+    ti.next_try()
+
+    job_id = play(operator(), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+    assert "cannot be told any more" in story()
+
+
+@retried_or_cleared
+@pytest.mark.parametrize(
+    "changed",
+    [{"pipeline_id": 8}, {"connection_id": "the_same_hevo"}, {"action": "RESYNC"}],
+    ids=["pipeline", "connection", "action"],
+)
+def test_what_was_asked_for_otherwise_is_neither_followed_nor_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, cleared: bool, changed: Any
+) -> None:
+    import os
+
+    monkeypatch.setenv("AIRFLOW_CONN_THE_SAME_HEVO", os.environ["AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID"])
+    old = hevo.add_pipeline(7, duration=HOUR, parallel_jobs=True)
+    hevo.add_pipeline(8)
+    deferred(ti)
+    clock.advance(300)
+    ti.next_try(cleared=cleared)
+
+    job_id = play(operator(**{"on_active_job": "start", "durable": True, **changed}), ti)
+
+    assert old.jobs[0].cancel_requests == 0
+    assert job_id != old.jobs[0].id
+
+
+def test_a_pipeline_that_was_made_anew_under_another_id_is_cleared_without_a_word_of_the_old_one(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(7)
+    deferred(ti)
+    del hevo.pipelines[7]
+    new = hevo.add_pipeline(9)
+    clock.advance(HOUR)
+    hevo.reset_record()
+    ti.next_try(cleared=True)
+
+    assert play(operator(pipeline_id=9), ti) == new.jobs[0].id
+    assert {request.pipeline_id for request in hevo.requests} == {9}
+
+
+# A failed job is not followed again
+
+
+@in_both_modes
+@pytest.mark.parametrize("oddity", [{"type": None}, {"created_ts": -5000}], ids=["without a type", "seconds behind"])
+def test_a_failed_job_is_not_followed_again_however_little_hevo_tells_of_it(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, oddity: dict[str, Any]
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=30, ends="FAILED")
+
+    def dress(request: Any) -> None:
+        for job in pipeline.jobs:
+            if oddity.get("created_ts"):
+                job.override = {"created_ts": int(job.created_at * 1000) + oddity["created_ts"]}
+            else:
+                job.override = dict(oddity)
+
+    hevo.on_request = dress
+    for number in range(1, 4):
+        with pytest.raises(HevoJobFailedError):
+            play(operator(deferrable=deferrable), ti)
+        assert len(pipeline.jobs) == number
+        ti.next_try()
+
+
+def test_the_job_of_a_lost_worker_that_has_failed_without_a_type_is_not_waited_for(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=10, ends="FAILED")
+    deferred(ti)
+    pipeline.jobs[0].override = {"type": None}
+    pipeline.ends = "COMPLETED"
+    clock.advance(300)
+    ti.next_try()
+
+    assert play(operator(), ti) == pipeline.jobs[1].id
+
+
+# CANCELLING is an end that is on its way
+
+
+@in_both_modes
+@pytest.mark.parametrize("remembers", [True, False], ids=["on record", "no record"])
+def test_a_retry_after_a_time_out_waits_for_its_job_to_be_cancelled_and_starts_then(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, remembers: bool
+) -> None:
+    ti.store = ti.store if remembers else None
+    pipeline = hevo.add_pipeline(7, duration=None)
+    let_cancelling_take(hevo, pipeline, 100)
+    with pytest.raises(AirflowTaskTimeout):
+        play(operator(deferrable=deferrable, timeout=60), ti)
+    pipeline.duration = 10
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable, timeout=600), ti)
+
+    first, second = pipeline.jobs
+    assert (first.status, second.id) == ("CANCELLED", job_id)
+    assert first.ended_at is not None
+    assert second.created_at >= first.ended_at
+
+
+@in_both_modes
+@pytest.mark.parametrize("on_active_job", ["fail", "wait", "follow"])
+def test_a_first_try_waits_for_a_job_that_is_being_cancelled(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, on_active_job: str
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=None)
+    let_cancelling_take(hevo, pipeline, 100)
+    others = pipeline.start_job(appear_after=0)
+    others.cancel()
+    pipeline.duration = 10
+
+    job_id = play(operator(deferrable=deferrable, on_active_job=on_active_job), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+    assert others.status == "CANCELLED"
+
+
+@in_both_modes
+def test_a_job_that_is_being_cancelled_for_ever_is_named_when_time_is_over(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=None)
+    let_cancelling_take(hevo, pipeline, 10 * HOUR)
+    others = pipeline.start_job(appear_after=0)
+    others.cancel()
+
+    with pytest.raises(AirflowTaskTimeout, match=f"waiting for job {others.id} to be cancelled"):
+        play(operator(deferrable=deferrable, timeout=600), ti)
+
+    assert pipeline.jobs_started_by_api == []
+
+
+# A resync that restarts its pipeline
+
+
+@in_both_modes
+@pytest.mark.parametrize("after", [30, 125, 400], ids=["restarting", "before its job shows", "running"])
+@retried_or_cleared
+def test_a_resync_is_found_whenever_the_next_try_comes(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, after: float, deferrable: bool, cleared: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, restarting_for=120, appear_after=15, duration=1000)
+    deferred(ti, "RESYNC")
+    clock.advance(after)
+    ti.next_try(cleared=cleared)
+
+    job_id = play(operator("RESYNC", deferrable=deferrable), ti)
+
+    statuses = [job.status for job in pipeline.jobs]
+    assert statuses == (["CANCELLED", "COMPLETED"] if cleared else ["COMPLETED"])
+    assert pipeline.jobs[-1].id == job_id
+
+
+# The record outlives what says nothing of the job's end
+
+
+def test_after_an_outage_the_retry_follows_the_job_that_the_trigger_had_found(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3 * HOUR)
+    left_behind = deferred(ti, api_outage_tolerance=60)
+    hevo.on_request = lambda request: (
+        hevo.inject("*", Fault.status(503), times=None) if request.route == "get_job" else None
+    )
+    event = run_in_triggerer(event_of(left_behind.trigger()))
+    hevo.on_request = None
+    hevo.clear_faults()
+    with pytest.raises(Exception, match="no usable answer"):
+        operator().execute_complete(ti.context, event)
+    for _ in range(30):
+        clock.advance(300)
+        pipeline.start_job(appear_after=0, duration=60)
+    ti.next_try()
+
+    assert play(operator(), ti) == pipeline.jobs_started_by_api[0].id
+    assert len(pipeline.jobs_started_by_api) == 1
