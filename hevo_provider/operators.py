@@ -241,7 +241,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         from hevo_provider.metrics import count_start
         from hevo_provider.runs.course import Course
 
-        self._course = Course(hevo, store, self.log, partial(count_start, run.pipeline_id))
+        on_start = partial(count_start, run.pipeline_id)
+        self._course = Course(hevo, store, self.log, on_start, may_be_cancelled=store.may_have_forgotten)
         return self._course
 
     def _finish(self, context: Context, outcome: Outcome) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from hevo_provider.exceptions import HevoJobFailedError
+from hevo_provider.exceptions import HevoJobFailedError, HevoPipelineBusyError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
-from tests.play import Deferral, TaskInstance, VirtualClock, event_of, operator_of, play, run_in_triggerer, work
+from tests.play import START, Deferral, TaskInstance, VirtualClock, event_of, operator_of, play, run_in_triggerer, work
 
 HOUR = 3600.0
 
@@ -231,6 +231,42 @@ def test_a_retry_after_a_time_out_waits_for_its_job_to_be_cancelled_and_starts_t
     assert (first.status, second.id) == ("CANCELLED", job_id)
     assert first.ended_at is not None
     assert second.created_at >= first.ended_at
+
+
+@in_both_modes
+@pytest.mark.parametrize("on_active_job", ["fail", "wait", "follow"])
+@pytest.mark.parametrize("after", [0, 60])
+def test_a_cleared_try_of_which_nothing_is_on_record_lets_airflow_cancel_its_old_job_first(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, on_active_job: str, after: float
+) -> None:
+    ti.store = None
+    pipeline = hevo.add_pipeline(7, duration=HOUR)
+    deferred(ti)
+    clock.advance(after)
+    ti.next_try(cleared=True)
+
+    def cancelled_by_the_old_trigger(request: Request) -> None:
+        if request.at > START + after + 3:
+            pipeline.jobs[0].cancel()
+
+    hevo.on_request = cancelled_by_the_old_trigger
+
+    job_id = play(operator(deferrable=deferrable, on_active_job=on_active_job), ti)
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLED", "COMPLETED"]
+    assert pipeline.jobs[1].id == job_id
+
+
+def test_a_job_that_nobody_cancels_is_another_s_and_the_try_fails_as_busy(hevo: Sandbox, ti: TaskInstance) -> None:
+    ti.store = None
+    pipeline = hevo.add_pipeline(7)
+    pipeline.start_job(appear_after=0, duration=HOUR)
+    ti.next_try()
+
+    with pytest.raises(HevoPipelineBusyError):
+        play(operator(), ti)
+
+    assert pipeline.jobs_started_by_api == []
 
 
 @in_both_modes

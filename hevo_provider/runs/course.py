@@ -34,6 +34,7 @@ class Course:
     :param hevo: a client.
     :param store: where the run is put on record.
     :param logger: where the story is told.
+    :param may_be_cancelled: see :class:`~hevo_provider.runs.start.Start`.
     :param on_start: told when the action was sent: whether Hevo's answer to it is known.
     """
 
@@ -43,11 +44,14 @@ class Course:
         store: Store,
         logger: Logger = log,
         on_start: Callable[[bool], None] = lambda _: None,
+        *,
+        may_be_cancelled: bool = False,
     ) -> None:
         self._hevo = hevo
         self._store = store
         self._log = logger
         self._on_start = on_start
+        self._may_be_cancelled = may_be_cancelled
         self._at: Start | Wait | None = None
 
     @property
@@ -73,7 +77,12 @@ class Course:
             if earlier is not None:
                 return earlier
         start = self._at = Start(
-            self._hevo, run, remember=self._store.aremember, update=self._store.aupdate, logger=self._log
+            self._hevo,
+            run,
+            remember=self._store.aremember,
+            update=self._store.aupdate,
+            may_be_cancelled=self._may_be_cancelled,
+            logger=self._log,
         )
         begun = await start.go()
         if begun.posts > run.posts:

@@ -33,6 +33,7 @@ from hevo_provider.exceptions import (
     HevoPipelineStateError,
     HevoRateLimitError,
     HevoResponseError,
+    HevoRunError,
     HevoServerError,
     HevoTransportError,
 )
@@ -52,6 +53,7 @@ from hevo_provider.runs.words import any_of, jobs_in_words
 MOST_POSTS = 3
 MOST_TRIES = 3  # of a POST that certainly did not arrive
 NEXT_TRIES_AFTER = 20.0  # seconds
+CANCELLED_WITHIN = 10.0  # seconds from a clear within which the old trigger asks Hevo to cancel its job, with a margin
 FRESH_FOR = 2.0  # seconds for which what was read of the pipeline and its jobs is good enough to act upon
 LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
 
@@ -67,6 +69,8 @@ class Start:
     :param remember: told of the run just before the POST, so that another worker can go on from there. Where it cannot
         keep that, it raises, and nothing is sent.
     :param update: told of the run when the POST turns out not to have been applied.
+    :param may_be_cancelled: whether an active job may be that of a try before this one, about to be cancelled: where
+        nothing is on record, that cannot be told.
     :param logger: where the story is told.
     """
 
@@ -77,12 +81,14 @@ class Start:
         *,
         remember: Remember | None = None,
         update: Remember | None = None,
+        may_be_cancelled: bool = False,
         logger: Logger = log,
     ) -> None:
         self._hevo = hevo
         self.run = run
         self._remember = remember
         self._update = update
+        self._may_be_cancelled = may_be_cancelled
         self._log = logger
         self._clock = hevo.clock
         self._object_ids: tuple[str, ...] = ()
@@ -163,6 +169,11 @@ class Start:
             there = jobs_in_words(listing.active)
             self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, there, run.order.action)
             return run.waiting(yield_to=listing.active[0].job_id)
+        if self._may_be_cancelled and not run.put_off:
+            # A new try of a cleared task comes a second or two before its old trigger cancels the job (seen on 2.11.2).
+            there = jobs_in_words(listing.active)
+            why = f"{there} is active, and may be that of the try before, which Airflow may be about to end"
+            return put_off(run, HevoRunError(why), self._clock.now(), self._log, least=CANCELLED_WITHIN)
         return self._give_way(listing, "nothing was started")
 
     def _go_on(self, listing: Listing) -> Run | None:
@@ -278,7 +289,7 @@ class Start:
         )
         return self.run.doubtful(str(error), given_up_at=self._hevo_time())
 
-    async def _after_refusal(self, error: HevoConflictError) -> Run:
+    async def _after_refusal(self, error: HevoConflictError) -> Run:  # noqa: PLR0911
         """Let the job list decide what Hevo's words only hint at."""
         self.run = run = self.run.noting(str(error))
         try:
@@ -296,6 +307,8 @@ class Start:
             return self._after_doubt(error)
         await self._was_not_applied(run.not_applied())
         run = self.run
+        if self._may_be_cancelled and not run.put_off:
+            return put_off(run, error, self._clock.now(), self._log, least=CANCELLED_WITHIN)
         if run.order.on_active_job is OnActiveJob.FAIL:
             raise self._busy(listing.active, f"Hevo refused {run.order.action} ({error.message})")
         if run.order.on_active_job is OnActiveJob.WAIT:

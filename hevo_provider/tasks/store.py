@@ -40,6 +40,7 @@ class TaskInstance(Protocol):
     """What is read of a task instance."""
 
     max_tries: int
+    try_number: int
 
 
 class RunStore:
@@ -55,6 +56,7 @@ class RunStore:
     def __init__(self, store: StateStore | None, ti: TaskInstance, clock: Clock, logger: Logger = log) -> None:
         self._store = store
         self._max_tries = ti.max_tries
+        self._try_number = ti.try_number
         self._clock = clock
         self._log = logger
 
@@ -62,6 +64,11 @@ class RunStore:
     def works(self) -> bool:
         """Whether this Airflow can keep a record."""
         return self._store is not None
+
+    @property
+    def may_have_forgotten(self) -> bool:
+        """Whether a try before this one may have started a job of which nothing is on record."""
+        return self._store is None and self._try_number > 1
 
     def recall(self, connection_id: str) -> Record | None:
         """
