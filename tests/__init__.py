@@ -1,1 +1,1 @@
-"""The test suite: unit tests on the sandbox, and real-Airflow tests in e2e."""
+"""The test suite, in folders by wing; real-Airflow tests are in e2e."""

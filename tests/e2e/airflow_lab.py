@@ -28,8 +28,8 @@ from typing import Self
 
 import psutil
 
-from tests.airflow_database import AIRFLOW, copy_migrated_database
 from tests.e2e.airflow_api import AirflowApi, wait_for
+from tests.stage.airflow_home import AIRFLOW, copy_migrated_database
 
 STOP_TIMEOUT = 5.0  # seconds that a component has to end by itself
 

@@ -10,10 +10,10 @@ import pytest
 from hevo_provider.provider_info import CONNECTION_FORM
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
-from tests.airflow_database import AIRFLOW
 from tests.e2e.airflow_api import AirflowApi
 from tests.e2e.airflow_lab import AirflowLab
 from tests.e2e.conftest import PipelineMaker
+from tests.stage.airflow_home import AIRFLOW
 
 pytestmark = pytest.mark.e2e
 

@@ -16,8 +16,8 @@ from yarl import URL
 
 from hevo_provider.sandbox import Fault
 from hevo_provider.sandbox.requests import match
-from tests.mortality import astep
-from tests.play import TURNS, VirtualClock
+from tests.stage.clock import TURNS, VirtualClock
+from tests.stage.death import astep
 
 FAULTS_PER_CALL = 0.2
 TIMEOUT = 30.0  # seconds of virtual time that a hung request takes

@@ -24,10 +24,10 @@ from hevo_provider.runs.run import Phase, Run
 from hevo_provider.sandbox import Sandbox, SandboxJob, SandboxPipeline
 from hevo_provider.tasks.store import KEY
 from hevo_provider.triggers import HevoJobTrigger
-from tests.mortality import Killed, Life, MortalStore, MortalTaskInstance, living, mortal
-from tests.play import Deferral, StateStore, event_of, work
 from tests.soak.chaos import Chaos, SharedClock
 from tests.soak.plan import Plan
+from tests.stage.death import Killed, Life, MortalStore, MortalTaskInstance, living, mortal
+from tests.stage.tasks import Deferral, StateStore, event_of, work
 
 PIPELINE = 7
 MOST_TRIES = 25

@@ -12,7 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
-from tests.play import Deferral, TaskInstance, VirtualClock, event_of, play, run_in_triggerer, work
+from tests.stage.clock import VirtualClock
+from tests.stage.tasks import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
 
 FOLDER = Path(__file__).parent / "1.0.0"
 STARTS = ("sync_now", "resync", "resync_objects")

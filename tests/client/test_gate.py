@@ -1,0 +1,456 @@
+"""Thousands share one client: how many requests run at once, what hung ones may hold, and who waits when Hevo asks."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import pytest
+
+from hevo_provider.client import HevoAsyncClient, gate
+from hevo_provider.client.gate import LONGEST_SPREAD, SLOTS, Gate, Passage
+from hevo_provider.client.shared import open_clients
+from hevo_provider.exceptions import (
+    HevoOutageError,
+    HevoRateLimitError,
+    HevoServerError,
+    HevoTimeoutError,
+)
+from hevo_provider.hooks import HevoHook
+from hevo_provider.runs.wait import Wait
+from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.triggers import HevoJobTrigger
+from tests.stage.clients import connect, connected_to, run_of, settled
+from tests.stage.clock import START, VirtualClock
+from tests.stage.tasks import event_of
+
+
+@pytest.fixture(autouse=True)
+def _same_luck_every_time() -> None:
+    random.seed(4)
+
+
+SLOW_DOWN = HevoRateLimitError(429, "GET", "/api/v1/pipelines/7", "Slow down")
+
+
+async def asks(client: HevoAsyncClient, pipeline_id: int) -> str:
+    """Ask once: "answered", or what went wrong."""
+    try:
+        await client.get_pipeline(pipeline_id, retry_limit=0)
+    except HevoTimeoutError:
+        return "timed out"
+    return "answered"
+
+
+def age(gate: Gate, seconds: float) -> None:
+    """Let the requests that are under way have set out so many seconds earlier."""
+    for passage in gate._under_way:
+        passage.since -= seconds
+
+
+# Slots
+
+
+async def test_many_requests_at_once_use_a_hundred_connections(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+
+    async with connect(hevo, clock) as client:
+        for _ in range(2):
+            results = await asyncio.gather(*(asks(client, 7) for _ in range(300)))
+            assert results == ["answered"] * 300
+
+    assert hevo.connections_opened == SLOTS
+
+
+async def test_the_wait_for_a_slot_is_not_part_of_a_requests_timeout(clock: VirtualClock) -> None:
+    gate = Gate(clock.clock, timeout=30, slots=1)
+
+    async def request(passage: Passage) -> float:
+        async with passage:
+            return passage.since
+
+    await gate._slots.acquire()
+    queued = asyncio.ensure_future(request(Passage(gate)))
+    await asyncio.sleep(0.01)
+    assert gate._alarm is None, "no time-out runs while it waits"
+    released_at = asyncio.get_running_loop().time()
+    gate._slots.release()
+
+    assert await queued >= released_at
+
+
+async def hung_requests(hevo: Sandbox, client: HevoAsyncClient, number: int) -> list[asyncio.Task[object]]:
+    """Send requests that get no answer; they have been under way for a minute."""
+    hevo.inject("get_job", Fault.hang(), times=None)
+    hung = [asyncio.create_task(client.poll_job(7, "job")) for _ in range(number)]
+    assert await settled(lambda: len(hevo.requests) == number)
+    age(client._gate, 60)
+    return hung  # type: ignore[return-value]
+
+
+async def queued_request(client: HevoAsyncClient) -> asyncio.Task[str]:
+    """Send a request and return as soon as it waits for a slot, before anything is checked."""
+    queued = asyncio.create_task(asks(client, 7))
+    while not client._gate._queued:  # noqa: ASYNC110 - it happens in this very loop
+        await asyncio.sleep(0)
+    return queued
+
+
+async def given_up(hung: list[asyncio.Task[object]]) -> list[int]:
+    """Tell which of the requests have been given up as timed out, and end the others."""
+    ended = [number for number, task in enumerate(hung) if task.done()]
+    for task in hung:
+        task.cancel()
+    await asyncio.wait(hung)
+    assert all(isinstance(hung[number].exception(), HevoTimeoutError) for number in ended)
+    return ended
+
+
+async def test_requests_that_hang_keep_half_of_the_slots_at_most_while_others_wait(
+    hevo: Sandbox, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "SHORTEST_PATIENCE", 30.0)
+    hevo.add_pipeline(7)
+
+    async with connect(hevo, clock, timeout=300) as client:
+        hung = await hung_requests(hevo, client, SLOTS)
+        results = await asyncio.gather(*(asks(client, 7) for _ in range(200)))
+
+        assert results == ["answered"] * 200
+        assert await given_up(hung) == list(range(SLOTS // 2)), "the oldest of them"
+
+
+@pytest.fixture
+def often_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what happens at each check show in hundredths of a second: requests on the wire go by real time."""
+    monkeypatch.setattr(gate, "CHECK_EVERY", 0.01)
+
+
+@pytest.mark.usefixtures("often_checked")
+async def test_requests_that_hang_are_left_alone_while_nobody_waits(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+
+    async with connect(hevo, clock, timeout=300) as client:
+        hung = await hung_requests(hevo, client, SLOTS)
+        queued = await queued_request(client)
+        queued.cancel()
+        await asyncio.sleep(2 * gate.CHECK_EVERY)
+
+        assert await given_up(hung) == []
+
+
+@pytest.mark.usefixtures("often_checked")
+async def test_requests_are_not_given_up_where_the_server_takes_as_long_anyway(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    async with connect(hevo, clock, timeout=300) as client:
+        for _ in range(50):
+            passage = Passage(client._gate)
+            async with passage:
+                passage.since -= 20  # the answer took so long
+        hung = await hung_requests(hevo, client, SLOTS)
+        queued = asyncio.create_task(asks(client, 7))
+        await asyncio.sleep(3 * gate.CHECK_EVERY)
+        queued.cancel()
+
+        assert await given_up(hung) == []
+        await asyncio.wait([queued])
+
+
+@pytest.mark.usefixtures("often_checked")
+async def test_requests_are_not_given_up_because_this_process_was_busy(hevo: Sandbox, clock: VirtualClock) -> None:
+    async with connect(hevo, clock, timeout=300) as client:
+        hung = await hung_requests(hevo, client, SLOTS)
+        queued = await queued_request(client)
+        time.sleep(2.5 * gate.CHECK_EVERY)  # noqa: ASYNC251 - another trigger blocks the event loop
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        queued.cancel()
+        for _ in range(10):  # a request that is given up takes some turns to end
+            await asyncio.sleep(0)
+
+        assert await given_up(hung) == []
+        await asyncio.wait([queued])
+
+
+async def test_a_request_that_was_cancelled_gives_its_slot_back(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_job", Fault.hang(), times=None)
+
+    async with connect(hevo, clock) as client:
+        client._gate = Gate(clock.clock, 30, slots=2)
+        for _ in range(5):
+            under_way = [asyncio.ensure_future(client.poll_job(7, "job")) for _ in range(2)]
+            queued = [asyncio.ensure_future(client.poll_job(7, "job")) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            for task in [*queued, *under_way]:
+                task.cancel()
+            await asyncio.wait([*queued, *under_way])
+
+        assert await asks(client, 7) == "answered"
+        assert not client._gate._under_way
+
+
+async def test_each_request_ends_at_its_own_timeout(clock: VirtualClock) -> None:
+    gate = Gate(clock.clock, 0.05)
+    loop = asyncio.get_running_loop()
+
+    async def request(after: float) -> float:
+        await asyncio.sleep(after)
+        began = loop.time()
+        with pytest.raises(TimeoutError):
+            async with Passage(gate):
+                await asyncio.sleep(30)
+        return loop.time() - began
+
+    for took in await asyncio.gather(*(request(n * 0.02) for n in range(5))):
+        assert 0.045 <= took < 5
+
+
+async def test_a_cancellation_at_the_moment_of_the_timeout_is_a_cancellation(clock: VirtualClock) -> None:
+    gate = Gate(clock.clock, 30)
+
+    async def request() -> None:
+        async with passage:
+            await asyncio.sleep(30)
+
+    passage = Passage(gate)
+    task = asyncio.ensure_future(request())
+    await asyncio.sleep(0)
+    passage.end(asyncio.get_running_loop().time())
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+# When Hevo asks to be left alone
+
+
+async def test_where_one_request_is_told_to_wait_all_of_them_do(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(429, headers={"Retry-After": "40"}))
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(HevoRateLimitError):
+            await client.get_pipeline(7, retry_limit=0)
+        results = await asyncio.gather(*(asks(client, 7) for _ in range(100)))
+
+    assert results == ["answered"] * 100
+    later = [request.at - START for request in hevo.requests[1:]]
+    assert min(later) >= 40
+    assert max(later) <= 40 + LONGEST_SPREAD
+    assert len({round(at, 1) for at in later}) > 20, "they do not all come back in the same moment"
+
+
+async def test_who_was_told_to_wait_need_not_wait_longer_than_that(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(429, headers={"Retry-After": "40"}))
+
+    async with connect(hevo, clock) as client:
+        await client.get_pipeline(7)
+
+    assert [request.at - START for request in hevo.requests] == [0, 40]
+
+
+async def test_a_503_that_names_a_time_makes_all_wait_too(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(503, headers={"Retry-After": "40"}))
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(HevoServerError):
+            await client.get_pipeline(7, retry_limit=0)
+        assert await asks(client, 7) == "answered"
+
+    assert hevo.requests[-1].at - START >= 40
+
+
+async def test_a_429_that_names_no_time_makes_all_wait_a_moment(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(429))
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(HevoRateLimitError):
+            await client.get_pipeline(7, retry_limit=0)
+        assert await asks(client, 7) == "answered"
+
+    assert 1 <= hevo.requests[-1].at - START <= 2
+
+
+async def test_no_answer_makes_a_client_wait_for_longer_than_five_minutes(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(429, headers={"Retry-After": "999999999"}))
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(HevoRateLimitError):
+            await client.get_pipeline(7)
+        assert await asks(client, 7) == "answered"
+
+    assert hevo.requests[-1].at - START <= 300 + LONGEST_SPREAD
+
+
+async def test_other_clients_are_not_affected(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(429, headers={"Retry-After": "40"}))
+
+    async with connect(hevo, clock) as asked_to_wait, connect(hevo, clock) as other:
+        with pytest.raises(HevoRateLimitError):
+            await asked_to_wait.get_pipeline(7, retry_limit=0)
+        assert await asks(other, 7) == "answered"
+
+    assert clock.now() == START
+
+
+async def test_requests_that_were_queued_when_hevo_asked_for_rest_are_not_sent_before_it_is_over(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    hevo.inject("get_pipeline", Fault.status(429, headers={"Retry-After": "5"}), times=None)
+
+    async with connect(hevo, clock) as client:
+        results = await asyncio.gather(
+            *(client.get_pipeline(7, retry_limit=0) for _ in range(250)), return_exceptions=True
+        )
+
+    assert all(isinstance(result, HevoRateLimitError) for result in results)
+    assert sum(request.at < START + 5 for request in hevo.requests) <= SLOTS
+
+
+async def test_a_request_that_is_cancelled_while_it_waits_for_the_end_of_a_rest_holds_no_slot(
+    clock: VirtualClock,
+) -> None:
+    gate = Gate(clock.clock, timeout=30, slots=1)
+    first = Passage(gate)
+
+    async with first:
+        queued = asyncio.ensure_future(Passage(gate).__aenter__())
+        await asyncio.sleep(0)
+        gate.rest(60, SLOW_DOWN)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not queued.done()
+    queued.cancel()
+    await asyncio.wait([queued])
+
+    assert queued.cancelled()
+    assert not gate._slots.locked()
+    assert clock.now() == START
+
+
+async def test_a_rest_that_is_made_longer_is_waited_for_to_its_end(clock: VirtualClock) -> None:
+    gate = Gate(clock.clock, timeout=30)
+    gate.rest(5, SLOW_DOWN)
+    waiting = asyncio.ensure_future(Passage(gate).__aenter__())
+    await asyncio.sleep(0)
+    gate.rest(7, SLOW_DOWN)
+    gate._spread = 0.0
+
+    await waiting
+
+    assert clock.now() == START + 7
+
+
+async def test_what_the_first_is_told_after_a_rest_is_told_to_all_who_waited(clock: VirtualClock) -> None:
+    gate = Gate(clock.clock, timeout=30)
+    gate.rest(60, SLOW_DOWN)
+
+    async def refused() -> None:
+        async with Passage(gate):
+            gate.rest(60, SLOW_DOWN)
+
+    results = await asyncio.gather(*(refused() for _ in range(50)), return_exceptions=True)
+
+    told = [error for error in results if error is not None]
+    assert len(told) == 49, "one was sent"
+    assert all(isinstance(error, HevoRateLimitError) and 0 < (error.retry_after or 0) <= 70 for error in told)
+    assert str(told[0]) == str(SLOW_DOWN)
+    assert clock.now() - START <= 60 + LONGEST_SPREAD
+
+
+async def test_an_api_that_refuses_everything_for_good_is_an_outage_to_each_of_many_waits(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    hevo.inject("get_job", Fault.status(429, headers={"Retry-After": "60"}), times=None)
+    ended: list[float] = []
+
+    async def wait(number: int) -> None:
+        run = run_of(pipeline_id=number, job_id="job", deadline=START + 7200, api_outage_tolerance=1800)
+        with pytest.raises(HevoOutageError, match="429"):
+            await Wait(run, client.clock).until_done(connected_to(client))
+        ended.append(clock.now() - START)
+
+    async with connect(hevo, clock) as client:
+        await asyncio.gather(*(wait(number) for number in range(1, 41)))
+
+    assert min(ended) >= 1800
+    assert max(ended) < 3600, "well before the deadline: the virtual clock runs on while a request is under way"
+
+
+# Many triggers in one event loop
+
+
+async def test_many_triggers_share_a_session_a_look_up_and_connections_and_leave_nothing_open(
+    hevo: Sandbox, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [hevo.add_pipeline(n, duration=90).start_job(appear_after=0) for n in range(1, 41)]
+    look_ups = 0
+    real = HevoHook._look_up
+
+    async def look_up(hook: HevoHook) -> object:
+        nonlocal look_ups
+        look_ups += 1
+        return await real(hook)
+
+    monkeypatch.setattr(HevoHook, "_look_up", look_up)
+
+    events = await asyncio.gather(
+        *(event_of(HevoJobTrigger(n, job_id=job.id, poll_interval=30.0)) for n, job in enumerate(jobs, 1))
+    )
+
+    assert [event["status"] for event in events] == ["COMPLETED"] * 40
+    assert look_ups == 1
+    assert hevo.connections_opened <= 40, "no new one for a poll"
+    assert len(hevo.requests) <= 40 * (90 / 30 + 2), "one request for a poll"
+    assert hevo.requests == hevo.requests_of("get_job")
+    assert open_clients() == 0
+    assert await settled(lambda: hevo.connections_open == 0)
+
+
+async def test_waits_that_start_together_look_again_at_moments_spread_over_the_interval(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    first_pauses = []
+    async with connect(hevo, clock) as client:
+        for n in range(1, 61):
+            hevo.reset_record()
+            job = hevo.add_pipeline(n, duration=61).start_job(appear_after=0)
+            run = run_of(pipeline_id=n, job_id=job.id, poll_interval=60.0)
+            await Wait(run, client.clock).until_done(connected_to(client))
+            first, second, *_ = hevo.requests
+            first_pauses.append(second.at - first.at)
+
+    assert max(first_pauses) <= 60
+    for part in range(4):
+        assert 4 <= sum(part * 15 < pause <= part * 15 + 15 for pause in first_pauses) <= 30
+
+
+async def test_a_wait_that_starts_again_looks_at_once(hevo: Sandbox, clock: VirtualClock) -> None:
+    job = hevo.add_pipeline(7).start_job(ago=60)
+
+    await event_of(HevoJobTrigger(7, job_id=job.id, poll_interval=3600.0))
+
+    assert clock.now() == START
+
+
+async def test_the_end_of_a_job_is_seen_within_half_an_interval_on_average(hevo: Sandbox, clock: VirtualClock) -> None:
+    delays = []
+    async with connect(hevo, clock) as client:
+        for n in range(1, 81):
+            job = hevo.add_pipeline(n, duration=25).start_job(appear_after=0)
+            run = run_of(pipeline_id=n, job_id=job.id, poll_interval=10.0)
+            await Wait(run, client.clock).until_done(connected_to(client))
+            assert job.ended_at is not None
+            delays.append(clock.now() - job.ended_at)
+
+    assert max(delays) <= 10
+    assert sum(delays) / len(delays) == pytest.approx(5, abs=1.5)

@@ -1,0 +1,389 @@
+"""The one retry loop: which failures are repeated, how often, after which pause, and what they become in the end."""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import formatdate
+
+import aiohttp
+import pytest
+
+from hevo_provider.client.replies import raise_for_error
+from hevo_provider.client.transport import backoff
+from hevo_provider.exceptions import (
+    HevoAPIError,
+    HevoAuthError,
+    HevoConfigError,
+    HevoConflictError,
+    HevoError,
+    HevoNotFoundError,
+    HevoRateLimitError,
+    HevoResponseError,
+    HevoServerError,
+    HevoTimeoutError,
+    HevoTransportError,
+)
+from hevo_provider.sandbox import Fault, Sandbox
+from tests.stage.clients import connect, settled
+from tests.stage.clock import START, VirtualClock
+
+PASSING = {
+    "reset": Fault.reset(),
+    "500": Fault.status(500),
+    "502 in HTML": Fault.html(502),
+    "503": Fault.status(503),
+    "429": Fault.status(429),
+    "HTML": Fault.html(),
+    "truncated": Fault.truncated(),
+    "no JSON": Fault.raw(b"{]"),
+    "no body": Fault.raw(b""),
+    "wrong shape": Fault.json(["not", "a", "pipeline"]),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
+async def test_a_get_is_repeated_after_a_failure_that_may_pass(
+    hevo: Sandbox, clock: VirtualClock, fault: Fault
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", fault, times=3)
+
+    async with connect(hevo, clock) as client:
+        pipeline = await client.get_pipeline(7)
+
+    assert pipeline.id == 7
+    assert len(hevo.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.reset(), HevoTransportError),
+        (Fault.status(503), HevoServerError),
+        (Fault.status(429), HevoRateLimitError),
+        (Fault.html(), HevoResponseError),
+    ],
+)
+async def test_what_does_not_pass_is_raised_after_the_last_repetition(
+    hevo: Sandbox, clock: VirtualClock, fault: Fault, error: type[HevoError]
+) -> None:
+    hevo.inject("get_pipeline", fault, times=None)
+
+    async with connect(hevo, clock, retry_limit=2) as client:
+        with pytest.raises(error):
+            await client.get_pipeline(7)
+
+    # aiohttp itself repeats a GET whose connection broke, because an idle one may have been closed by the server.
+    assert len(hevo.requests) == (6 if fault.kind == "reset" else 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, HevoAPIError),
+        (403, HevoAuthError),
+        (404, HevoNotFoundError),
+        (409, HevoConflictError),
+        (302, HevoAPIError),
+    ],
+)
+async def test_what_another_try_would_not_mend_is_raised_at_once(
+    hevo: Sandbox, clock: VirtualClock, status: int, error: type[HevoAPIError]
+) -> None:
+    hevo.inject("get_pipeline", Fault.status(status), times=None)
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(error) as raised:
+            await client.get_pipeline(7)
+
+    assert raised.value.status == status
+    assert len(hevo.requests) == 1
+
+
+async def test_the_statuses_worth_a_repetition_can_be_chosen(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(418), Fault.status(503))
+
+    async with connect(hevo, clock, retryable_status_codes=frozenset({418})) as client:
+        with pytest.raises(HevoServerError):
+            await client.get_pipeline(7)
+
+    assert [request.status for request in hevo.requests] == [418, 503]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.reset(), Fault.reset(after=True), Fault.status(503, after=True), Fault.status(429), Fault.html()]
+)
+async def test_an_action_that_starts_a_job_is_sent_once_whatever_becomes_of_it(
+    hevo: Sandbox, clock: VirtualClock, fault: Fault
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("sync_now", fault, times=None)
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(HevoError):
+            await client.sync_now(7)
+
+    assert len(hevo.requests) == 1
+
+
+async def test_a_request_that_hangs_is_given_up_after_its_timeout(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.inject("sync_now", Fault.hang())
+
+    async with connect(hevo, clock, timeout=0.05) as client:
+        with pytest.raises(
+            HevoTimeoutError, match=r"POST .*/7/actions/sync-now: no answer .* within 0\.05 s"
+        ) as raised:
+            await client.sync_now(7)
+
+    assert raised.value.sent, "it may have been applied"
+
+
+async def test_an_answer_that_comes_slower_than_the_timeout_is_given_up_too(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.inject("get_pipeline", Fault.body_of_size(9_000_000))
+
+    async with connect(hevo, clock, timeout=0.001, retry_limit=0) as client:
+        with pytest.raises(HevoTimeoutError):
+            await client.get_pipeline(7)
+
+
+async def test_a_connection_that_is_refused_has_certainly_sent_nothing(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.stop()
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(
+            HevoTransportError, match=r"cannot connect to 127\.0\.0\.1: nothing listens there"
+        ) as raised:
+            await client.sync_now(7)
+
+    assert not raised.value.sent
+
+
+async def test_a_cancelled_request_ends_as_cancelled(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.inject("get_pipeline", Fault.hang())
+    arrived = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell(_: object) -> None:
+        loop.call_soon_threadsafe(arrived.set)
+
+    hevo.on_request = tell
+
+    async with connect(hevo, clock) as client:
+        request = asyncio.ensure_future(client.get_pipeline(7))
+        await arrived.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+
+
+# How long to wait
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_repetition_waits_as_many_seconds_as_retry_after_says(
+    hevo: Sandbox, clock: VirtualClock, status: int
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(status, headers={"Retry-After": "17"}))
+
+    async with connect(hevo, clock) as client:
+        await client.get_pipeline(7)
+
+    first, second = hevo.requests
+    assert second.at - first.at >= 17
+
+
+async def test_a_date_in_retry_after_is_compared_with_the_servers_own_clock(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.clock = lambda: clock.now() - 86_400  # a day behind ours
+    hevo.inject(
+        "get_pipeline", Fault.status(429, headers={"Retry-After": formatdate(START - 86_400 + 21, usegmt=True)})
+    )
+
+    async with connect(hevo, clock) as client:
+        await client.get_pipeline(7)
+
+    first, second = hevo.requests
+    assert 21 <= second.at - first.at < 42
+
+
+@pytest.mark.parametrize("said", ["soon", "-5", "1e9", "", "Fri, 99 Foo 2026 99:99:99 GMT"])
+async def test_a_retry_after_that_makes_no_sense_is_ignored(hevo: Sandbox, clock: VirtualClock, said: str) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.status(429, headers={"Retry-After": said}))
+
+    async with connect(hevo, clock, retry_delay=1.0) as client:
+        await client.get_pipeline(7)
+
+    assert clock.now() - START <= 3
+
+
+async def test_a_wait_that_is_longer_than_wanted_is_left_to_the_caller(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.inject("get_pipeline", Fault.status(429, headers={"Retry-After": "3600"}))
+
+    async with connect(hevo, clock, longest_pause=5.0) as client:
+        with pytest.raises(HevoRateLimitError) as raised:
+            await client.get_pipeline(7)
+
+    assert raised.value.retry_after == 3600
+    assert len(hevo.requests) == 1
+
+
+def test_the_pause_doubles_with_full_jitter_up_to_a_limit() -> None:
+    for attempt, most in ((1, 2), (2, 4), (3, 8), (6, 60), (10_000, 60)):
+        pauses = [backoff(attempt, 2.0) for _ in range(300)]
+
+        assert all(0 <= pause <= most for pause in pauses)
+        assert max(pauses) > most * 0.8
+        assert min(pauses) < most * 0.2
+
+
+# What an error status becomes
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "error"),
+    [
+        (400, "Pipeline is not in a state to run", HevoAPIError),
+        (401, "Unauthorized", HevoAuthError),
+        (403, "Forbidden", HevoAuthError),
+        (404, "Not found", HevoNotFoundError),
+        (409, "whatever the words", HevoConflictError),
+        (429, "Slow down", HevoRateLimitError),
+        (500, "Something broke", HevoServerError),
+        (500, "A job is already in progress for this pipeline", HevoConflictError),
+        (500, "job is in-progress", HevoConflictError),
+        (502, "A job is already in progress", HevoServerError),
+        (503, "Unavailable", HevoServerError),
+        (599, "Unheard of", HevoServerError),
+        (303, "See other", HevoAPIError),
+    ],
+)
+def test_each_error_status_has_its_own_exception(status: int, message: str, error: type[HevoAPIError]) -> None:
+    body = b'{"error": "Error", "message": "%s"}' % message.encode()
+
+    with pytest.raises(HevoAPIError) as raised:
+        raise_for_error(status, {}, body, method="POST", path="/api/v1/pipelines/7")
+
+    assert type(raised.value) is error
+    assert f"Hevo answered {status} to POST /api/v1/pipelines/7: " in str(raised.value)
+    if status != 303:
+        assert str(raised.value).endswith(f"Error: {message}")
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_no_success_is_an_error(status: int) -> None:
+    raise_for_error(status, {}, b"", method="GET", path="/")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "(no message)"),
+        (b"<html>Bad\ngateway</html>", "<html>Bad gateway</html>"),
+        (b'{"error": 5, "message": {"deep": 1}}', '{"error": 5, "message": {"deep": 1}}'),
+        (
+            b'{"error": "Conflict", "detail": "busy\\r\\n2026-01-01 INFO all is well"}',
+            "Conflict: busy  2026-01-01 INFO all is well",
+        ),
+        (b"[" * 100_000, "[" * 200),
+        (b"\xff\x00\x1b[31m", "\ufffd  [31m"),
+        (b'{"message": "%s"}' % (b"long " * 1000), ("long " * 100).strip()),
+    ],
+)
+def test_hevos_own_words_are_kept_as_one_short_line(body: bytes, message: str) -> None:
+    with pytest.raises(HevoServerError) as raised:
+        raise_for_error(502, {}, body, method="GET", path="/")
+
+    assert raised.value.message == message
+
+
+# Where requests go
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(hevo: Sandbox, clock: VirtualClock, status: int) -> None:
+    hevo.inject("get_pipeline", Fault.redirect("http://127.0.0.1:1/elsewhere", status=status), times=None)
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(HevoAPIError, match=r"a redirect to 127\.0\.0\.1, which is not followed"):
+            await client.get_pipeline(7)
+
+    assert len(hevo.requests) == 1
+
+
+@pytest.mark.parametrize("location", ["/login", "", "http://[", "//"])
+async def test_a_redirect_to_nowhere_is_told_as_such(hevo: Sandbox, clock: VirtualClock, location: str) -> None:
+    hevo.inject("get_pipeline", Fault.redirect(location))
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(HevoAPIError, match="a redirect to another path"):
+            await client.get_pipeline(7)
+
+
+# The session
+
+
+async def test_a_session_of_its_own_is_opened_once_and_closed_at_the_end(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+
+    async with connect(hevo, clock) as client:
+        for _ in range(5):
+            await client.get_pipeline(7)
+        assert hevo.connections_opened == 1
+
+    assert await settled(lambda: hevo.connections_open == 0)
+
+
+async def test_a_borrowed_session_is_used_and_left_open(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    async with aiohttp.ClientSession(headers={"X-Mine": "1"}) as session:
+        async with connect(hevo, clock, session=session) as client:
+            await client.get_pipeline(7)
+
+        assert not session.closed
+    assert hevo.requests[0].headers["X-Mine"] == "1"
+
+
+async def test_a_closed_client_can_be_used_again(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    client = connect(hevo, clock)
+
+    for _ in range(2):
+        async with client:
+            await client.get_pipeline(7)
+
+    assert len(hevo.requests) == 2
+
+
+# Headers
+
+
+async def test_own_headers_are_sent_but_do_not_replace_the_credentials(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+
+    async with connect(hevo, clock, headers={"X-Team": "data", "authorization": "Bearer other"}) as client:
+        await client.get_pipeline(7)
+
+    [request] = hevo.requests
+    assert request.authorized
+    assert request.headers["X-Team"] == "data"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-A": "a\r\nX-B: b"}, {"X-A\r\nX-B": "a"}, {"": "a"}, {"X A": "a"}, {"X-A": 5}, {"X-Ü": "a"}]
+)
+async def test_a_header_that_cannot_be_sent_is_refused_at_once(
+    hevo: Sandbox, clock: VirtualClock, headers: dict[str, str]
+) -> None:
+    with pytest.raises(HevoConfigError, match="header"):
+        connect(hevo, clock, headers=headers)
+
+
+@pytest.mark.parametrize("name", ["allow_redirects", "auth", "headers", "raise_for_status", "data", "auto_decompress"])
+async def test_aiohttp_arguments_that_would_change_what_is_decided_here_are_refused(
+    hevo: Sandbox, clock: VirtualClock, name: str
+) -> None:
+    with pytest.raises(HevoConfigError, match=f"must not contain {name}"):
+        connect(hevo, clock, request_kwargs={name: True})

@@ -1,0 +1,148 @@
+"""Every example DAG does what its first lines say, run by Airflow itself with ``dag.test()``."""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from importlib.metadata import version
+from itertools import takewhile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.models import DagBag
+from airflow.utils.session import create_session
+
+from hevo_provider.sandbox import Sandbox
+
+IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+
+
+@pytest.fixture
+def hevo(hevo_sandbox: Sandbox, hevo_connection: str, airflow_database: None) -> Sandbox:
+    """Run a sandbox with the pipelines that the examples use, and point Airflow's default connection at it."""
+    hevo_sandbox.add_pipeline(2, appear_after=0.1, duration=0.3, ends="COMPLETED_WITH_FAILURES")
+    return hevo_sandbox
+
+
+def ended(dag_id: str, **conf: Any) -> Any:
+    """Run an example to its end and return the DAG run."""
+    bag: Any = DagBag(EXAMPLES / f"{dag_id}.py")
+    assert bag.import_errors == {}
+    if IS_AIRFLOW_2:
+        bag.sync_to_db()  # which has no events of assets that it does not know
+    elif hasattr(bag, "sync_to_db"):  # Airflow 3.0 runs no task whose assets it does not know
+        import_module("airflow.dag_processing.bundles.manager").DagBundlesManager().sync_bundles_to_db()
+        bag.sync_to_db("dags-folder", None)
+    return bag.dags[dag_id].test(run_conf=conf)
+
+
+def run(dag_id: str) -> dict[str, str]:
+    """Run an example to its end and return the state of each task."""
+    return {task.task_id: task.state for task in ended(dag_id).get_task_instances()}
+
+
+def stored_events() -> list[dict[str, Any]]:
+    """Return what Airflow's database has of the events of assets, the newest last."""
+    models: Any = import_module("airflow.models.dataset" if IS_AIRFLOW_2 else "airflow.models.asset")
+    event = models.DatasetEvent if IS_AIRFLOW_2 else models.AssetEvent
+    with create_session() as session:
+        return [each.extra for each in session.query(event).order_by(event.id)]
+
+
+def test_the_deferred_sync_succeeds_with_one_job(hevo: Sandbox) -> None:
+    assert run("hevo_deferred_sync") == {"sync": "success"}
+
+    (job,) = hevo.pipelines[1].jobs
+    assert (job.type, job.status) == ("INCREMENTAL", "COMPLETED")
+    extra = stored_events()[-1]
+    assert (extra["job_id"], extra["events_loaded"]) == (job.id, 1000)
+
+
+def test_the_resync_succeeds_though_some_objects_failed(hevo: Sandbox) -> None:
+    assert run("hevo_resync_accept_partial") == {"resync": "success", "report": "success"}
+
+    (job,) = hevo.pipelines[2].jobs
+    assert (job.type, job.status) == ("RESYNC", "COMPLETED_WITH_FAILURES")
+
+
+def test_the_sensor_waits_for_the_job_that_was_triggered_before(hevo: Sandbox) -> None:
+    assert run("hevo_trigger_then_sensor") == {"trigger": "success", "prepare_report": "success", "wait": "success"}
+
+    assert len(hevo.pipelines[1].jobs) == 1
+
+
+def fleets_table(caplog: pytest.LogCaptureFixture) -> list[list[str]]:
+    """Return the words of each line of the table that the fleet's last task logs."""
+    lines = caplog.text.partition("What was loaded:")[2].splitlines()[1:]
+    return [line.split() for line in takewhile(lambda line: line.startswith((" ", "pipe")), lines)]
+
+
+def test_the_fleet_is_synced_and_a_table_says_what_was_loaded(hevo: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    pipelines = [hevo.add_pipeline(number, appear_after=0.1, duration=0.3) for number in (101, 102)]
+
+    run = ended("hevo_fleet", pipelines=[101, 102])
+
+    assert run.state == "success"
+    assert [len(pipeline.jobs) for pipeline in pipelines] == [1, 1]
+    heading, *rows = fleets_table(caplog)
+    assert heading == ["pipeline", "job", "events", "job", "took", "held", "a", "worker"]
+    assert [row[:5] for row in rows] == [[number, "COMPLETED", "1,000", "0.3", "s"] for number in ("101", "102")]
+    assert all(0 < float(row[5]) < 5 for row in rows)
+
+
+def test_a_fleet_with_pipelines_that_were_not_loaded_fails(hevo: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for number in (101, 102):
+        hevo.add_pipeline(number, appear_after=0.1, duration=0.3, ends="COMPLETED" if number == 101 else "FAILED")
+    hevo.add_pipeline(103, status="DISABLED")
+
+    run = ended("hevo_fleet", pipelines=[101, 102, 103])
+
+    assert run.state == "failed"
+    assert [row[:2] for row in fleets_table(caplog)[1:]] == [["101", "COMPLETED"], ["102", "FAILED"], ["103", "none"]]
+
+
+if not IS_AIRFLOW_2:
+
+    def test_the_event_driven_run_that_a_user_starts_by_hand_has_nothing_to_report(hevo: Sandbox) -> None:
+        assert run("hevo_event_driven") == {"report": "success"}
+
+        assert hevo.requests == []
+
+    @pytest.mark.parametrize(
+        ("counters", "line"), [({"events_loaded": 1000}, "job a: 1,000 events loaded"), ({}, "job a")]
+    )
+    def test_the_event_driven_run_reports_each_job_once(counters: dict[str, int], line: str) -> None:
+        from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
+
+        dag: Any = DagBag(EXAMPLES / "hevo_event_driven.py").dags["hevo_event_driven"]
+        uri = "hevo://hevo_airflow_conn_id/pipelines/6?job_types=INCREMENTAL"
+        asset = SimpleNamespace(name="hevo_pipeline_6 INCREMENTAL", uri=uri)
+        payload = {"pipeline_id": 6, "job_id": "a", "status": "COMPLETED", **counters}
+        event: Any = SimpleNamespace(asset=asset, source_aliases=[], extra={"from_trigger": True, "payload": payload})
+
+        report = dag.get_task("report").python_callable
+        assert report(TriggeringAssetEventsAccessor.build([event, event])) == [line]
+
+
+def test_the_folder_can_be_read_by_any_airflow() -> None:
+    bag = DagBag(EXAMPLES)
+
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")} - (
+        {"hevo_event_driven"} if IS_AIRFLOW_2 else set()
+    )
+
+
+def test_every_example_is_run_here() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "hevo_deferred_sync",
+        "hevo_event_driven",
+        "hevo_fleet",
+        "hevo_resync_accept_partial",
+        "hevo_trigger_then_sensor",
+    }

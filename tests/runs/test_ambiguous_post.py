@@ -1,0 +1,324 @@
+"""
+The one POST that starts a job, when nobody can tell whether it was applied: exactly one job, and the task succeeds.
+
+Request time-outs are real time, so they are made tiny; everything else happens on the virtual clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+from hevo_provider.client import ActionReply, HevoAsyncClient
+from hevo_provider.exceptions import (
+    HevoJobNotFoundError,
+    HevoPipelineBusyError,
+    HevoPipelineStateError,
+    HevoTransportError,
+)
+from hevo_provider.hooks import HevoHook
+from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
+from tests.stage.clock import START, VirtualClock
+from tests.stage.tasks import ACTIONS, TaskInstance, operator_of, play
+
+IN_PROGRESS = {"error": "Internal Server Error", "message": "job is in progress"}
+
+LOST: dict[str, Callable[..., Fault]] = {
+    "reset": Fault.reset,
+    "time-out": Fault.hang,
+    "gateway-error": partial(Fault.status, 503),
+}
+GARBLED: dict[str, Callable[..., Fault]] = {
+    "in-the-words-of-a-refusal": partial(Fault.status, 500, body=IN_PROGRESS),
+    "cut-off-in-its-middle": Fault.truncated,
+    "page-of-a-proxy": Fault.html,
+    "time-out-of-a-gateway": partial(Fault.status, 408),
+}
+
+in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
+for_every_action = pytest.mark.parametrize("action", ACTIONS)
+applied_or_not = pytest.mark.parametrize("applied", [True, False], ids=["applied", "not-applied"])
+
+
+@pytest.fixture(autouse=True)
+def _short_timeout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up soon where Hevo is told not to answer; elsewhere a busy machine may take its time."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if parameters.get("lost") == "time-out":
+        defaults = HevoHook.__init__.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "timeout", 0.3)
+
+
+def sent_at(hevo: Sandbox, action: str = "sync_now") -> list[float]:
+    """Return the seconds since the start of the test at which the action arrived at Hevo."""
+    return [request.at - START for request in hevo.requests_of(action)]
+
+
+def restart_before_the_second_call(hevo: Sandbox, pipeline: SandboxPipeline) -> None:
+    """Let a resync begin in Hevo after the last poll for the job of a lost call, and before the call is repeated."""
+
+    def on_request(request: Request) -> None:  # once its answer is made
+        if request.route == "get_pipeline" and request.at > START + 61 and not pipeline.jobs:
+            pipeline.start_through_api("RESYNC", restarts=True)
+
+    hevo.on_request = on_request
+
+
+@in_both_modes
+@for_every_action
+@pytest.mark.parametrize("parallel_jobs", [True, False], ids=["parallel-jobs", "one-job-at-a-time"])
+@pytest.mark.parametrize("appear_after", [0.0, 15.0], ids=["shows-at-once", "shows-late"])
+@applied_or_not
+@pytest.mark.parametrize("lost", LOST)
+def test_an_answer_that_is_lost_costs_no_second_job(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    lost: str,
+    applied: bool,
+    appear_after: float,
+    parallel_jobs: bool,
+    action: str,
+    deferrable: bool,
+) -> None:
+    pipeline = hevo.add_pipeline(
+        7, appear_after=appear_after, duration=90, restarting_for=20, parallel_jobs=parallel_jobs
+    )
+    hevo.inject(action.lower(), LOST[lost](after=applied))
+
+    job_id = play(operator_of(action=action, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
+
+
+@in_both_modes
+@for_every_action
+@applied_or_not
+@pytest.mark.parametrize("garbled", GARBLED)
+def test_an_answer_that_makes_no_sense_costs_no_second_job(
+    hevo: Sandbox, ti: TaskInstance, garbled: str, applied: bool, action: str, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=15, duration=90)
+    hevo.inject(action.lower(), GARBLED[garbled](after=applied))
+
+    job_id = play(operator_of(action=action, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
+
+
+@in_both_modes
+@applied_or_not
+@pytest.mark.parametrize("refusal", [409, 500])
+def test_a_job_that_outlasts_the_search_without_showing_is_not_started_twice(
+    hevo: Sandbox, ti: TaskInstance, refusal: int, applied: bool, deferrable: bool
+) -> None:
+    """Longer than Hevo was ever seen to need: what saves the run is that Hevo refuses the second call."""
+    pipeline = hevo.add_pipeline(7, appear_after=90, duration=300, refusal=refusal)
+    hevo.inject("sync_now", Fault.reset(after=applied))
+
+    job_id = play(operator_of(deferrable=deferrable, retry_limit=20), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_nothing_is_sent_again_before_hevo_has_shown_no_job_for_a_minute(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.reset())
+    hevo.inject("list_jobs", Fault.no_op(), *[Fault.status(503)] * 5)
+
+    play(operator_of(deferrable=deferrable), ti)
+
+    first, second = sent_at(hevo)
+    looks = [request for request in hevo.requests_of("list_jobs") if request.status == 200 and request.at > START]
+    assert second - (looks[0].at - START) >= 60
+    assert first == 0
+
+
+@in_both_modes
+def test_a_call_that_never_arrives_is_given_up_after_three(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.status(502), times=None)
+
+    with pytest.raises(HevoJobNotFoundError, match=r"SYNC_NOW was sent 3 times and no job appeared.*502"):
+        play(operator_of(deferrable=deferrable), ti)
+
+    assert len(sent_at(hevo)) == 3
+    assert pipeline.jobs == []
+
+
+@in_both_modes
+def test_a_call_that_is_given_up_after_three_is_told_with_what_hevo_said_last(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, refusal_message="a job is queued that nobody can see")
+    pipeline.start_job(appear_after=3600, duration=3600)
+    hevo.inject("sync_now", Fault.status(502))
+
+    with pytest.raises(HevoJobNotFoundError, match="a job is queued that nobody can see") as failure:
+        play(operator_of(deferrable=deferrable), ti)
+
+    assert [request.status for request in hevo.requests_of("sync_now")] == [502, 409, 409]
+    assert "502" not in str(failure.value)
+
+
+@in_both_modes
+def test_a_resync_that_hevo_begins_just_before_it_would_be_sent_again_is_not_sent_again(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    """A gateway passes the call on late: the pipeline is RESTARTING, and its job shows long after that is over."""
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, restarting_for=20, appear_after=15)
+    hevo.inject("resync", Fault.reset())
+    restart_before_the_second_call(hevo, pipeline)
+
+    job_id = play(operator_of(action="RESYNC", deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert sent_at(hevo, "resync") == [0]
+
+
+@in_both_modes
+@for_every_action
+def test_too_many_calls_are_waited_out_and_the_action_is_sent_again_when_hevo_allows_it(
+    hevo: Sandbox, ti: TaskInstance, action: str, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=30)
+    hevo.inject(action.lower(), Fault.status(429, headers={"Retry-After": "3"}))
+    hevo.inject(action.lower(), Fault.status(429, headers={"Retry-After": "100"}))
+
+    job_id = play(operator_of(action=action, deferrable=deferrable), ti)
+
+    assert sent_at(hevo, action.lower()) == [0, 3, pytest.approx(103, abs=1)]
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+@pytest.mark.parametrize("times", [1, 7])
+def test_a_refused_connection_is_tried_again(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, times: int, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    refused = [HevoTransportError("Connection refused", sent=False)] * times
+    sync_now = HevoAsyncClient.sync_now
+
+    async def refuse_at_first(self: HevoAsyncClient, pipeline_id: int) -> ActionReply:
+        if refused:
+            raise refused.pop()
+        return await sync_now(self, pipeline_id)
+
+    monkeypatch.setattr(HevoAsyncClient, "sync_now", refuse_at_first)
+
+    job_id = play(operator_of(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert sent_at(hevo)[0] < 60, "what did not arrive needs no search for its job"
+
+
+@in_both_modes
+def test_an_action_that_may_only_be_sent_when_time_is_over_is_not_sent(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    other = pipeline.start_job(duration=60, appear_after=0)
+
+    with pytest.raises(AirflowTaskTimeout):
+        play(operator_of(on_active_job="wait", timeout=60, deferrable=deferrable), ti)
+
+    assert pipeline.jobs == [other]
+    assert sent_at(hevo) == []
+
+
+@in_both_modes
+def test_an_action_that_hevo_never_has_time_for_is_not_sent_without_pause(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.status(429), times=None)
+
+    with pytest.raises(AirflowTaskTimeout):
+        play(operator_of(timeout=600, deferrable=deferrable), ti)
+
+    assert 10 < len(sent_at(hevo)) < 25, "its pauses grow"
+
+
+# What Hevo has refused was not applied: nobody looks for its job, in this try or the next.
+
+
+@in_both_modes
+@pytest.mark.parametrize("refusal", [409, 500])
+def test_a_task_that_was_refused_waits_for_the_other_job_and_then_starts_its_own(
+    hevo: Sandbox, ti: TaskInstance, refusal: int, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=5, baseline_lag=8, refusal=refusal)
+    other = pipeline.start_job(ago=2, duration=50)
+
+    job_id = play(operator_of(on_active_job="wait", deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [other.id, job_id]
+
+
+@in_both_modes
+def test_the_retry_of_a_task_that_was_refused_does_not_take_the_other_job_for_its_own(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, baseline_lag=15)
+    other = pipeline.start_job(ago=2, duration=3600)
+    with pytest.raises(HevoPipelineBusyError, match="a job is active that does not show yet"):
+        play(operator_of(deferrable=deferrable), ti)
+
+    clock.advance(20)
+    ti.next_try()
+    with pytest.raises(HevoPipelineBusyError, match=other.id):
+        play(operator_of(deferrable=deferrable), ti)
+
+
+@in_both_modes
+def test_the_retry_after_a_bad_request_sends_the_action_without_a_search(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.status(400))
+    with pytest.raises(HevoPipelineStateError):
+        play(operator_of(deferrable=deferrable), ti)
+
+    clock.advance(20)
+    ti.next_try()
+    job_id = play(operator_of(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert sent_at(hevo) == [0, 20]
+
+
+@in_both_modes
+def test_a_job_that_is_only_taken_for_the_tasks_own_is_never_cancelled(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=None)
+    hevo.inject("sync_now", Fault.reset(after=True))
+
+    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+        play(operator_of(deferrable=deferrable, timeout=600), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
+
+
+@in_both_modes
+def test_a_pipeline_that_another_user_restarts_meanwhile_is_not_cancelled_either(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    """RESTARTING after our own call means that it was applied, but the proof is not good enough to cancel a job."""
+    pipeline = hevo.add_pipeline(7, duration=None, restarting_for=20)
+    hevo.inject("resync", Fault.reset())
+    restart_before_the_second_call(hevo, pipeline)
+
+    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+        play(operator_of(action="RESYNC", deferrable=deferrable, timeout=600), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]

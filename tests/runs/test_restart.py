@@ -1,0 +1,243 @@
+"""Processes that die and start again: whenever it happens, there is one job, and the task learns how that one ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, count
+from typing import Any
+
+import pytest
+
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
+from hevo_provider.triggers import HevoJobTrigger
+from tests.stage.clock import VirtualClock
+from tests.stage.death import Killed, Life, MortalStore, MortalTaskInstance, living, make_requests_mortal, mortal
+from tests.stage.tasks import Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
+
+in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
+
+
+def operator(**parameters: Any) -> HevoPipelineOperator:
+    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
+
+
+@pytest.fixture
+def mortal_ti(clock: VirtualClock, hevo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> MortalTaskInstance:
+    """A task instance whose workers may die."""
+    make_requests_mortal(monkeypatch)
+    monkeypatch.setattr("hevo_provider.clock._of_this_process", mortal(clock.clock))
+    return MortalTaskInstance(clock, store=MortalStore())
+
+
+def play_until_death(
+    task: Callable[[], HevoPipelineOperator | HevoResyncObjectsOperator], ti: TaskInstance, steps: int
+) -> Any:
+    """Let the task be worked on by workers who take so many steps all in all, and then die."""
+    life = Life(steps)
+
+    def work_until_death(function: Callable[[], Any]) -> Any:
+        with living(life):
+            try:
+                return work(function)
+            except BaseException as death:
+                if not life.dead:
+                    raise
+                raise Killed from death
+
+    result = work_until_death(lambda: task().execute(ti.context))
+    while isinstance(result, Deferral):
+        event = run_in_triggerer(event_of(result.trigger()))
+        result = work_until_death(lambda event=event: task().execute_complete(ti.context, event))  # type: ignore[misc]
+    return result
+
+
+ANSWERS = {"answered": Fault.no_op(), "not-applied": Fault.reset(), "answer-lost": Fault.reset(after=True)}
+
+
+@in_both_modes
+@pytest.mark.parametrize(
+    ("action", "answer"),
+    [
+        ("SYNC_NOW", "answered"),
+        ("SYNC_NOW", "not-applied"),
+        ("SYNC_NOW", "answer-lost"),
+        ("RESYNC", "answered"),
+        ("RESYNC_OBJECTS", "answered"),
+    ],
+)
+def test_whenever_the_worker_dies_the_retry_ends_with_the_one_job(
+    hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, action: str, answer: str, deferrable: bool
+) -> None:
+    task = partial(operator_of, action, deferrable=deferrable, poll_interval=45)
+    for steps in chain(range(20), count(20, 5)):  # after the start, one look is like the other
+        pipeline = hevo.add_pipeline(7, appear_after=2, duration=40, restarting_for=3, parallel_jobs=True)
+        ti = MortalTaskInstance(clock, store=MortalStore())
+        hevo.clear_faults()
+        hevo.inject(action.lower(), ANSWERS[answer])
+        try:
+            play_until_death(task, ti, steps)
+        except Killed:
+            ti.next_try()
+            job_id = play(task(), ti)
+        else:
+            break
+
+        assert [job.id for job in pipeline.jobs] == [job_id], f"killed at step {steps}"
+        assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
+    assert steps > 12
+
+
+@pytest.mark.parametrize("ends", ["COMPLETED", "FAILED"])
+def test_a_retry_that_only_wants_the_id_returns_it_however_the_job_ended(
+    hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, ends: str
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=1, ends=ends)
+    task = partial(operator, wait_for_completion=False)
+    with pytest.raises(Killed):
+        play_until_death(task, mortal_ti, steps=14)
+    assert len(pipeline.jobs) == 1
+    clock.advance(300)
+    mortal_ti.next_try()
+
+    job_id = play(task(), mortal_ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+class CancelledAt:
+    """
+    A coroutine whose task is cancelled at one of its awaits, as a triggerer does it that stops.
+
+    :param number: of the await, from 0. Bare yields in a row, which is how the virtual clock sleeps, count as one.
+    """
+
+    def __init__(self, number: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.left = number
+        self.coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self.coroutine.__await__()
+        advance: Callable[[], Any] = partial(next, steps)
+        sleeping = False
+        while True:
+            try:
+                waits_for = advance()
+            except StopIteration as end:
+                return end.value
+            if not (sleeping and waits_for is None):
+                self.left -= 1
+            sleeping = waits_for is None
+            if self.left == -1:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            try:
+                yield waits_for
+            except BaseException as error:  # noqa: BLE001 - handed on to where it belongs
+                advance = partial(steps.throw, error)
+            else:
+                advance = partial(next, steps)
+
+
+async def event_unless_cancelled(trigger: HevoJobTrigger, number: int) -> Any:
+    """Let a triggerer run a trigger that is cancelled at an await: the event, or None if it was."""
+    try:
+        return await CancelledAt(number, event_of(trigger))
+    except asyncio.CancelledError:
+        left_behind = asyncio.all_tasks() - {asyncio.current_task()}
+        if left_behind:  # a triggerer's loop lives on, and what closes a session comes to its end
+            await asyncio.wait(left_behind, timeout=5)
+        return None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wait in the triggerer, and how it ends when nothing disturbs it."""
+
+    event: str
+    status: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    pipeline: dict[str, Any] = field(default_factory=dict)
+    answer: Fault = field(default_factory=Fault.no_op)
+    other_job: float | None = None
+    starts_again_after: float = 0
+
+    def begin(self, hevo: Sandbox, clock: VirtualClock) -> tuple[SandboxPipeline, Deferral]:
+        """Let a worker start the run and defer."""
+        pipeline = hevo.add_pipeline(7, **{"appear_after": 8, "duration": 40, **self.pipeline})
+        if self.other_job is not None:
+            pipeline.start_job(duration=self.other_job, appear_after=0)
+        hevo.inject("sync_now", self.answer)
+        deferral = work(lambda: operator(poll_interval=25, **self.parameters).execute(TaskInstance(clock).context))
+        assert isinstance(deferral, Deferral)
+        hevo.clear_faults()
+        hevo.reset_record()
+        return pipeline, deferral
+
+    def check(self, event: Any, hevo: Sandbox, pipeline: SandboxPipeline) -> None:
+        """Tell that the event is the right one, and that nothing was sent for it but GETs and the one cancel."""
+        started = pipeline.jobs_started_by_api
+        assert event["event"] == self.event
+        assert self.status is None or event["status"] == self.status
+        assert event["job_id"] == (started[0].id if started else None)
+        asked = {request.method: request.route for request in hevo.requests if request.method != "GET"}
+        if self.event == "timed_out":
+            assert event["cancelled"]
+            assert asked == {"POST": "cancel_job"}
+            assert started[0].active is False or started[0].status == "CANCELLING"
+        else:
+            assert not asked
+
+
+CASES = {
+    "until-it-may-start": Case("start", parameters={"on_active_job": "wait"}, other_job=30),
+    "until-the-job-shows": Case("job_found", "IN_PROGRESS", {"wait_for_completion": False}),
+    "until-the-job-ends": Case("job_ended", "COMPLETED"),
+    "until-the-job-fails": Case("job_ended", "FAILED", pipeline={"ends": "FAILED"}),
+    "after-a-lost-answer": Case("job_ended", "COMPLETED", answer=Fault.reset(after=True)),
+    "after-a-lost-call": Case("start", answer=Fault.reset()),
+    "until-its-time-is-over": Case("timed_out", None, {"timeout": 50}, {"duration": None}),
+    "until-its-job-is-cancelled": Case("timed_out", None, {"timeout": 50}, {"duration": None}, starts_again_after=10),
+}
+in_every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+@in_every_case
+def test_a_trigger_that_is_cancelled_at_any_await_ends_the_same_when_it_starts_again(
+    hevo: Sandbox, clock: VirtualClock, case: Case
+) -> None:
+    for number in count():
+        pipeline, deferral = case.begin(hevo, clock)
+
+        event = run_in_triggerer(event_unless_cancelled(deferral.trigger(), number))
+        is_whole = event is not None
+        if event is None:
+            clock.advance(case.starts_again_after)
+            event = run_in_triggerer(event_of(deferral.trigger()))
+
+        case.check(event, hevo, pipeline)
+        if is_whole:
+            break
+    assert number > 5
+
+
+@in_every_case
+@pytest.mark.parametrize("apart", [0, 7], ids=["at-once", "a-little-later"])
+def test_two_triggers_of_one_wait_come_to_the_same_end(
+    hevo: Sandbox, clock: VirtualClock, case: Case, apart: int
+) -> None:
+    pipeline, deferral = case.begin(hevo, clock)
+
+    async def second() -> Any:
+        await clock.sleep(apart)
+        return await event_of(deferral.trigger())
+
+    async def both() -> tuple[Any, Any]:
+        return await asyncio.gather(event_of(deferral.trigger()), second())
+
+    for event in run_in_triggerer(both()):
+        case.check(event, hevo, pipeline)

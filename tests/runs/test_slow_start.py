@@ -1,0 +1,136 @@
+"""Time passes between the look at a pipeline, the call that starts it and its answer: the job is the task's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+from hevo_provider.sandbox import Fault, Request, Sandbox
+from tests.stage.clock import VirtualClock
+from tests.stage.tasks import StateStore, TaskInstance, operator_of, play
+
+deferred_or_not = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
+LOST_ANSWER = Fault.status(502, after=True)
+
+
+def let_time_pass(hevo: Sandbox, clock: VirtualClock, route: str, *, seconds: float, which: range) -> None:
+    """Let answers of a route take their time, by their number from 1."""
+    seen = 0
+
+    def on_request(request: Request) -> None:
+        nonlocal seen
+        seen += request.route == route
+        if request.route == route and seen in which:
+            clock.advance(seconds)
+
+    hevo.on_request = on_request
+
+
+@deferred_or_not
+def test_a_pipeline_that_takes_minutes_to_look_at_costs_no_second_job(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=30)
+    let_time_pass(hevo, clock, "get_pipeline", seconds=30, which=range(1, 4))
+    hevo.inject("get_pipeline", Fault.reset(), times=3)
+    hevo.inject("sync_now", LOST_ANSWER)
+
+    job_id = play(operator_of(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+def test_a_job_that_another_user_starts_while_the_pipeline_is_looked_at_is_not_the_tasks_own(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=30, parallel_jobs=True)
+
+    def on_request(request: Request) -> None:
+        if request.route == "get_pipeline" and not pipeline.jobs:
+            clock.advance(30)
+            pipeline.start_job(appear_after=0, duration=1)
+
+    hevo.on_request = on_request
+
+    job_id = play(operator_of(on_active_job="start"), ti)
+
+    assert len(pipeline.jobs) == 2
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+@deferred_or_not
+def test_a_slow_record_costs_no_second_job(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=30)
+    hevo.inject("sync_now", LOST_ANSWER)
+    store = StateStore.set
+
+    def slowly(self: StateStore, key: str, value: Any) -> None:
+        clock.advance(100)
+        store(self, key, value)
+
+    monkeypatch.setattr(StateStore, "set", slowly)
+
+    job_id = play(operator_of(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+def test_a_gateway_that_holds_a_call_back_for_minutes_costs_no_second_job(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=30)
+    let_time_pass(hevo, clock, "sync_now", seconds=200, which=range(1, 2))
+    hevo.inject("sync_now", Fault.status(504, after=True))
+
+    job_id = play(operator_of(), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@deferred_or_not
+@pytest.mark.parametrize("route", ["sync_now", "get_pipeline"])
+def test_a_pause_that_no_task_could_outlive_is_cut_to_minutes(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, route: str
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    began = clock.now()
+    hevo.inject(route, Fault.status(429, headers={"Retry-After": "999999999"}))
+
+    job_id = play(operator_of(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert clock.now() - began < 900
+
+
+@deferred_or_not
+def test_a_task_whose_time_is_over_before_it_could_start_says_that_nothing_was_started(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    busy = pipeline.start_job(appear_after=0, duration=1000)
+
+    with pytest.raises(AirflowTaskTimeout, match="nothing had been started when the task's time was over"):
+        play(operator_of(deferrable=deferrable, on_active_job="wait", timeout=100), ti)
+
+    assert pipeline.jobs == [busy]
+
+
+@deferred_or_not
+def test_a_job_that_ends_between_the_last_look_and_its_cancellation_has_ended(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=None)
+
+    def on_request(request: Request) -> None:
+        if request.route == "get_job" and clock.now() - ti.start_date.timestamp() >= 100:
+            pipeline.jobs[0].end()
+
+    hevo.on_request = on_request  # which is called once the answer is made
+
+    job_id = play(operator_of(deferrable=deferrable, timeout=100), ti)
+
+    assert [(job.id, job.cancel_requests) for job in pipeline.jobs] == [(job_id, 0)]

@@ -1,0 +1,128 @@
+"""
+A task's way through worker and triggerer, played.
+
+The operator, the trigger and the HTTP between them and the sandbox are real. Airflow is played: what it stores is
+serialized here too, so that nothing can lean on an object that would not survive the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.triggers import HevoJobTrigger
+from tests.stage.clock import VirtualClock
+
+ACTIONS = ("SYNC_NOW", "RESYNC", "RESYNC_OBJECTS")
+
+
+def operator_of(action: str = "SYNC_NOW", **parameters: Any) -> HevoPipelineOperator | HevoResyncObjectsOperator:
+    """Make the operator for one of the ``ACTIONS``: what is promised of one holds for all."""
+    parameters = {"task_id": "task", "pipeline_id": 7, **parameters}
+    if action == "RESYNC_OBJECTS":
+        return HevoResyncObjectsOperator(objects=["cust*", "public.orders"], **parameters)
+    return HevoPipelineOperator(action=action, **parameters)
+
+
+class StateStore:
+    """Airflow 3.3's ``context["task_state_store"]``, without Airflow."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def get(self, key: str) -> Any:
+        return json.loads(self.values[key]) if key in self.values else None
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = json.dumps(value)
+
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+
+@dataclass
+class TaskInstance:
+    """One task of one DAG run, over its tries."""
+
+    clock: VirtualClock
+    retries: int = 0
+    dag_id: str = "dag"
+    task_id: str = "task"
+    run_id: str = "run"
+    map_index: int = -1
+    try_number: int = 1
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    store: StateStore | None = field(default_factory=StateStore)
+
+    def __post_init__(self) -> None:
+        self.max_tries = self.retries
+        self.start_date = datetime.fromtimestamp(self.clock.now(), UTC)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+    def next_try(self, *, cleared: bool = False) -> None:
+        """Start another try: Airflow's own retry, or after a user's clear, which grants more tries."""
+        self.try_number += 1
+        self.max_tries += self.retries + 1 if cleared else 0
+        self.xcoms.clear()
+        self.start_date = datetime.fromtimestamp(self.clock.now(), UTC)
+
+    @property
+    def context(self) -> Any:
+        stored = {} if self.store is None else {"task_state_store": self.store}
+        return {"ti": self, "task_instance": self, **stored}
+
+
+@dataclass(frozen=True)
+class Deferral:
+    """What a worker leaves behind in the database when a task defers."""
+
+    kwargs: dict[str, Any]
+    method: str
+
+    def trigger(self) -> HevoJobTrigger:
+        """Start the trigger from what was stored, as any triggerer would."""
+        return HevoJobTrigger(**json.loads(json.dumps(self.kwargs)))
+
+
+def work(function: Callable[[], Any]) -> Any:
+    """Let a worker run ``execute`` or ``execute_complete``: what it returns, or the deferral. Its errors are raised."""
+    try:
+        return function()
+    except TaskDeferred as deferred:
+        path, kwargs = deferred.trigger.serialize()
+        assert path == "hevo_provider.triggers.HevoJobTrigger"
+        return Deferral(kwargs, deferred.method_name)
+
+
+async def event_of(trigger: HevoJobTrigger) -> Any:
+    """Let a triggerer run a trigger: the payload of its one event."""
+    events = [event async for event in trigger.run()]
+    assert len(events) == 1, "a trigger sends exactly one event"
+    return json.loads(json.dumps(events[0].payload))
+
+
+def run_in_triggerer(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(coroutine)
+
+
+def play(operator: Any, ti: TaskInstance, left_behind: Any = None) -> Any:
+    """
+    Take a task through as many workers and triggerers as it needs: what it returns. Its errors are raised.
+
+    With ``left_behind``, a deferral, it goes on from there.
+    """
+    result = left_behind or work(lambda: operator.execute(ti.context))
+    while isinstance(result, Deferral):
+        event = run_in_triggerer(event_of(result.trigger()))
+        method = getattr(operator, result.method)
+        result = work(lambda method=method, event=event: method(ti.context, event))  # type: ignore[misc]
+    return result

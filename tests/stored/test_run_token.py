@@ -1,0 +1,77 @@
+"""A wait that version 1.0.0 began is killed, or only seems to be: the XCom that it left tells which (Airflow 3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.sdk.execution_time.xcom import XCom
+
+from hevo_provider.sandbox import Sandbox
+from tests.stage.clock import VirtualClock
+from tests.stage.tasks import TaskInstance, event_of, run_in_triggerer
+from tests.stored import read, restore, trigger_of
+
+TRIGGERS = read("triggers")
+OWN = "find: SYNC_NOW that Hevo accepted"
+ANOTHERS = "watch: another's job, adopted"
+
+
+@pytest.fixture
+def airflow_has(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, str]], None]:
+    """Return a function that says what is in Airflow's database: the task's state and its XComs."""
+
+    def has(state: str, xcoms: dict[str, str]) -> None:
+        monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: {"run": {"task": state}})
+        monkeypatch.setattr(XCom, "get_one", lambda *, key, **_: xcoms.get(key))
+
+    return has
+
+
+def killed(entry: dict[str, Any], ti: TaskInstance) -> None:
+    """Let a triggerer wait for a minute, and then end the wait as Airflow does when a user has acted."""
+    trigger = trigger_of(entry)
+    trigger.task_instance = ti
+
+    async def wait() -> None:
+        until = ti.clock.now() + 60
+        waiting = asyncio.ensure_future(event_of(trigger))
+        while ti.clock.now() < until:  # noqa: ASYNC110 - the clock is no event
+            await asyncio.sleep(0)
+        waiting.cancel("user-action")
+        await asyncio.wait([waiting])
+        await trigger.on_kill()
+
+    run_in_triggerer(wait())
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "token_is_its_own", "cancels"),
+    [
+        (OWN, "deferred", True, 0),
+        (OWN, "deferred", False, 1),
+        (OWN, "failed", True, 1),
+        (ANOTHERS, "failed", True, 0),
+    ],
+    ids=["taken-over", "cleared-and-deferred-again", "marked-failed", "marked-failed-but-the-job-is-anothers"],
+)
+def test_the_job_is_cancelled_only_if_it_is_its_own_and_nobody_waits_for_it(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    clock: VirtualClock,
+    airflow_has: Callable[[str, dict[str, str]], None],
+    name: str,
+    state: str,
+    token_is_its_own: bool,
+    cancels: int,
+) -> None:
+    entry = restore(TRIGGERS[name], hevo, clock)
+    token = entry["trigger"]["kwargs"]["run_token"]
+    airflow_has(state, {"hevo_run_token": token if token_is_its_own else "another"})
+
+    killed(entry, ti)
+
+    assert sum(job.cancel_requests for job in hevo.pipelines[7].jobs) == cancels

@@ -1,0 +1,1 @@
+"""What operators, sensors and their trigger do, and what they tell."""

@@ -1,0 +1,347 @@
+"""
+A task is killed: its job is cancelled if, and only if, the task has started it and nobody waits for it any more.
+
+What Airflow would answer is played here; the tests in ``tests/e2e`` ask a real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from types import FrameType
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+from hevo_provider import compat
+from hevo_provider.clock import Clock
+from hevo_provider.exceptions import HevoRunError
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sensors import HevoSensor
+from hevo_provider.triggers import HevoJobTrigger
+from tests.stage.clock import VirtualClock
+from tests.stage.tasks import ACTIONS, Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
+
+Operator = HevoPipelineOperator | HevoResyncObjectsOperator
+
+for_every_action = pytest.mark.parametrize("action", ACTIONS)
+
+
+def deferred(task: Operator | HevoSensor, ti: TaskInstance) -> HevoJobTrigger:
+    result = work(lambda: task.execute(ti.context))
+    assert isinstance(result, Deferral)
+    trigger = result.trigger()
+    trigger.task_instance = ti  # type: ignore[assignment]
+    return trigger
+
+
+def airflow_says(monkeypatch: pytest.MonkeyPatch, state: str | None, *, token_is_ours: bool = True) -> None:
+    async def answer(*_: object) -> tuple[str | None, bool]:
+        return state, token_is_ours
+
+    monkeypatch.setattr(compat, "_ask_airflow", answer)
+
+
+async def watched_then_killed(trigger: HevoJobTrigger, clock: VirtualClock, after: float) -> None:
+    """Let the trigger wait for some seconds, and end it as Airflow 3.3 does when a user has acted."""
+    until = clock.now() + after
+    waiting = asyncio.ensure_future(event_of(trigger))
+    while clock.now() < until and not waiting.done():  # noqa: ASYNC110 - the clock is no event
+        await asyncio.sleep(0)
+    waiting.cancel("user-action")
+    await asyncio.wait([waiting])
+    await trigger.on_kill()
+
+
+@for_every_action
+@pytest.mark.parametrize("state", ["failed", "success", None])
+def test_a_user_ends_the_deferred_task_and_its_job_is_cancelled(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str | None,
+    action: str,
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    trigger = deferred(operator_of(action), ti)
+    airflow_says(monkeypatch, state)
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 60))
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [1]
+
+
+def test_a_stalled_triggerer_wakes_after_its_work_was_taken_over_and_the_job_lives(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    trigger = deferred(operator_of(), ti)
+    airflow_says(monkeypatch, "deferred")
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 60))
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
+
+
+def test_cleared_and_deferred_again_the_old_job_is_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    trigger = deferred(operator_of(), ti)
+    airflow_says(monkeypatch, "deferred", token_is_ours=False)
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 60))
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [1]
+
+
+def test_killed_while_the_job_is_still_looked_for_it_looks_once_more(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=5, duration=1000)
+    trigger = deferred(operator_of(), ti)
+    airflow_says(monkeypatch, "failed")
+
+    async def killed_in_the_fifth_second() -> None:
+        await watched_then_killed(trigger, clock, 3)
+
+    async def shows_just_then() -> None:
+        pipeline.jobs[0].appear_after = 0.0
+
+    async def both() -> None:
+        await asyncio.gather(killed_in_the_fifth_second(), shows_just_then())
+
+    run_in_triggerer(both())
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [1]
+
+
+def test_killed_before_the_job_shows_says_that_it_may_run(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hevo.add_pipeline(7, appear_after=500, duration=1000)
+    trigger = deferred(operator_of(), ti)
+    airflow_says(monkeypatch, "failed")
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 3))
+
+    assert "is not cancelled" in capsys.readouterr().out + caplog.text
+
+
+def test_an_adopted_job_is_never_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    pipeline.start_job(ago=60)
+    trigger = deferred(operator_of(on_active_job="follow"), ti)
+    airflow_says(monkeypatch, "failed")
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 60))
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
+
+
+def test_a_job_whose_ownership_is_assumed_is_never_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    hevo.inject("sync_now", Fault.reset(after=True))
+    trigger = deferred(operator_of(), ti)
+    airflow_says(monkeypatch, "failed")
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 60))
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
+
+
+def test_with_cancel_on_kill_off_nothing_is_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    trigger = deferred(operator_of(cancel_on_kill=False), ti)
+    airflow_says(monkeypatch, "failed")
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 60))
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
+
+
+def test_a_sensor_never_cancels(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    pipeline.start_job(ago=60)
+    trigger = deferred(HevoSensor(task_id="task", pipeline_id=7), ti)
+    airflow_says(monkeypatch, "failed")
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 60))
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
+
+
+def test_a_task_that_only_wants_the_id_has_succeeded_by_itself_and_its_job_lives(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    trigger = deferred(operator_of(wait_for_completion=False), ti)
+    airflow_says(monkeypatch, "success")
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 3))
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
+
+
+def test_where_airflow_cannot_be_asked_the_job_lives(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silence(*_: object) -> tuple[str | None, bool]:
+        raise RuntimeError("Supervisor connection lost")
+
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    trigger = deferred(operator_of(), ti)
+    monkeypatch.setattr(compat, "_ask_airflow", silence)
+
+    run_in_triggerer(watched_then_killed(trigger, clock, 60))
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
+
+
+def test_the_clean_up_outlives_the_second_that_airflow_gives_it(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    trigger = deferred(operator_of(), ti)
+    airflow_says(monkeypatch, "failed")
+
+    async def killed_impatiently() -> None:
+        waiting = asyncio.ensure_future(event_of(trigger))
+        while not pipeline.jobs[0].visible:  # noqa: ASYNC110 - the sandbox is no event
+            await asyncio.sleep(0)
+        waiting.cancel("user-action")
+        await asyncio.wait([waiting])
+        last_work = asyncio.ensure_future(trigger.on_kill())
+        await asyncio.sleep(0)
+        last_work.cancel()
+        await asyncio.wait([last_work])
+        while not pipeline.jobs[0].cancel_requests:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    run_in_triggerer(asyncio.wait_for(killed_impatiently(), 10))
+
+    assert pipeline.jobs[0].cancel_requests == 1
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("limit", [{"timeout": 100}, {"execution_timeout": timedelta(seconds=100)}])
+def test_a_task_whose_time_is_over_fails_as_timed_out_and_its_job_is_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, limit: dict[str, Any]
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    began = clock.now()
+
+    with pytest.raises(AirflowTaskTimeout, match="time was over"):
+        play(operator_of(deferrable=deferrable, **limit), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [1]
+    assert 90 <= clock.now() - began <= 100
+
+
+def test_a_job_that_ends_with_its_time_is_a_success(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7, duration=99)
+
+    job_id = play(operator_of(timeout=100, poll_interval=60), ti)
+
+    assert pipeline.jobs[0].id == job_id
+
+
+# A worker that blocks
+
+
+class Terminated(Exception):  # noqa: N818 - stands for Airflow 2's answer to SIGTERM
+    pass
+
+
+@pytest.fixture
+def sigterm(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the worker wait in earnest from its fifth sleep on, and send the process a SIGTERM then."""
+    sleeps, main = 0, threading.main_thread().ident or 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal sleeps
+        sleeps += 1
+        if sleeps < 5:
+            await clock.sleep(seconds)
+            return
+        signal.pthread_kill(main, signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("hevo_provider.clock._of_this_process", Clock(now=clock.now, monotonic=clock.now, sleep=sleep))
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("sigterm")
+@pytest.mark.parametrize("raises", [True, False], ids=["as on 2.11", "as on 3.3"])
+def test_sigterm_to_a_blocking_worker_cancels_the_job(hevo: Sandbox, ti: TaskInstance, raises: bool) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    task = operator_of(deferrable=False)
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        task.on_kill()
+        if raises:
+            raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+
+    with pytest.raises(Terminated if raises else HevoRunError):
+        task.execute(ti.context)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [1]
+
+
+@pytest.mark.usefixtures("sigterm")
+def test_an_execution_timeout_that_strikes_a_blocking_worker_cancels_the_job(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    task = operator_of(deferrable=False)
+
+    def strike(_signal: int, _frame: FrameType | None) -> None:
+        raise AirflowTaskTimeout
+
+    signal.signal(signal.SIGTERM, strike)
+
+    def run_as_airflow_does() -> None:
+        try:
+            task.execute(ti.context)
+        except AirflowTaskTimeout:
+            task.on_kill()
+            raise
+
+    with pytest.raises(AirflowTaskTimeout):
+        run_as_airflow_does()
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [1]
+
+
+@pytest.mark.usefixtures("sigterm")
+def test_a_worker_killed_while_it_follows_somebody_elses_job_leaves_it_alone(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7, duration=10_000)
+    pipeline.start_job(ago=60)
+    task = operator_of(deferrable=False, on_active_job="follow")
+    signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
+
+    with pytest.raises(Exception, match="was killed"):
+        task.execute(ti.context)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]

@@ -1,0 +1,344 @@
+"""A worker is lost, or a user clears the task: the next try follows the job that was started, or starts its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+from hevo_provider.client import HevoAsyncClient
+from hevo_provider.exceptions import HevoJobFailedError
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.runs.follow import Follow
+from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
+from hevo_provider.tasks.task import HevoTask
+from tests.stage.clock import VirtualClock
+from tests.stage.tasks import ACTIONS, Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
+
+for_every_action = pytest.mark.parametrize("action", ACTIONS)
+
+RETRY_DELAY = 300.0
+WEEK = 7 * 24 * 3600.0
+
+
+class Killed(BaseException):
+    """What kill -9 is to the code: nothing after it runs."""
+
+
+def operator(**parameters: Any) -> HevoPipelineOperator | HevoResyncObjectsOperator:
+    return operator_of(**{"retries": 2, **parameters})
+
+
+def kill_worker(
+    monkeypatch: pytest.MonkeyPatch, owner: type, method: str, *, ti: TaskInstance, **parameters: Any
+) -> None:
+    """Run a try whose worker dies where it calls ``method``."""
+
+    def die(*_: Any, **__: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as until_then:
+        until_then.setattr(owner, method, die)
+        with pytest.raises(Killed):
+            operator(**parameters).execute(ti.context)
+
+
+def deferred(ti: TaskInstance, **parameters: Any) -> Deferral:
+    result = work(lambda: operator(**parameters).execute(ti.context))
+    assert isinstance(result, Deferral)
+    return result
+
+
+def start_beside_another(hevo: Sandbox, ti: TaskInstance, *, duration: float) -> SandboxPipeline:
+    """Run a try until it defers while the schedule starts a job in the same second: Hevo's times fit both."""
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, appear_after=1, duration=duration)
+
+    def start_another(request: Request) -> None:
+        if request.route == "sync_now":
+            pipeline.start_job(ago=-0.2)
+
+    hevo.on_request = start_another
+    deferred(ti)
+    hevo.on_request = None
+    return pipeline
+
+
+@pytest.fixture
+def ti(clock: VirtualClock) -> TaskInstance:
+    return TaskInstance(clock, retries=2)
+
+
+@for_every_action
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("appear_after", [0.0, 15.0])
+def test_a_retry_follows_the_job_of_a_worker_killed_between_post_and_defer(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    action: str,
+    deferrable: bool,
+    appear_after: float,
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=appear_after, duration=1000)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti, action=action)
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+
+    job_id = play(operator(action=action, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+def test_a_retry_at_once_still_finds_the_job_that_does_not_show_yet(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=15, duration=100)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    ti.next_try()
+
+    job_id = play(operator(), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@for_every_action
+@pytest.mark.parametrize("wait", [0.0, RETRY_DELAY])
+def test_a_retry_starts_the_job_if_the_worker_was_killed_before_the_post(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, wait: float, action: str
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    kill_worker(monkeypatch, HevoAsyncClient, action.lower(), ti=ti, action=action)
+    clock.advance(wait)
+    ti.next_try()
+
+    job_id = play(operator(action=action), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+def test_a_retry_returns_at_once_if_the_job_has_succeeded_meanwhile(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=100)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+
+    job_id = work(lambda: operator().execute(ti.context))
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+def test_a_retry_follows_the_job_of_a_worker_killed_while_blocking(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    kill_worker(monkeypatch, Follow, "poll", ti=ti, deferrable=False)
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=False), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+def test_a_failed_job_is_not_followed_again(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7, ends="FAILED")
+    with pytest.raises(HevoJobFailedError):
+        play(operator(), ti)
+    pipeline.ends = "COMPLETED"
+    ti.next_try()
+
+    job_id = play(operator(), ti)
+
+    assert [job.status for job in pipeline.jobs] == ["FAILED", "COMPLETED"]
+    assert pipeline.jobs[-1].id == job_id
+
+
+def test_a_job_that_failed_while_no_worker_looked_is_not_followed(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=100, ends="FAILED")
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    clock.advance(RETRY_DELAY)
+    pipeline.ends = "COMPLETED"
+    ti.next_try()
+
+    job_id = play(operator(), ti)
+
+    assert [job.status for job in pipeline.jobs] == ["FAILED", "COMPLETED"]
+    assert pipeline.jobs[-1].id == job_id
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_retry_waits_for_the_job_that_fits_although_hevo_left_out_its_type(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=100)
+    deferred(ti)
+    pipeline.jobs[0].override = {"type": None}
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_retry_that_cannot_tell_which_of_two_jobs_is_its_own_cancels_neither(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = start_beside_another(hevo, ti, duration=3600)
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+
+    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+        play(operator(deferrable=deferrable, timeout=100), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0, 0]
+
+
+def test_cleared_while_two_jobs_may_be_its_own_the_new_try_cancels_neither_and_waits(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = start_beside_another(hevo, ti, duration=1000)
+    clock.advance(60)
+    ti.next_try(cleared=True)
+
+    job_id = play(operator(), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0, 0, 0]
+    assert [job.status for job in pipeline.jobs] == ["COMPLETED"] * 3
+    assert pipeline.jobs[-1].id == job_id
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_cleared_while_deferred_the_new_try_makes_way_and_starts_its_own_job(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, shows: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=12, duration=1000)
+    deferred(ti)
+    clock.advance(60 if shows else 1)
+    ti.next_try(cleared=True)
+    pipeline.duration = 30
+
+    job_id = play(operator(), ti)
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLED", "COMPLETED"]
+    assert pipeline.jobs[-1].id == job_id
+
+
+def test_cleared_while_deferred_the_new_try_waits_for_a_job_that_the_old_trigger_is_cancelling(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    deferred(ti)
+    clock.advance(60)
+    ti.next_try(cleared=True)
+    pipeline.jobs[0].cancel()
+    pipeline.duration = 30
+
+    job_id = play(operator(), ti)
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLED", "COMPLETED"]
+    assert pipeline.jobs[-1].id == job_id
+
+
+@pytest.mark.parametrize("later", [0.0, WEEK])
+def test_cleared_after_success_a_new_job_is_started(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, later: float
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    first = play(operator(), ti)
+    clock.advance(later)
+    ti.next_try(cleared=True)
+
+    second = play(operator(), ti)
+
+    assert [job.id for job in pipeline.jobs] == [first, second]
+
+
+def test_cleared_a_week_after_it_was_killed_a_new_job_is_started(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    clock.advance(WEEK)
+    ti.next_try(cleared=True)
+
+    job_id = play(operator(), ti)
+
+    assert len(pipeline.jobs) == 2
+    assert pipeline.jobs[-1].id == job_id
+
+
+def test_a_cleared_task_never_returns_the_success_of_the_try_before(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=50)
+    deferred(ti)
+    clock.advance(60)  # the job has succeeded, and nobody was told
+    ti.next_try(cleared=True)
+
+    job_id = play(operator(), ti)
+
+    assert len(pipeline.jobs) == 2
+    assert pipeline.jobs[-1].id == job_id
+
+
+def test_a_retry_after_an_outage_follows_the_job_that_still_runs(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    deferral = deferred(ti, api_outage_tolerance=600)
+    clock.advance(60)
+    hevo.stop()
+    event = run_in_triggerer(event_of(deferral.trigger()))
+    hevo.start()
+    with pytest.raises(Exception, match="no usable answer"):
+        operator().execute_complete(ti.context, event)
+    ti.next_try()
+
+    job_id = play(operator(), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+def test_without_a_store_it_says_so_once_and_starts_anew(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1, appear_after=1)
+    ti.store = None
+    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    ti.clock.advance(RETRY_DELAY)
+    ti.next_try()
+    capsys.readouterr()
+    caplog.clear()
+
+    play(operator(), ti)
+
+    assert len(pipeline.jobs) == 2
+    story = capsys.readouterr().out or caplog.text  # Airflow 3 writes with structlog
+    assert story.count("cannot remember") == 1
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_one_answer_that_the_job_is_unknown_starts_no_second_one(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=100 if ended else 1000)
+    kill_worker(monkeypatch, Follow, "poll", ti=ti, deferrable=False)
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+    hevo.inject("get_job", Fault.status(404))
+
+    job_id = play(operator(deferrable=False), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]

@@ -1,0 +1,301 @@
+"""``HevoSensor``: what it makes of a job, in each of its modes. How it finds one is in ``test_sensor_search``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
+
+from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError, HevoOutageError
+from hevo_provider.models.job import JobStatus, JobType
+from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sandbox.requests import Request
+from hevo_provider.sensors import HevoSensor
+from tests.stage.clock import VirtualClock
+from tests.stage.sensors import MODES, RescheduledTaskInstance, sense, sensor
+from tests.stage.tasks import Deferral, TaskInstance, work
+
+ENDS = [JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SKIPPED, JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES]
+
+in_every_mode = pytest.mark.parametrize("mode", MODES)
+
+
+@pytest.fixture
+def ti(clock: VirtualClock) -> TaskInstance:
+    return RescheduledTaskInstance(clock)
+
+
+@pytest.fixture(autouse=True)
+def only_looks(hevo: Sandbox) -> Iterator[None]:
+    """Whatever happens, a sensor starts nothing and cancels nothing."""
+    yield
+    assert {request.method for request in hevo.requests} <= {"GET"}
+
+
+def test_the_parameters_are_those_of_the_documentation() -> None:
+    parameters = inspect.signature(HevoSensor.__init__).parameters.values()
+
+    defaults = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+    assert defaults == {
+        "pipeline_id": inspect.Parameter.empty,
+        "job_id": None,
+        "completed_after": None,
+        "job_type": JobType.INCREMENTAL,
+        "connection_id": "hevo_airflow_conn_id",
+        "poke_interval": 20,
+        "accept_completed_with_failures": False,
+        "deferrable": True,
+        "wait_for_job_max_attempts": 10,
+        "wait_for_job_interval": 5,
+        "wait_for_job_initial_delay": 10,
+        "api_outage_tolerance": 1800,
+    }
+
+
+# How the job ends
+
+
+@in_every_mode
+@pytest.mark.parametrize("duration", [0, 5, 1000])
+def test_succeeds_with_the_given_job(hevo: Sandbox, ti: TaskInstance, mode: str, duration: float) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0)
+    job = pipeline.start_job("HISTORICAL", duration=duration)
+    pipeline.start_job(duration=100)
+
+    assert sense(mode, ti, job_id=job.id) == job.id
+
+    assert job.status == "COMPLETED"
+    left = ti.xcoms["hevo_job"]
+    left.pop("worker_seconds", None)
+    assert left == {
+        "pipeline_id": 7,
+        "job_id": job.id,
+        "job_type": "HISTORICAL",
+        "status": "COMPLETED",
+        "created_ts": int(job.created_at * 1000),
+        "updated_ts": int((job.created_at + duration) * 1000),
+        "duration": duration * 1000,
+        **job.counters(),
+    }
+
+
+@in_every_mode
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("status", ENDS)
+def test_a_job_that_did_not_complete_fails_the_sensor_and_is_no_skip(
+    hevo: Sandbox, ti: TaskInstance, mode: str, given: bool, status: JobStatus
+) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=100, ends=status)
+
+    with pytest.raises(HevoJobFailedError, match=rf"Pipeline 7: job {job.id} \(INCREMENTAL\) ended {status}: "):
+        sense(mode, ti, job_id=job.id if given else None, soft_fail=True, accept_completed_with_failures=True)
+
+
+@in_every_mode
+def test_a_job_that_failed_is_a_skip_where_the_sensor_never_fails(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+    hevo.add_pipeline(7).start_job(appear_after=0, ends="FAILED")
+
+    with pytest.raises(AirflowSkipException):
+        sense(mode, ti, never_fail=True)
+
+
+@in_every_mode
+def test_partial_failures_fail_the_sensor_and_the_objects_are_named(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+    hevo.add_pipeline(7).start_job(appear_after=0, ends="COMPLETED_WITH_FAILURES")
+
+    with pytest.raises(HevoJobFailedError, match=r"Failing objects: orders\."):
+        sense(mode, ti)
+
+
+@in_every_mode
+def test_partial_failures_can_be_accepted(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, ends="COMPLETED_WITH_FAILURES")
+
+    assert sense(mode, ti, accept_completed_with_failures=True) == job.id
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_an_unknown_status_is_waited_out_and_told_once(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], mode: str
+) -> None:
+    job = hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
+    job.status_override = "PAUSED_FOR_REVIEW"
+
+    def act(_: Request) -> None:
+        if len(hevo.requests) > 6:
+            job.status_override = "COMPLETED"
+
+    hevo.on_request = act
+    assert sense(mode, ti) == job.id
+
+    assert story().count("PAUSED_FOR_REVIEW, a status that this version does not know; waiting on") == 1
+
+
+# When it looks
+
+
+@in_every_mode
+def test_it_looks_at_once_and_then_every_poke_interval(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=300)
+    started_at = clock.now()
+
+    sense(mode, ti, job_id=job.id, poke_interval=25)
+
+    times = [request.at for request in hevo.requests_of("get_job")]
+    assert times[0] == started_at
+    assert {later - earlier for earlier, later in pairwise(times[2:])} == {25}
+
+
+def test_a_deferrable_sensor_leaves_the_worker_after_one_look(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=300)
+    started_at = clock.now()
+
+    left_behind = work(lambda: sensor("deferrable", job_id=job.id).execute(ti.context))
+
+    assert isinstance(left_behind, Deferral)
+    assert [request.route for request in hevo.requests] == ["get_job"]
+    assert clock.now() == started_at
+
+
+def test_a_deferrable_sensor_whose_job_is_over_needs_no_triggerer(hevo: Sandbox, ti: TaskInstance) -> None:
+    job = hevo.add_pipeline(7).start_job(ago=100, duration=10)
+
+    assert sensor("deferrable", job_id=job.id).execute(ti.context) == job.id
+
+
+# Time-outs
+
+
+@in_every_mode
+def test_its_time_out_fails_it_for_good(hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str) -> None:
+    hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
+    started_at = clock.now()
+
+    with pytest.raises(AirflowSensorTimeout):
+        sense(mode, ti, timeout=100)
+
+    assert 100 <= clock.now() - started_at <= 120
+
+
+@in_every_mode
+def test_its_time_out_is_a_skip_where_it_fails_softly(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+    hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
+
+    with pytest.raises(AirflowSkipException):
+        sense(mode, ti, timeout=100, soft_fail=True)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "raised"),
+    [
+        ({}, AirflowTaskTimeout),
+        ({"soft_fail": True}, AirflowSkipException),
+        ({"never_fail": True}, AirflowSkipException),
+    ],
+)
+def test_the_execution_time_out_holds_while_it_is_deferred(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, parameters: dict[str, Any], raised: type[BaseException]
+) -> None:
+    hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
+    started_at = clock.now()
+
+    with pytest.raises(raised, match="Pipeline 7: the job had not ended when the sensor's time was over"):
+        sense("deferrable", ti, execution_timeout=timedelta(seconds=100), **parameters)
+
+    assert clock.now() - started_at <= 100
+
+
+# What stands in the way
+
+
+@in_every_mode
+@pytest.mark.parametrize("given", ["5f0d1f9e-4a3b-4e0c-9e55-0c7d8f6f2a10", None])
+def test_an_unknown_pipeline_fails_it_for_good(hevo: Sandbox, ti: TaskInstance, mode: str, given: str | None) -> None:
+    with pytest.raises(AirflowFailException, match="Hevo answered 404 to GET /api/v1/pipelines/7"):
+        sense(mode, ti, job_id=given)
+
+
+@in_every_mode
+@pytest.mark.parametrize("status", [401, 403])
+def test_refused_credentials_fail_it_for_good(hevo: Sandbox, ti: TaskInstance, mode: str, status: int) -> None:
+    hevo.add_pipeline(7).start_job(appear_after=0)
+    hevo.inject("*", Fault.status(status), times=None)
+
+    with pytest.raises(AirflowFailException, match=f"Hevo answered {status}"):
+        sense(mode, ti)
+
+
+@in_every_mode
+def test_what_fails_it_for_good_is_a_skip_where_it_fails_softly(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+    with pytest.raises(AirflowSkipException):
+        sense(mode, ti, soft_fail=True)
+
+
+@in_every_mode
+def test_a_given_job_that_shows_late_is_waited_for(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=60, duration=100)
+
+    assert sense(mode, ti, job_id=job.id) == job.id
+
+
+@in_every_mode
+def test_a_given_job_that_never_shows_fails_it_after_five_minutes(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=100_000)
+    started_at = clock.now()
+
+    with pytest.raises(HevoJobNotFoundError, match=f"Pipeline 7.*{job.id}.*It may have been deleted"):
+        sense(mode, ti, job_id=job.id)
+
+    assert 300 <= clock.now() - started_at <= 420
+
+
+@in_every_mode
+def test_an_outage_is_waited_out(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=200)
+    faults = [Fault.status(502), Fault.reset(), Fault.html(), Fault.truncated(), Fault.json([]), Fault.status(429)]
+    hevo.inject("get_job", *faults)
+
+    assert sense(mode, ti, job_id=job.id) == job.id
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_an_outage_that_lasts_too_long_fails_it(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    job = hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
+    hevo.inject("get_job", Fault.status(502), times=None)
+    started_at = clock.now()
+
+    with pytest.raises(HevoOutageError, match="no usable answer from Hevo since"):
+        sense(mode, ti, job_id=job.id, api_outage_tolerance=600)
+
+    assert 600 <= clock.now() - started_at <= 720
+
+
+@in_every_mode
+def test_it_comes_back_no_sooner_than_hevo_asks(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=200)
+    hevo.inject("get_job", Fault.no_op(), Fault.status(429, headers={"Retry-After": "90"}))
+
+    sense(mode, ti, job_id=job.id)
+
+    refused, after = hevo.requests_of("get_job")[1:3]
+    assert refused.status == 429
+    assert after.at - refused.at >= 90

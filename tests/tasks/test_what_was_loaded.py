@@ -1,0 +1,190 @@
+"""What a task tells others: the job's counters in its outlets' asset events, and how long it held a worker."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import Asset, AssetAlias
+
+from hevo_provider.exceptions import HevoJobFailedError
+from hevo_provider.sandbox import Fault, Sandbox
+from tests.stage.clock import VirtualClock
+from tests.stage.sensors import MODES, RescheduledTaskInstance, sense
+from tests.stage.tasks import ACTIONS, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
+
+IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
+ORDERS, CUSTOMERS = Asset("hevo://warehouse/orders"), Asset("hevo://warehouse/customers")
+BUSY = Fault.status(429, headers={"Retry-After": "3"})
+
+deferred_or_not = pytest.mark.parametrize("deferrable", [True, False])
+in_every_mode = pytest.mark.parametrize("mode", MODES)
+
+
+class Events:
+    """Airflow's own ``context["outlet_events"]``; each process of a task gets another."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        home = "airflow.utils.context" if IS_AIRFLOW_2 else "airflow.sdk.execution_time.context"
+        accessors: Any = import_module(home).OutletEventAccessors
+        self.last = accessors()
+        context_of = vars(TaskInstance)["context"].fget
+
+        def context(ti: TaskInstance) -> Any:
+            self.last = accessors()
+            return {**context_of(ti), "outlet_events": self.last}
+
+        monkeypatch.setattr(TaskInstance, "context", property(context))
+
+    def told(self, asset: Asset) -> dict[str, Any]:
+        """Return what Airflow would store with the asset's event."""
+        extra: dict[str, Any] = self.last[asset].extra
+        return extra
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> Events:
+    return Events(monkeypatch)
+
+
+@pytest.fixture
+def ti(clock: VirtualClock) -> TaskInstance:
+    return RescheduledTaskInstance(clock)
+
+
+# Asset events
+
+
+def test_an_event_that_cannot_be_told_fails_no_task(
+    hevo: Sandbox, ti: TaskInstance, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    monkeypatch.setattr(type(events.last), "__getitem__", lambda *_: None)
+
+    assert play(operator_of(outlets=[ORDERS]), ti) == pipeline.jobs[0].id
+
+
+@deferred_or_not
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_event_of_each_outlet_says_what_was_loaded(
+    hevo: Sandbox, ti: TaskInstance, events: Events, action: str, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=60)
+
+    play(operator_of(action, deferrable=deferrable, outlets=[ORDERS, CUSTOMERS]), ti)
+
+    (job,) = pipeline.jobs
+    assert events.told(ORDERS) == {
+        "pipeline_id": 7,
+        "job_id": job.id,
+        "job_type": job.type,
+        "status": "COMPLETED",
+        "created_ts": int(job.created_at * 1000),
+        "updated_ts": int((job.created_at + 60) * 1000),
+        "duration": 60_000,
+        **job.counters(),
+    }
+    assert events.told(CUSTOMERS) == events.told(ORDERS)
+
+
+@deferred_or_not
+def test_a_task_that_does_not_wait_says_which_job_it_started(
+    hevo: Sandbox, ti: TaskInstance, events: Events, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=60)
+
+    play(operator_of(deferrable=deferrable, wait_for_completion=False, outlets=[ORDERS]), ti)
+
+    extra = events.told(ORDERS)
+    assert (extra["job_id"], extra["status"]) == (pipeline.jobs[0].id, "IN_PROGRESS")
+
+
+@in_every_mode
+def test_the_event_of_a_sensors_outlet_says_it_too(hevo: Sandbox, ti: TaskInstance, events: Events, mode: str) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=100)
+
+    sense(mode, ti, job_id=job.id, outlets=[ORDERS])
+
+    extra = events.told(ORDERS)
+    assert (extra["job_id"], extra["status"], extra["events_loaded"]) == (job.id, "COMPLETED", job.events_loaded)
+
+
+def test_what_others_have_put_into_the_event_stays(hevo: Sandbox, ti: TaskInstance, events: Events) -> None:
+    pipeline = hevo.add_pipeline(7)
+    task = operator_of(deferrable=False, outlets=[ORDERS])
+    context = ti.context
+    context["outlet_events"][ORDERS].extra = {"owner": "shop"}
+
+    task.execute(context)
+
+    assert events.told(ORDERS)["owner"] == "shop"
+    assert events.told(ORDERS)["job_id"] == pipeline.jobs[0].id
+
+
+def test_an_outlet_that_is_no_asset_gets_nothing(hevo: Sandbox, ti: TaskInstance, events: Events) -> None:
+    hevo.add_pipeline(7)
+
+    play(operator_of(outlets=[AssetAlias("orders"), ORDERS]), ti)
+
+    assert len(events.last) == 1
+
+
+# How long a worker was held
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_worker_seconds_of_all_deferrals_add_up(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, action: str
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=600)
+    pipeline.start_job(appear_after=0, duration=60)
+    task = operator_of(action, on_active_job="wait")
+
+    hevo.inject("get_pipeline", BUSY)  # the worker waits for 3 s
+    left_behind = work(lambda: task.execute(ti.context))
+    event = run_in_triggerer(event_of(left_behind.trigger()))
+    hevo.inject("get_pipeline", BUSY)
+    left_behind = work(lambda: task.execute_complete(ti.context, event))
+    play(task, ti, left_behind)
+
+    assert ti.xcoms["hevo_job"]["worker_seconds"] == pytest.approx(6, abs=0.001)
+
+
+def test_without_deferral_a_worker_is_held_from_first_to_last(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(7, duration=600)
+    started_at = clock.now()
+
+    play(operator_of(deferrable=False), ti)
+
+    assert ti.xcoms["hevo_job"]["worker_seconds"] == pytest.approx(clock.now() - started_at, abs=0.001)
+
+
+def test_a_retry_counts_for_itself(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7, ends="FAILED")
+    hevo.inject("get_pipeline", BUSY)
+    with pytest.raises(HevoJobFailedError):
+        play(operator_of(), ti)
+    assert ti.xcoms["hevo_job"]["worker_seconds"] == pytest.approx(3, abs=0.001)
+    pipeline.ends = "COMPLETED"
+    ti.next_try()
+
+    play(operator_of(), ti)
+
+    assert ti.xcoms["hevo_job"]["worker_seconds"] == 0
+
+
+@in_every_mode
+def test_a_sensor_knows_it_too_unless_each_of_its_processes_knows_only_of_itself(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=100)
+    started_at = clock.now()
+
+    sense(mode, ti, job_id=job.id)
+
+    held = {"poke": clock.now() - started_at, "deferrable": 0, "reschedule": None}[mode]
+    assert ti.xcoms["hevo_job"].get("worker_seconds") == (held if held is None else pytest.approx(held, abs=0.001))

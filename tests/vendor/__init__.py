@@ -1,0 +1,1 @@
+"""The paths of the vendor's own package (``airflow.hevo``)."""
