@@ -14,7 +14,8 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from hevo_provider.exceptions import HevoJobFailedError, HevoPipelineBusyError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
-from tests.play import START, Deferral, TaskInstance, VirtualClock, event_of, operator_of, play, run_in_triggerer, work
+from tests.stage.clock import START, VirtualClock
+from tests.stage.tasks import Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
 
 HOUR = 3600.0
 
