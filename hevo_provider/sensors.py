@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from hevo_provider.runs.order import Order
     from hevo_provider.runs.outcome import Outcome
     from hevo_provider.runs.run import Run
-    from hevo_provider.runs.wait import Wait
+    from hevo_provider.runs.wait import Connect, Wait
 
 # Seconds between two processes of a rescheduled sensor: Airflow fails one that runs again before the scheduler has seen
 # the end of the process before it, as it does with a deferral (see SHORTEST_DEFERRAL of the trigger).
@@ -197,35 +197,58 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if self._wait is None:
             self._wait = Wait(run, process_clock(), self.log)
         wait = self._wait
-        hook = self._hevo(run.order.connection_id)
-        async with hook.client() as hevo:
+        async with AsyncExitStack() as stack:
+            opened: list[HevoAsyncClient] = []
 
             async def connect() -> HevoAsyncClient:
-                return hevo
+                if not opened:
+                    opened.append(await stack.enter_async_context(self._hevo(run.order.connection_id).client()))
+                return opened[0]
 
             outcome = await wait.poll(connect)
-            if isinstance(wait.trouble, HevoNotFoundError):
-                await self._check_missing(hevo, wait.run, wait.trouble)
+            if isinstance(wait.trouble, HevoNotFoundError) and not wait.run.knows_hevo:
+                with suppress(HevoTransportError, HevoResponseError, HevoServerError):  # a job may yet show
+                    await (await connect()).get_pipeline(run.pipeline_id, retry_limit=0)
+            if run.searching_since is not None:
+                outcome = await self._poll_on(wait, connect, outcome)
             return outcome, wait
 
-    async def _check_missing(self, hevo: HevoAsyncClient, run: Run, error: HevoNotFoundError) -> None:
+    async def _poll_on(self, wait: Wait, connect: Connect, outcome: Outcome | None) -> Outcome | None:
         """
-        Tell a job that may show yet from a pipeline that never will: GET /pipelines/{id}.
+        Poll on where a refusal or a 404 may be a stumble, or the truth.
 
-        :raises HevoNotFoundError: there is no such pipeline.
-        :raises HevoJobNotFoundError: the job has had time enough. In the other modes the wait itself tells.
+        A process that is rescheduled does not know for how long the ones before it were told the same. So it stays for
+        half a minute to see whether that lasts, and believes a 404 only of a wait that is old enough for it.
+
+        :raises HevoError: it lasts.
         """
-        from hevo_provider.runs.error_table import MISSING_TOLERANCE
+        from hevo_provider.runs.error_table import (
+            MISSING_TOLERANCE,
+            REFUSAL_TOLERANCE,
+            Meaning,
+            endured_for,
+            meaning_of,
+        )
 
-        with suppress(HevoTransportError, HevoResponseError, HevoServerError):
-            await hevo.get_pipeline(run.pipeline_id, retry_limit=0)
-        if run.searching_since is not None and hevo.clock.now() - run.searching_since >= MISSING_TOLERANCE:
+        clock, run = process_clock(), wait.run
+        until = clock.monotonic() + REFUSAL_TOLERANCE
+        while outcome is None and wait.trouble is not None and clock.monotonic() <= until:
+            meaning = meaning_of(wait.trouble)
+            if meaning is None or endured_for(meaning, knows_hevo=run.knows_hevo) is None:
+                return outcome  # an outage: the next process will see
+            await clock.sleep(wait.pause)
+            outcome = await wait.poll(connect)
+        waited_for = clock.now() - (run.searching_since or 0.0)
+        is_missing = wait.trouble is not None and meaning_of(wait.trouble) is Meaning.MISSING
+        if outcome is None and is_missing and waited_for >= MISSING_TOLERANCE:
+            what = f", job {run.job_id}" if run.job_id else ""
             raise HevoJobNotFoundError(
-                f"Pipeline {run.pipeline_id}: Hevo does not know job {run.job_id} ({error}). It may have been deleted, "
-                "or belong to another pipeline.",
+                f"Pipeline {run.pipeline_id}{what}: Hevo does not know it ({wait.trouble}). It may have been deleted, "
+                "or the job belongs to another pipeline.",
                 pipeline_id=run.pipeline_id,
                 job_id=run.job_id,
             )
+        return outcome
 
     def _get_next_poke_interval(self, *how_long_so_far: Any, **more: Any) -> float:
         """Return the seconds until the next poke that the base class asks for, or those that Airflow needs."""
@@ -275,11 +298,14 @@ class HevoSensor(HevoTask, BaseSensorOperator):
 
         order = self._ordered(context)
         job_id = None if self.job_id is None else job_id_of(self.job_id)
+        remembers_nothing = self.reschedule and not self.deferrable
         return Run(
             order=order,
             phase=Phase.FIND if job_id is None else Phase.WATCH,
             job_id=job_id,
-            searching_since=self._first_poke(context) if self.reschedule and not self.deferrable else None,
+            searching_since=self._first_poke(context) if remembers_nothing else None,
+            # What has been rescheduled got past its first poke: a refusal or a 404 of Hevo would have failed it there.
+            answered=remembers_nothing and first_poke_of(context) is not None,
         )
 
     def _ordered(self, context: Context) -> Order:

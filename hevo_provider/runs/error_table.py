@@ -9,7 +9,7 @@ outage            fails; a retry may mend it      endured like after an answer  
                                                                                   then fails
 over the limit    tried again later               endured like after an answer    as an outage
 refused           fails for good                  fails for good                  endured for 30 s, then fails for good
-missing           fails for good                  endured like after an answer    endured for 5 min, then fails
+missing           fails for good                  endured for 1 min, then fails   endured for 5 min, then fails
 no connection     fails; a retry may mend it      fails; a retry may mend it      endured for 5 min, then fails
 wrong connection  fails for good                  fails for good                  endured for 5 min, then fails for good
 wrong parameter   fails for good                  fails for good                  fails for good
@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from http import HTTPStatus
 
 from hevo_provider.exceptions import (
     HevoAPIError,
@@ -51,7 +52,7 @@ class Meaning(Enum):
     OUTAGE = auto()  # no answer, 5xx, a gateway's own words, an answer that cannot be read
     OVER_THE_LIMIT = auto()  # too many requests: nothing was applied
     REFUSED = auto()  # 401 or 403 in Hevo's own words
-    MISSING = auto()  # 404
+    MISSING = auto()  # 404, or 400 and the like for an id that is none of Hevo's
     NO_CONNECTION = auto()  # Airflow says that it has none of this name: or its database or secrets backend stumbled
     WRONG_CONNECTION = auto()  # there is one, and it cannot be used
     HOPELESS = auto()  # a wrong parameter, and what is no answer at all
@@ -64,16 +65,19 @@ class Row:
 
     :param start_endures: whether a start endures it that Hevo has not answered yet.
     :param wait_endures: the same of a wait.
+    :param wait_endures_for: seconds for which a wait endures it that was not answered; None: as after an answer.
     :param endured_for: seconds for which it is endured after that; None: as long as any outage.
     :param fails_for_good: whether a task that fails with it is not tried again.
     """
 
     start_endures: bool = False
     wait_endures: bool = False
+    wait_endures_for: float | None = None
     endured_for: float | None = None
     fails_for_good: bool = False
 
 
+UNSEEN_TOLERANCE = 60.0  # seconds: a job that is given to a sensor by its id shows within 5 to 15
 MISSING_TOLERANCE = 300.0  # seconds: lists and gateways lag by seconds, a deployment of either takes minutes
 REFUSAL_TOLERANCE = 30.0  # seconds: a key that is rotated is refused for as long as it takes to paste the new one
 
@@ -81,7 +85,9 @@ TABLE: Mapping[Meaning, Row] = {
     Meaning.OUTAGE: Row(wait_endures=True),
     Meaning.OVER_THE_LIMIT: Row(start_endures=True, wait_endures=True),
     Meaning.REFUSED: Row(endured_for=REFUSAL_TOLERANCE, fails_for_good=True),
-    Meaning.MISSING: Row(wait_endures=True, endured_for=MISSING_TOLERANCE, fails_for_good=True),
+    Meaning.MISSING: Row(
+        wait_endures=True, wait_endures_for=UNSEEN_TOLERANCE, endured_for=MISSING_TOLERANCE, fails_for_good=True
+    ),
     Meaning.NO_CONNECTION: Row(endured_for=MISSING_TOLERANCE),
     Meaning.WRONG_CONNECTION: Row(endured_for=MISSING_TOLERANCE, fails_for_good=True),
     Meaning.HOPELESS: Row(endured_for=0.0, fails_for_good=True),
@@ -101,8 +107,14 @@ _KINDS: tuple[tuple[type[HevoError], Meaning], ...] = (  # the most special firs
 )
 
 
+# What Hevo may say of an id that is none of its own, instead of 404.
+_NO_SUCH_THING = {HTTPStatus.BAD_REQUEST, HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY}
+
+
 def meaning_of(error: HevoError) -> Meaning | None:
     """Return what an error stands for; None for one that is a verdict about a run."""
+    if isinstance(error, HevoAPIError) and error.status in _NO_SUCH_THING:
+        return Meaning.MISSING
     return next((meaning for kind, meaning in _KINDS if isinstance(error, kind)), None)
 
 
@@ -120,6 +132,12 @@ def may_pass(error: HevoError, *, knows_hevo: bool, starts: bool = False) -> boo
     if knows_hevo:
         return row.endured_for != 0.0
     return row.start_endures if starts else row.wait_endures
+
+
+def endured_for(meaning: Meaning, *, knows_hevo: bool) -> float | None:
+    """Return the seconds for which a wait endures what is in its way; None: as long as any outage."""
+    row = TABLE[meaning]
+    return row.endured_for if knows_hevo or row.wait_endures_for is None else row.wait_endures_for
 
 
 def fails_for_good(error: HevoError) -> bool:

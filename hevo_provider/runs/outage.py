@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hevo_provider.client.transport import backoff
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoAPIError, HevoError, HevoJobNotFoundError, HevoOutageError
-from hevo_provider.runs.error_table import TABLE, Meaning, may_pass, meaning_of
+from hevo_provider.runs.error_table import Meaning, endured_for, may_pass, meaning_of
 from hevo_provider.runs.logger import Logger
 
 TOLD_FREELY = 5  # changes that are told at once; then, for an API that flaps, only now and then
@@ -88,7 +88,7 @@ class Outage:
         if meaning is not self._meaning:  # what comes, goes, and comes again after other errors is not lasting
             self._meaning, self._meaning_since = meaning, now
         self._tell(error)
-        limit = TABLE[meaning].endured_for
+        limit = endured_for(meaning, knows_hevo=self._knows_hevo)
         if limit is not None and now - self._meaning_since >= limit:
             raise self._lasting(error, job_id) from None
         if now - self._bad_since >= self._tolerance:
@@ -120,9 +120,12 @@ class Outage:
         if self._meaning is not Meaning.MISSING:
             return error
         missing_for = self._clock.monotonic() - self._meaning_since
+        if job_id and not self._knows_hevo:
+            why = "The job may have been deleted, or belong to another pipeline."
+        else:
+            why = "It may have been deleted, or the connection points to another account or region."
         return HevoJobNotFoundError(
-            f"{self._what(job_id)}: Hevo has not known it for {missing_for:.0f} s ({error}). It may have been deleted, "
-            "or the connection points to another account or region.",
+            f"{self._what(job_id)}: Hevo has not known it for {missing_for:.0f} s ({error}). {why}",
             pipeline_id=self._pipeline_id,
             job_id=job_id,
         )

@@ -12,7 +12,7 @@ from uuid import uuid4
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import was_given_when_mapped, was_unmapped
+from hevo_provider.compat import is_resumed, was_given_when_mapped, was_unmapped
 from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRunError
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.models.ids import pipeline_id_of
@@ -98,6 +98,28 @@ class HevoTask(Base):
     def _is_mapped_over(self, name: str) -> bool:
         """Return whether a mapped task was given the parameter, be it None; known once it has been made."""
         return was_given_when_mapped(self, name)
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Any, context: Context, *more: Any, **how: Any
+    ) -> None:
+        """
+        Render the templates; a task that comes back from the triggerer goes on from its event if that fails.
+
+        Airflow renders before it calls ``execute_complete``: an upstream task that was cleared, or a Variable that is
+        gone, would fail a task whose job has succeeded. (Of a mapped task Airflow also makes the operator anew before
+        this; where that fails, nothing of ours is called.)
+        """
+        try:
+            super()._do_render_template_fields(parent, template_fields, context, *more, **how)
+        except Exception as error:
+            if not is_resumed(context):
+                raise
+            self.log.warning(
+                "The task's templates cannot be rendered any more (%s: %s). It goes on with what they were when its "
+                "job was started.",
+                type(error).__name__,
+                error,
+            )
 
     # The way into the event loop, and out of the worker
 

@@ -298,7 +298,7 @@ def test_a_job_that_is_gone_now_and_then_in_an_outage_is_not_given_up(hevo: Sand
 
     hevo.fault_source = mostly_down
 
-    outcome = wait_for(job.id, Story())
+    outcome = wait_for(job.id, Story(), last_status="IN_PROGRESS")
 
     assert outcome.ending is Ending.ENDED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +21,7 @@ from hevo_provider.models.job import JobStatus, JobType
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.sensors import HevoSensor
-from tests.stage.clock import VirtualClock
+from tests.stage.clock import START, VirtualClock
 from tests.stage.sensors import MODES, RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, work
 
@@ -254,16 +254,52 @@ def test_a_given_job_that_shows_late_is_waited_for(hevo: Sandbox, ti: TaskInstan
 
 
 @in_every_mode
-def test_a_given_job_that_never_shows_fails_it_after_five_minutes(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+@pytest.mark.parametrize("answer", [None, Fault.status(400), Fault.status(422)], ids=["404", "400", "422"])
+def test_a_given_job_that_hevo_does_not_know_fails_it_within_ten_minutes(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, answer: Fault | None
 ) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=100_000)
+    if answer is not None:
+        hevo.inject("get_job", answer, times=None)
     started_at = clock.now()
 
-    with pytest.raises(HevoJobNotFoundError, match=f"Pipeline 7.*{job.id}.*It may have been deleted"):
+    with pytest.raises(HevoJobNotFoundError, match=f"Pipeline 7.*{job.id}.*deleted.*another pipeline"):
         sense(mode, ti, job_id=job.id)
 
-    assert 300 <= clock.now() - started_at <= 420
+    assert 60 <= clock.now() - started_at <= 600
+
+
+@in_every_mode
+@pytest.mark.parametrize("mode_of_search", ["job_id", "search", "completed_after"])
+@pytest.mark.parametrize("fault", [Fault.status(401), Fault.status(403), Fault.status(404)], ids=["401", "403", "404"])
+def test_one_bad_answer_in_the_middle_of_a_wait_fails_no_sensor(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, mode_of_search: str, fault: Fault
+) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=400)
+
+    def stumble(_route: str) -> Fault | None:
+        return fault if START + 150 <= clock.now() < START + 165 else None
+
+    hevo.fault_source = stumble
+    how: dict[str, Any] = {"job_id": {"job_id": job.id}, "search": {}}.get(
+        mode_of_search, {"completed_after": datetime.fromtimestamp(START, UTC)}
+    )
+
+    assert sense(mode, ti, **how) == job.id
+
+
+@in_every_mode
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_bad_answer_that_lasts_fails_every_sensor(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, status: int
+) -> None:
+    job = hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
+    hevo.fault_source = lambda _: Fault.status(status) if clock.now() >= START + 400 else None
+
+    with pytest.raises((AirflowFailException, HevoJobNotFoundError)):
+        sense(mode, ti, job_id=job.id)
+
+    assert clock.now() <= START + 400 + {401: 120, 404: 420}[status]
 
 
 @in_every_mode

@@ -1,0 +1,117 @@
+"""A task that comes back from the triggerer says what its event says, whatever its templates say by then."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jinja2
+import pytest
+
+from hevo_provider.exceptions import HevoJobFailedError
+from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.sandbox import Sandbox
+from hevo_provider.sensors import HevoSensor
+from tests.stage.tasks import Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
+
+STRICT = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
+
+
+def event_of_a_wait(task: Any, ti: TaskInstance) -> Any:
+    """Let a worker defer the task and a triggerer wait for it: the event that the next worker gets."""
+    left_behind = work(lambda: task.execute(ti.context))
+    assert isinstance(left_behind, Deferral)
+    return run_in_triggerer(event_of(left_behind.trigger()))
+
+
+@pytest.mark.parametrize("later", [8, "{{ var.value.gone }}", "None", None, "orders"], ids=str)
+def test_another_pipeline_does_not_answer_for_the_job(hevo: Sandbox, ti: TaskInstance, later: Any) -> None:
+    job_id = hevo.add_pipeline(7).jobs
+    hevo.add_pipeline(8)
+    event = event_of_a_wait(operator_of(), ti)
+    (job,) = hevo.pipelines[7].jobs
+    task = operator_of()
+    task.pipeline_id = later
+
+    assert job_id == []
+    assert task.execute_complete(ti.context, event) == job.id
+    assert (ti.xcoms["hevo_job"]["pipeline_id"], ti.xcoms["hevo_job"]["job_id"]) == (7, job.id)
+
+
+def test_the_failing_objects_are_those_of_the_job_that_ran(hevo: Sandbox, ti: TaskInstance) -> None:
+    hevo.add_pipeline(7, ends="FAILED")
+    hevo.add_pipeline(8)
+    event = event_of_a_wait(operator_of(), ti)
+    hevo.reset_record()
+
+    with pytest.raises(HevoJobFailedError, match=r"Pipeline 7: .* Failing objects: orders"):
+        operator_of(pipeline_id=8).execute_complete(ti.context, event)
+
+    assert {request.pipeline_id for request in hevo.requests} == {7}
+
+
+def test_requests_go_where_the_job_runs_although_the_connection_is_another_by_now(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OF_THEN", os.environ["AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID"])
+    monkeypatch.delenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID")
+    hevo.add_pipeline(7, ends="FAILED")
+    event = event_of_a_wait(operator_of(connection_id="of_then"), ti)
+
+    with pytest.raises(HevoJobFailedError, match="Failing objects"):
+        operator_of().execute_complete(ti.context, event)
+
+
+def test_what_was_accepted_when_the_job_was_started_is_accepted_at_its_end(hevo: Sandbox, ti: TaskInstance) -> None:
+    hevo.add_pipeline(7, ends="COMPLETED_WITH_FAILURES")
+    event = event_of_a_wait(operator_of(accept_completed_with_failures=True), ti)
+
+    assert operator_of().execute_complete(ti.context, event) == hevo.pipelines[7].jobs[0].id
+
+
+def test_a_run_that_has_to_be_sent_again_is_the_one_that_was_sent(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7)
+    pipeline.start_job(appear_after=0, duration=60)
+    hevo.add_pipeline(8)
+    event = event_of_a_wait(operator_of(on_active_job="wait"), ti)
+
+    left_behind = work(lambda: operator_of(pipeline_id=8).execute_complete(ti.context, event))
+
+    job_id = play(operator_of(pipeline_id=8), ti, left_behind)
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+    assert hevo.pipelines[8].jobs == []
+
+
+def test_a_sensor_says_what_its_event_says(hevo: Sandbox, ti: TaskInstance) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=60)
+    hevo.add_pipeline(8)
+    event = event_of_a_wait(HevoSensor(task_id="task", pipeline_id=7, job_id=job.id), ti)
+    task = HevoSensor(task_id="task", pipeline_id=8, job_id="other")
+    task.job_id = None  # as its template renders by now
+
+    assert task.execute_complete(ti.context, event) == job.id
+    assert ti.xcoms["hevo_job"]["pipeline_id"] == 7
+
+
+class Resumed(TaskInstance):
+    """A task instance that comes back from the triggerer, as Airflow 2 tells it."""
+
+    next_method = "execute_complete"
+
+
+def test_a_template_that_cannot_be_rendered_any_more_loses_nothing(hevo: Sandbox, ti: TaskInstance) -> None:
+    hevo.add_pipeline(7)
+    event = event_of_a_wait(operator_of(), ti)
+    resumed = Resumed(ti.clock, store=ti.store)
+    task = HevoPipelineOperator(task_id="task", pipeline_id="{{ gone.away }}")
+
+    task.render_template_fields(resumed.context, STRICT)
+
+    assert task.execute_complete(resumed.context, event) == hevo.pipelines[7].jobs[0].id
+
+
+def test_at_the_start_a_template_that_cannot_be_rendered_is_an_error(ti: TaskInstance) -> None:
+    task = HevoPipelineOperator(task_id="task", pipeline_id="{{ gone.away }}")
+
+    with pytest.raises(jinja2.UndefinedError):
+        task.render_template_fields(ti.context, STRICT)
