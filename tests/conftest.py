@@ -31,6 +31,8 @@ if AIRFLOW < (3, 0):
 if AIRFLOW < (3, 3):
     collect_ignore_glob += ["watching/test_assets.py", "watching/test_store.py", "watching/test_restart.py"]
     collect_ignore_glob += ["stored/test_watermarks.py"]
+if AIRFLOW >= (3, 0):
+    collect_ignore_glob += ["tasks/test_rescheduled.py"]  # what is read in a database there, Airflow 3 tells itself
 
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="hevo-tests-"))
 

@@ -16,6 +16,7 @@ from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Request, Sandbox, SandboxJob
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import START, VirtualClock
+from tests.stage.marks import in_both_modes
 from tests.stage.sensors import sense
 from tests.stage.tasks import TaskInstance, event_of, play
 
@@ -132,7 +133,7 @@ def test_a_sensor_goes_along(hevo: Sandbox, elsewhere: Sandbox, ti: TaskInstance
     assert_new_key_went_to_new_host_only(hevo, elsewhere)
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
+@in_both_modes
 def test_an_operator_goes_along(
     hevo: Sandbox, elsewhere: Sandbox, ti: TaskInstance, move: Move, deferrable: bool
 ) -> None:

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from hevo_provider.exceptions import HevoPipelineBusyError
-from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
 from tests.stage.clock import VirtualClock
-from tests.stage.tasks import Deferral, TaskInstance, play, work
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import Deferral, TaskInstance, operator, play, work
 
-deferred_or_not = pytest.mark.parametrize("deferrable", [True, False])
 refused_in_every_way = pytest.mark.parametrize(
     ("refusal", "message"),
     [
@@ -24,11 +23,7 @@ refused_in_every_way = pytest.mark.parametrize(
 )
 
 
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
-
-
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("parameters", [{}, {"ensure_new_job": True}, {"on_active_job": "fail"}])
 @pytest.mark.parametrize("job_type", ["INCREMENTAL", "HISTORICAL", "REFRESHER"])
 def test_an_active_job_of_any_type_fails_the_task_before_anything_is_sent(
@@ -62,7 +57,7 @@ def test_jobs_that_have_ended_are_no_hindrance(hevo: Sandbox, ti: TaskInstance) 
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_refusal_because_of_a_job_that_does_not_show_yet_fails_the_task_too(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -75,7 +70,7 @@ def test_a_refusal_because_of_a_job_that_does_not_show_yet_fails_the_task_too(
     assert pipeline.jobs_started_by_api == []
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("parameters", [{"ensure_new_job": False}, {"on_active_job": "start"}])
 def test_another_job_is_started_beside_the_active_one_where_hevo_lets_it(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, parameters: dict[str, Any]
@@ -88,7 +83,7 @@ def test_another_job_is_started_beside_the_active_one_where_hevo_lets_it(
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
 
 
-@deferred_or_not
+@in_both_modes
 @refused_in_every_way
 def test_refused_it_follows_the_active_job(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, refusal: int, message: str
@@ -102,7 +97,7 @@ def test_refused_it_follows_the_active_job(
     assert [request.status for request in hevo.requests_of("sync_now")] == [refusal]
 
 
-@deferred_or_not
+@in_both_modes
 @refused_in_every_way
 def test_refused_because_of_a_job_of_another_type_it_fails_and_names_both(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, refusal: int, message: str
@@ -118,7 +113,7 @@ def test_refused_because_of_a_job_of_another_type_it_fails_and_names_both(
     assert pipeline.jobs == [job]
 
 
-@deferred_or_not
+@in_both_modes
 def test_refused_three_times_in_words_that_nobody_knows_it_follows_the_active_job(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -131,7 +126,7 @@ def test_refused_three_times_in_words_that_nobody_knows_it_follows_the_active_jo
     assert [request.status for request in hevo.requests_of("sync_now")] == [500, 500, 500]
 
 
-@deferred_or_not
+@in_both_modes
 def test_refused_because_of_a_job_that_does_not_show_yet_it_follows_that(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -140,7 +135,7 @@ def test_refused_because_of_a_job_that_does_not_show_yet_it_follows_that(
     assert play(operator(deferrable=deferrable, on_active_job="start"), ti) == job.id
 
 
-@deferred_or_not
+@in_both_modes
 def test_it_can_follow_the_active_job_without_trying_to_start_one(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -169,7 +164,7 @@ def test_without_an_active_job_it_starts_one_whatever_was_to_be_done(
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("appear_after", [0, 15])
 def test_it_can_wait_for_the_active_job_to_end_and_start_then(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, appear_after: float

@@ -22,7 +22,8 @@ from hevo_provider.exceptions import (
 from hevo_provider.hooks import HevoHook
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clock import START, VirtualClock
-from tests.stage.tasks import ACTIONS, TaskInstance, operator_of, play
+from tests.stage.marks import for_every_action, in_both_modes
+from tests.stage.tasks import TaskInstance, operator, operator_of, play
 
 IN_PROGRESS = {"error": "Internal Server Error", "message": "job is in progress"}
 
@@ -38,8 +39,6 @@ GARBLED: dict[str, Callable[..., Fault]] = {
     "time-out-of-a-gateway": partial(Fault.status, 408),
 }
 
-in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
-for_every_action = pytest.mark.parametrize("action", ACTIONS)
 applied_or_not = pytest.mark.parametrize("applied", [True, False], ids=["applied", "not-applied"])
 
 
@@ -121,7 +120,7 @@ def test_a_job_that_outlasts_the_search_without_showing_is_not_started_twice(
     pipeline = hevo.add_pipeline(7, appear_after=90, duration=300, refusal=refusal)
     hevo.inject("sync_now", Fault.reset(after=applied))
 
-    job_id = play(operator_of(deferrable=deferrable, retry_limit=20), ti)
+    job_id = play(operator(deferrable=deferrable, retry_limit=20), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
@@ -134,7 +133,7 @@ def test_nothing_is_sent_again_before_hevo_has_shown_no_job_for_a_minute(
     hevo.inject("sync_now", Fault.reset())
     hevo.inject("list_jobs", Fault.no_op(), *[Fault.status(503)] * 5)
 
-    play(operator_of(deferrable=deferrable), ti)
+    play(operator(deferrable=deferrable), ti)
 
     first, second = sent_at(hevo)
     looks = [request for request in hevo.requests_of("list_jobs") if request.status == 200 and request.at > START]
@@ -148,7 +147,7 @@ def test_a_call_that_never_arrives_is_given_up_after_three(hevo: Sandbox, ti: Ta
     hevo.inject("sync_now", Fault.status(502), times=None)
 
     with pytest.raises(HevoJobNotFoundError, match=r"SYNC_NOW was sent 3 times and no job appeared.*502"):
-        play(operator_of(deferrable=deferrable), ti)
+        play(operator(deferrable=deferrable), ti)
 
     assert len(sent_at(hevo)) == 3
     assert pipeline.jobs == []
@@ -163,7 +162,7 @@ def test_a_call_that_is_given_up_after_three_is_told_with_what_hevo_said_last(
     hevo.inject("sync_now", Fault.status(502))
 
     with pytest.raises(HevoJobNotFoundError, match="a job is queued that nobody can see") as failure:
-        play(operator_of(deferrable=deferrable), ti)
+        play(operator(deferrable=deferrable), ti)
 
     assert [request.status for request in hevo.requests_of("sync_now")] == [502, 409, 409]
     assert "502" not in str(failure.value)
@@ -215,7 +214,7 @@ def test_a_refused_connection_is_tried_again(
 
     monkeypatch.setattr(HevoAsyncClient, "sync_now", refuse_at_first)
 
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert sent_at(hevo)[0] < 60, "what did not arrive needs no search for its job"
@@ -229,7 +228,7 @@ def test_an_action_that_may_only_be_sent_when_time_is_over_is_not_sent(
     other = pipeline.start_job(duration=60, appear_after=0)
 
     with pytest.raises(AirflowTaskTimeout):
-        play(operator_of(on_active_job="wait", timeout=60, deferrable=deferrable), ti)
+        play(operator(on_active_job="wait", timeout=60, deferrable=deferrable), ti)
 
     assert pipeline.jobs == [other]
     assert sent_at(hevo) == []
@@ -243,7 +242,7 @@ def test_an_action_that_hevo_never_has_time_for_is_not_sent_without_pause(
     hevo.inject("sync_now", Fault.status(429), times=None)
 
     with pytest.raises(AirflowTaskTimeout):
-        play(operator_of(timeout=600, deferrable=deferrable), ti)
+        play(operator(timeout=600, deferrable=deferrable), ti)
 
     assert 10 < len(sent_at(hevo)) < 25, "its pauses grow"
 
@@ -259,7 +258,7 @@ def test_a_task_that_was_refused_waits_for_the_other_job_and_then_starts_its_own
     pipeline = hevo.add_pipeline(7, appear_after=5, baseline_lag=8, refusal=refusal)
     other = pipeline.start_job(ago=2, duration=50)
 
-    job_id = play(operator_of(on_active_job="wait", deferrable=deferrable), ti)
+    job_id = play(operator(on_active_job="wait", deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [other.id, job_id]
 
@@ -271,12 +270,12 @@ def test_the_retry_of_a_task_that_was_refused_does_not_take_the_other_job_for_it
     pipeline = hevo.add_pipeline(7, baseline_lag=15)
     other = pipeline.start_job(ago=2, duration=3600)
     with pytest.raises(HevoPipelineBusyError, match="a job is active that does not show yet"):
-        play(operator_of(deferrable=deferrable), ti)
+        play(operator(deferrable=deferrable), ti)
 
     clock.advance(20)
     ti.next_try()
     with pytest.raises(HevoPipelineBusyError, match=other.id):
-        play(operator_of(deferrable=deferrable), ti)
+        play(operator(deferrable=deferrable), ti)
 
 
 @in_both_modes
@@ -286,11 +285,11 @@ def test_the_retry_after_a_bad_request_sends_the_action_without_a_search(
     pipeline = hevo.add_pipeline(7)
     hevo.inject("sync_now", Fault.status(400))
     with pytest.raises(HevoPipelineStateError):
-        play(operator_of(deferrable=deferrable), ti)
+        play(operator(deferrable=deferrable), ti)
 
     clock.advance(20)
     ti.next_try()
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert sent_at(hevo) == [0, 20]
@@ -304,7 +303,7 @@ def test_a_job_that_is_only_taken_for_the_tasks_own_is_never_cancelled(
     hevo.inject("sync_now", Fault.reset(after=True))
 
     with pytest.raises(AirflowTaskTimeout, match="may still run"):
-        play(operator_of(deferrable=deferrable, timeout=600), ti)
+        play(operator(deferrable=deferrable, timeout=600), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [0]
 

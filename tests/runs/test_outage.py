@@ -26,7 +26,6 @@ from hevo_provider.exceptions import (
     HevoTimeoutError,
 )
 from hevo_provider.hooks import HevoHook
-from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.runs import wait
 from hevo_provider.runs.outage import Outage
 from hevo_provider.runs.outcome import Ending, Outcome
@@ -36,7 +35,8 @@ from hevo_provider.sandbox import MISSING, Fault, Request, Sandbox
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clients import connected_to
 from tests.stage.clock import START, VirtualClock
-from tests.stage.tasks import TaskInstance, event_of, play
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import TaskInstance, event_of, operator, play
 
 OUTAGES = {
     "resets": Fault.reset(),
@@ -53,7 +53,6 @@ OUTAGES = {
 }
 PHASES = {"until-it-may-start": "ready", "until-its-job-shows": "find", "until-its-job-ends": "watch"}
 
-in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
 in_every_phase = pytest.mark.parametrize("phase", PHASES.values(), ids=PHASES)
 
 
@@ -72,10 +71,6 @@ class Story:
     @property
     def warnings(self) -> list[str]:
         return [line for level, line in self.lines if level == "warning"]
-
-
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
 
 
 def let_fail(hevo: Sandbox, fault: Fault, *, since: float, until: float) -> None:

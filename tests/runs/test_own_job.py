@@ -8,28 +8,15 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoPipelineBusyError
-from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Request, Sandbox
 from tests.stage.clock import VirtualClock
-from tests.stage.tasks import TaskInstance, play
+from tests.stage.death import MortalStore, lose_worker
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import TaskInstance, operator, play
 
-in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
 LOST_ANSWERS = [Fault.reset(), Fault.status(503)]
 NO_DATE = Fault.with_headers({"Date": None})
-
-
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
-
-
-class WorkerLost(BaseException):
-    """What kill -9 is to the code: nothing after it runs."""
-
-
-async def kill_worker(*_: Any, **__: Any) -> Any:
-    raise WorkerLost
 
 
 def when_asked(hevo: Sandbox, route: str, act: Callable[[], object]) -> None:
@@ -40,18 +27,6 @@ def when_asked(hevo: Sandbox, route: str, act: Callable[[], object]) -> None:
             act()
 
     hevo.on_request = told
-
-
-@in_both_modes
-def test_a_job_that_was_over_in_an_instant_and_shows_late_is_found(
-    hevo: Sandbox, ti: TaskInstance, deferrable: bool
-) -> None:
-    pipeline = hevo.add_pipeline(7, appear_after=15, duration=0.2)
-
-    job_id = play(operator(deferrable=deferrable), ti)
-
-    assert [job.id for job in pipeline.jobs] == [job_id]
-    assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
 
 
 @in_both_modes
@@ -99,10 +74,8 @@ def test_a_job_that_the_schedule_starts_minutes_after_a_lost_call_is_not_taken_f
 ) -> None:
     """The worker dies before it sends the call, and Hevo's own schedule strikes before the retry."""
     pipeline = hevo.add_pipeline(7, appear_after=5, duration=600)
-    with pytest.MonkeyPatch.context() as until_then:
-        until_then.setattr(HevoAsyncClient, "sync_now", kill_worker)
-        with pytest.raises(WorkerLost):
-            operator(deferrable=deferrable, on_active_job=on_active_job).execute(ti.context)
+    ti.store = MortalStore()
+    lose_worker(operator(deferrable=deferrable, on_active_job=on_active_job), ti, before="sync_now")
     clock.advance(200)
     scheduled = pipeline.start_job()
     clock.advance(100)

@@ -16,13 +16,8 @@ from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import VirtualClock
 from tests.stage.death import Killed, Life, MortalStore, MortalTaskInstance, living, make_requests_mortal, mortal
-from tests.stage.tasks import Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
-
-in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
-
-
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import Deferral, TaskInstance, event_of, operator, operator_of, play, run_in_triggerer, work
 
 
 @pytest.fixture
@@ -39,19 +34,12 @@ def play_until_death(
     """Let the task be worked on by workers who take so many steps all in all, and then die."""
     life = Life(steps)
 
-    def work_until_death(function: Callable[[], Any]) -> Any:
-        with living(life):
-            try:
-                return work(function)
-            except BaseException as death:
-                if not life.dead:
-                    raise
-                raise Killed from death
-
-    result = work_until_death(lambda: task().execute(ti.context))
+    with living(life):
+        result = work(lambda: task().execute(ti.context))
     while isinstance(result, Deferral):
         event = run_in_triggerer(event_of(result.trigger()))
-        result = work_until_death(lambda event=event: task().execute_complete(ti.context, event))  # type: ignore[misc]
+        with living(life):
+            result = work(lambda event=event: task().execute_complete(ti.context, event))  # type: ignore[misc]
     return result
 
 

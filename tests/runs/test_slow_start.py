@@ -9,9 +9,9 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.sandbox import Fault, Request, Sandbox
 from tests.stage.clock import VirtualClock
-from tests.stage.tasks import StateStore, TaskInstance, operator_of, play
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import StateStore, TaskInstance, operator, play
 
-deferred_or_not = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
 LOST_ANSWER = Fault.status(502, after=True)
 
 
@@ -28,7 +28,7 @@ def let_time_pass(hevo: Sandbox, clock: VirtualClock, route: str, *, seconds: fl
     hevo.on_request = on_request
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_pipeline_that_takes_minutes_to_look_at_costs_no_second_job(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
 ) -> None:
@@ -37,7 +37,7 @@ def test_a_pipeline_that_takes_minutes_to_look_at_costs_no_second_job(
     hevo.inject("get_pipeline", Fault.reset(), times=3)
     hevo.inject("sync_now", LOST_ANSWER)
 
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
@@ -54,13 +54,13 @@ def test_a_job_that_another_user_starts_while_the_pipeline_is_looked_at_is_not_t
 
     hevo.on_request = on_request
 
-    job_id = play(operator_of(on_active_job="start"), ti)
+    job_id = play(operator(on_active_job="start"), ti)
 
     assert len(pipeline.jobs) == 2
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_slow_record_costs_no_second_job(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, deferrable: bool
 ) -> None:
@@ -74,7 +74,7 @@ def test_a_slow_record_costs_no_second_job(
 
     monkeypatch.setattr(StateStore, "set", slowly)
 
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
@@ -86,12 +86,12 @@ def test_a_gateway_that_holds_a_call_back_for_minutes_costs_no_second_job(
     let_time_pass(hevo, clock, "sync_now", seconds=200, which=range(1, 2))
     hevo.inject("sync_now", Fault.status(504, after=True))
 
-    job_id = play(operator_of(), ti)
+    job_id = play(operator(), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("route", ["sync_now", "get_pipeline"])
 def test_a_pause_that_no_task_could_outlive_is_cut_to_minutes(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, route: str
@@ -100,13 +100,13 @@ def test_a_pause_that_no_task_could_outlive_is_cut_to_minutes(
     began = clock.now()
     hevo.inject(route, Fault.status(429, headers={"Retry-After": "999999999"}))
 
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert clock.now() - began < 900
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_task_whose_time_is_over_before_it_could_start_says_that_nothing_was_started(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -114,12 +114,12 @@ def test_a_task_whose_time_is_over_before_it_could_start_says_that_nothing_was_s
     busy = pipeline.start_job(appear_after=0, duration=1000)
 
     with pytest.raises(AirflowTaskTimeout, match="nothing had been started when the task's time was over"):
-        play(operator_of(deferrable=deferrable, on_active_job="wait", timeout=100), ti)
+        play(operator(deferrable=deferrable, on_active_job="wait", timeout=100), ti)
 
     assert pipeline.jobs == [busy]
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_job_that_ends_between_the_last_look_and_its_cancellation_has_ended(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
 ) -> None:
@@ -131,6 +131,6 @@ def test_a_job_that_ends_between_the_last_look_and_its_cancellation_has_ended(
 
     hevo.on_request = on_request  # which is called once the answer is made
 
-    job_id = play(operator_of(deferrable=deferrable, timeout=100), ti)
+    job_id = play(operator(deferrable=deferrable, timeout=100), ti)
 
     assert [(job.id, job.cancel_requests) for job in pipeline.jobs] == [(job_id, 0)]

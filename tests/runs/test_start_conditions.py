@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -15,18 +14,12 @@ from hevo_provider.exceptions import (
     HevoPipelineStateError,
 )
 from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
-from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import MISSING, Fault, Sandbox
 from tests.stage.clock import VirtualClock
-from tests.stage.tasks import Deferral, TaskInstance, play, work
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import Deferral, TaskInstance, operator, play, work
 
 UNFIT = [*set(PipelineStatus) - {PipelineStatus.INITIALIZED, PipelineStatus.RESTARTING}, "ARCHIVED"]
-
-deferred_or_not = pytest.mark.parametrize("deferrable", [True, False])
-
-
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
 
 
 # The pipeline's status
@@ -63,7 +56,7 @@ def test_a_pipeline_without_a_status_fails_the_task(hevo: Sandbox, ti: TaskInsta
     assert hevo.requests_of("sync_now") == []
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_resync_waits_until_the_pipeline_has_restarted(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
 ) -> None:
@@ -107,7 +100,7 @@ def test_after_a_restart_every_check_is_made_again(hevo: Sandbox, ti: TaskInstan
         play(task, ti, left_behind)
 
 
-@deferred_or_not
+@in_both_modes
 def test_hevos_own_no_fails_the_task_with_its_words(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
     hevo.add_pipeline(7)
     hevo.inject("sync_now", Fault.status(400, body={"error": "Bad Request", "message": "No active objects"}))
@@ -121,7 +114,7 @@ def test_hevos_own_no_fails_the_task_with_its_words(hevo: Sandbox, ti: TaskInsta
 # Types
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("name", ["RESYNC", "TRUNCATE_AND_LOAD", "RESYNC_WITH_EVOLVE"])
 @pytest.mark.parametrize("job_type", [None, "RESYNC", "TRUNCATE_AND_LOAD", "RESYNC_WITH_EVOLVE"])
 def test_a_resync_is_found_under_each_of_its_names(
@@ -135,7 +128,7 @@ def test_a_resync_is_found_under_each_of_its_names(
     assert hevo.requests_of("resync")[0].body == {"drop_and_load": False}
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("job_type", [None, "RESYNC_WITH_DROP_AND_LOAD"])
 def test_a_resync_can_drop_the_tables_first(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, job_type: str | None
@@ -194,7 +187,7 @@ def test_if_only_a_job_of_another_type_appears_the_error_names_it(hevo: Sandbox,
 # Nothing to be done about it
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("route", ["get_pipeline", "list_jobs", "sync_now"])
 def test_refused_credentials_fail_the_task_for_good(
@@ -209,7 +202,7 @@ def test_refused_credentials_fail_the_task_for_good(
     assert pipeline.jobs == []
 
 
-@deferred_or_not
+@in_both_modes
 def test_credentials_refused_while_waiting_fail_the_task_for_good(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -220,7 +213,7 @@ def test_credentials_refused_while_waiting_fail_the_task_for_good(
         play(operator(deferrable=deferrable), ti)
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("status", [401, 403])
 def test_credentials_refused_for_a_moment_while_waiting_fail_no_task(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, status: int
@@ -231,7 +224,7 @@ def test_credentials_refused_for_a_moment_while_waiting_fail_no_task(
     assert play(operator(deferrable=deferrable), ti) == pipeline.jobs[0].id
 
 
-@deferred_or_not
+@in_both_modes
 def test_an_unknown_pipeline_fails_the_task_for_good(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
     with pytest.raises(AirflowFailException, match="Hevo answered 404 to GET /api/v1/pipelines/7"):
         play(operator(deferrable=deferrable), ti)
@@ -240,7 +233,7 @@ def test_an_unknown_pipeline_fails_the_task_for_good(hevo: Sandbox, ti: TaskInst
 
 
 @pytest.mark.usefixtures("airflow_database")
-@deferred_or_not
+@in_both_modes
 def test_a_connection_that_airflow_does_not_find_fails_the_try_and_a_retry_may_find_it(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -250,7 +243,7 @@ def test_a_connection_that_airflow_does_not_find_fails_the_try_and_a_retry_may_f
     assert hevo.requests == []
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_connection_that_cannot_be_used_fails_the_task_for_good(
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, deferrable: bool
 ) -> None:

@@ -176,10 +176,6 @@ class Stage:
         try:
             with living(life):
                 return self._worker.submit(copy_context().run, work, lambda: function(task)).result()
-        except BaseException as error:
-            if life.dead:
-                raise Killed from error
-            raise
         finally:
             told.own += self.pipeline.jobs_started_by_api[there:]
             run = task._course.run if task._course is not None else None

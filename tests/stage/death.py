@@ -16,9 +16,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from hevo_provider.clock import Clock
-from tests.stage.tasks import StateStore, TaskInstance
+from hevo_provider.sandbox.requests import match
+from tests.stage.tasks import StateStore, TaskInstance, deferred, work
 
 
 class Killed(BaseException):
@@ -32,31 +34,36 @@ class Life:
     :param steps: how many it takes before it dies; None: it lives as long as it wants.
     :param main: of a triggerer: the task to cancel, which is what the death of one looks like to its trigger; a worker
         has none.
+    :param before: the route of the first request that it does not live to send.
     """
 
-    def __init__(self, steps: int | None = None, main: asyncio.Task[Any] | None = None) -> None:
+    def __init__(
+        self, steps: int | None = None, main: asyncio.Task[Any] | None = None, before: str | None = None
+    ) -> None:
         self.left = steps
         self.main = main
+        self.before = before
         self.dead = False
 
     def step(self) -> None:
         """Take a step in sync code, or die."""
-        if self._is_over():
+        if self._is_over(None):
             raise Killed
 
-    async def astep(self) -> None:
+    async def astep(self, route: str | None = None) -> None:
         """Take a step in a coroutine, or die."""
-        if not self._is_over():
+        if not self._is_over(route):
             return
         if self.main is None:
             raise Killed
         self.main.cancel()
         await asyncio.Event().wait()
 
-    def _is_over(self) -> bool:
+    def _is_over(self, route: str | None) -> bool:
         if self.left is not None and not self.dead:
             self.left -= 1
             self.dead = self.left < 0
+        self.dead = self.dead or (route is not None and route == self.before)
         return self.dead
 
 
@@ -65,10 +72,18 @@ _life: ContextVar[Life | None] = ContextVar("life", default=None)
 
 @contextmanager
 def living(life: Life) -> Iterator[Life]:
-    """Let all that happens in this context belong to one process."""
+    """
+    Let all that happens in this context belong to one process.
+
+    :raises Killed: it is a worker and has died, whatever its code made of that.
+    """
     token = _life.set(life)
     try:
         yield life
+    except BaseException as death:
+        if life.main is None and life.dead and not isinstance(death, Killed):
+            raise Killed from death
+        raise
     finally:
         _life.reset(token)
 
@@ -80,11 +95,15 @@ def step() -> None:
         life.step()
 
 
-async def astep() -> None:
-    """Take a step of the present process, in a coroutine."""
+async def astep(route: str | None = None) -> None:
+    """
+    Take a step of the present process, in a coroutine.
+
+    :param route: of the request that the step is to send.
+    """
     life = _life.get()
     if life is not None:
-        await life.astep()
+        await life.astep(route)
 
 
 class MortalStore(StateStore):
@@ -130,9 +149,11 @@ def make_requests_mortal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let processes die before a request, or after Hevo has got it and before they know the answer."""
     send: Send = aiohttp.ClientSession._request
 
-    async def send_or_die(session: aiohttp.ClientSession, *args: Any, **kwargs: Any) -> aiohttp.ClientResponse:
-        await astep()
-        response = await send(session, *args, **kwargs)
+    async def send_or_die(
+        session: aiohttp.ClientSession, method: str, url: URL, **kwargs: Any
+    ) -> aiohttp.ClientResponse:
+        await astep(match(method, url.raw_path)[0])
+        response = await send(session, method, url, **kwargs)
         try:
             await astep()
         except BaseException:
@@ -141,3 +162,21 @@ def make_requests_mortal(monkeypatch: pytest.MonkeyPatch) -> None:
         return response
 
     monkeypatch.setattr(aiohttp.ClientSession, "_request", send_or_die)
+
+
+def lose_worker(task: Any, ti: TaskInstance, *, before: str | None = None) -> None:
+    """
+    Let a worker run a task's first process, and be killed.
+
+    :param ti: on a store that knows of death, so that the dead put nothing on record.
+    :param before: the route of the request that it was about to send; None: it was about to tell Airflow that the task
+        defers, having told the task state store.
+    """
+    if before is None:
+        deferred(task, ti)  # which nobody hears of
+        return
+    assert isinstance(ti.store, MortalStore)
+    with pytest.MonkeyPatch.context() as until_then:
+        make_requests_mortal(until_then)
+        with pytest.raises(Killed), living(Life(before=before)):
+            work(lambda: task.execute(ti.context))

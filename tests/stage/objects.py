@@ -9,7 +9,7 @@ from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 
 
-def operator(**parameters: Any) -> HevoResyncObjectsOperator:
+def objects_operator(**parameters: Any) -> HevoResyncObjectsOperator:
     return HevoResyncObjectsOperator(task_id="task", **{"pipeline_id": 7, **parameters})
 
 

@@ -23,12 +23,18 @@ from tests.stage.clock import VirtualClock
 ACTIONS = ("SYNC_NOW", "RESYNC", "RESYNC_OBJECTS")
 
 
-def operator_of(action: str = "SYNC_NOW", **parameters: Any) -> HevoPipelineOperator | HevoResyncObjectsOperator:
+def operator(**parameters: Any) -> HevoPipelineOperator:
+    """Make the operator as a DAG's author would, for pipeline 7 unless another is named."""
+    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
+
+
+def operator_of(action: str, **parameters: Any) -> HevoPipelineOperator | HevoResyncObjectsOperator:
     """Make the operator for one of the ``ACTIONS``: what is promised of one holds for all."""
-    parameters = {"task_id": "task", "pipeline_id": 7, **parameters}
     if action == "RESYNC_OBJECTS":
-        return HevoResyncObjectsOperator(objects=["cust*", "public.orders"], **parameters)
-    return HevoPipelineOperator(action=action, **parameters)
+        return HevoResyncObjectsOperator(
+            task_id="task", pipeline_id=7, objects=["cust*", "public.orders"], **parameters
+        )
+    return operator(action=action, **parameters)
 
 
 class StateStore:
@@ -101,6 +107,13 @@ def work(function: Callable[[], Any]) -> Any:
         path, kwargs = deferred.trigger.serialize()
         assert path == "hevo_provider.triggers.HevoJobTrigger"
         return Deferral(kwargs, deferred.method_name)
+
+
+def deferred(task: Any, ti: TaskInstance) -> Deferral:
+    """Let a worker run a task that defers: what it leaves behind."""
+    result = work(lambda: task.execute(ti.context))
+    assert isinstance(result, Deferral)
+    return result
 
 
 async def event_of(trigger: HevoJobTrigger) -> Any:

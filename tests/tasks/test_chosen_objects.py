@@ -11,13 +11,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
-from tests.stage.objects import add_shop, asked_for, ids, operator
+from tests.stage.marks import in_both_modes, whether_it_waits_or_not
+from tests.stage.objects import add_shop, asked_for, ids, objects_operator
 from tests.stage.tasks import Deferral, TaskInstance, play, work
-
-MODES = [(True, True), (True, False), (False, True), (False, False)]
-
-in_every_mode = pytest.mark.parametrize(("deferrable", "wait_for_completion"), MODES)
-deferred_or_not = pytest.mark.parametrize("deferrable", [True, False])
 
 
 @pytest.fixture
@@ -25,14 +21,14 @@ def pipeline(hevo: Sandbox) -> SandboxPipeline:
     return add_shop(hevo)
 
 
-@in_every_mode
+@whether_it_waits_or_not
 def test_objects_are_chosen_by_id(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool, wait_for_completion: bool
 ) -> None:
     wanted = ids(pipeline, "customers", "invoices")
 
     job_id = play(
-        operator(object_ids=wanted, deferrable=deferrable, wait_for_completion=wait_for_completion),
+        objects_operator(object_ids=wanted, deferrable=deferrable, wait_for_completion=wait_for_completion),
         ti,
     )
 
@@ -43,11 +39,11 @@ def test_objects_are_chosen_by_id(
     assert hevo.requests_of("list_objects") == []
 
 
-@in_every_mode
+@whether_it_waits_or_not
 def test_objects_are_chosen_by_name(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool, wait_for_completion: bool
 ) -> None:
-    task = operator(
+    task = objects_operator(
         objects=["invoices", "public.cust*"], deferrable=deferrable, wait_for_completion=wait_for_completion
     )
 
@@ -77,7 +73,7 @@ def test_objects_are_chosen_by_name(
 def test_a_name_may_be_a_pattern_of_its_place_and_case_counts_if_it_can(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, pattern: str, fits: list[str]
 ) -> None:
-    work(lambda: operator(objects=pattern).execute(ti.context))
+    work(lambda: objects_operator(objects=pattern).execute(ti.context))
 
     assert sorted(*asked_for(hevo)) == sorted(ids(pipeline, *fits))
 
@@ -88,7 +84,7 @@ def test_a_name_with_characters_of_a_pattern_is_found(
     odd = pipeline.add_object("orders[old]")
     pipeline.add_object("orderso")
 
-    work(lambda: operator(objects=["orders[old]"]).execute(ti.context))
+    work(lambda: objects_operator(objects=["orders[old]"]).execute(ti.context))
 
     assert asked_for(hevo) == [[odd.id]]
 
@@ -99,7 +95,7 @@ def test_a_pattern_of_tables_takes_in_no_schema_and_no_database(
 ) -> None:
     tables = [pipeline.add_object(name) for name in ("payments", "stock", "accounts")]
 
-    work(lambda: operator(objects=[pattern]).execute(ti.context))
+    work(lambda: objects_operator(objects=[pattern]).execute(ti.context))
 
     assert asked_for(hevo) == [[table.id for table in tables if table.name[0] == pattern[0]]]
 
@@ -110,7 +106,7 @@ def test_an_object_is_found_by_what_hevo_tells_of_its_name(
 ) -> None:
     named = pipeline.add_object("x", source_namespace=place, object_name="clicks")
 
-    work(lambda: operator(objects=["clicks"]).execute(ti.context))
+    work(lambda: objects_operator(objects=["clicks"]).execute(ti.context))
 
     assert asked_for(hevo) == [[named.id]]
 
@@ -120,7 +116,7 @@ def test_each_object_is_sent_once_however_often_it_is_meant(
 ) -> None:
     (invoices,) = ids(pipeline, "invoices")
 
-    work(lambda: operator(objects=["inv*", "invoices"], object_ids=[invoices, invoices]).execute(ti.context))
+    work(lambda: objects_operator(objects=["inv*", "invoices"], object_ids=[invoices, invoices]).execute(ti.context))
 
     assert asked_for(hevo) == [[invoices]]
 
@@ -129,7 +125,7 @@ def test_the_objects_are_read_page_by_page(hevo: Sandbox, ti: TaskInstance, pipe
     for number in range(250):
         pipeline.add_object(f"shard_{number:03}")
 
-    work(lambda: operator(objects=["shard_*"]).execute(ti.context))
+    work(lambda: objects_operator(objects=["shard_*"]).execute(ti.context))
 
     assert len(*asked_for(hevo)) == 250
     assert len(hevo.requests_of("list_objects")) == 3
@@ -140,7 +136,7 @@ def test_the_worker_is_free_again_after_three_requests_and_the_pages_of_objects(
 ) -> None:
     started_at = clock.now()
 
-    left_behind = work(lambda: operator(objects=["orders"]).execute(ti.context))
+    left_behind = work(lambda: objects_operator(objects=["orders"]).execute(ti.context))
 
     assert isinstance(left_behind, Deferral)
     assert clock.now() == started_at
@@ -149,12 +145,12 @@ def test_the_worker_is_free_again_after_three_requests_and_the_pages_of_objects(
     assert routes[3:] == ["resync_objects"]
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_name_that_fits_nothing_fails_for_good_and_close_ones_are_named(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
 ) -> None:
     with pytest.raises(AirflowFailException, match=r"Pipeline 7: 'public\.order' in objects fits no object") as failure:
-        play(operator(objects=["invoices", "public.order"], deferrable=deferrable), ti)
+        play(objects_operator(objects=["invoices", "public.order"], deferrable=deferrable), ti)
 
     assert "Close to it: public.orders" in str(failure.value)
     assert {request.method for request in hevo.requests} == {"GET"}
@@ -165,7 +161,7 @@ def test_where_no_name_is_close_those_that_exist_are_named(ti: TaskInstance, pip
         pipeline.add_object(f"shard_{number:03}")
 
     with pytest.raises(AirflowFailException, match=r"There are shop\.public\.orders, .* and 16 more\."):
-        play(operator(objects=["qqq*"]), ti)
+        play(objects_operator(objects=["qqq*"]), ti)
 
 
 def test_a_name_that_fits_nothing_is_told_before_another_job_is_waited_for(
@@ -174,7 +170,7 @@ def test_a_name_that_fits_nothing_is_told_before_another_job_is_waited_for(
     pipeline.start_job(appear_after=0, duration=1000)
 
     with pytest.raises(AirflowFailException, match="fits no object"):
-        work(lambda: operator(objects=["order"], on_active_job="wait").execute(ti.context))
+        work(lambda: objects_operator(objects=["order"], on_active_job="wait").execute(ti.context))
 
 
 @pytest.mark.parametrize("status", ["EXCLUDED", "DELETED", "INACTIVE", "SKIPPED"])
@@ -183,7 +179,7 @@ def test_objects_that_hevo_does_not_load_are_left_out(
 ) -> None:
     pipeline.objects[1].status = status
 
-    work(lambda: operator(objects=["public.*"]).execute(ti.context))
+    work(lambda: objects_operator(objects=["public.*"]).execute(ti.context))
 
     assert asked_for(hevo) == [ids(pipeline, "public.orders", "invoices", "custom_fields")]
 
@@ -194,19 +190,19 @@ def test_a_name_that_fits_only_what_hevo_does_not_load_fails_for_good(
     pipeline.objects[1].status = "EXCLUDED"
 
     with pytest.raises(AirflowFailException, match=r"fits only what Hevo does not load: .*customers \(EXCLUDED\)"):
-        play(operator(objects=["customers"]), ti)
+        play(objects_operator(objects=["customers"]), ti)
 
     assert asked_for(hevo) == []
 
 
 def test_an_id_that_hevo_does_not_know_fails_for_good(ti: TaskInstance, pipeline: SandboxPipeline) -> None:
     with pytest.raises(AirflowFailException, match="Object none-such does not exist in pipeline 7"):
-        play(operator(object_ids=["none-such"]), ti)
+        play(objects_operator(object_ids=["none-such"]), ti)
 
     assert pipeline.jobs == []
 
 
 def test_the_log_says_which_objects(ti: TaskInstance, pipeline: SandboxPipeline, story: Callable[[], str]) -> None:
-    work(lambda: operator(objects=["inv*"]).execute(ti.context))
+    work(lambda: objects_operator(objects=["inv*"]).execute(ti.context))
 
     assert "Pipeline 7: objects to resync: shop.public.invoices." in story()

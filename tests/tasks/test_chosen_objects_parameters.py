@@ -14,7 +14,7 @@ from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOpera
 from hevo_provider.parameters import several_of
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
-from tests.stage.objects import add_shop, asked_for, ids, operator
+from tests.stage.objects import add_shop, asked_for, ids, objects_operator
 from tests.stage.tasks import Deferral, TaskInstance, play, work
 
 
@@ -52,12 +52,12 @@ def test_it_takes_what_the_pipelines_operator_takes_but_its_action() -> None:
 @pytest.mark.parametrize("name", ["action", "drop_and_load"])
 def test_what_is_not_for_chosen_objects_is_refused(name: str) -> None:
     with pytest.raises(HevoConfigError, match=f"{name} is for HevoPipelineOperator"):
-        operator(objects=["orders"], **{name: "RESYNC"})
+        objects_operator(objects=["orders"], **{name: "RESYNC"})
 
 
 def test_default_args_for_other_operators_of_the_dag_do_no_harm(ti: TaskInstance) -> None:
     with DAG("dag", schedule=None, default_args={"action": "SYNC_NOW", "drop_and_load": True, "poll_interval": 3}):
-        made = operator(objects=["orders"])
+        made = objects_operator(objects=["orders"])
 
     assert (made._ordered(ti.context).action, made._ordered(ti.context).drop_and_load) == ("RESYNC_OBJECTS", False)
     assert made.poll_interval == 3
@@ -83,7 +83,7 @@ def test_default_args_for_other_operators_of_the_dag_do_no_harm(ti: TaskInstance
 )
 def test_what_makes_no_sense_is_refused_when_the_dag_is_parsed(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(HevoConfigError, match=message):
-        operator(**wrong)
+        objects_operator(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def rendered(task: HevoResyncObjectsOperator, *, native: bool, **values: Any) ->
 def test_it_runs_with_what_its_templates_render_to(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, native: bool, objects: Any
 ) -> None:
-    task = operator(objects=objects, object_ids="{{ more }}")
+    task = objects_operator(objects=objects, object_ids="{{ more }}")
 
     play(rendered(task, native=native, names=["inv*", "customers"], more=ids(pipeline, "custom_fields")), ti)
 
@@ -128,7 +128,7 @@ def test_names_that_render_to_nothing_fail_for_good_before_any_request(
     hevo: Sandbox, ti: TaskInstance, native: bool, value: object
 ) -> None:
     with pytest.raises(AirflowFailException, match="objects"):
-        play(rendered(operator(objects="{{ value }}", object_ids=["x"]), native=native, value=value), ti)
+        play(rendered(objects_operator(objects="{{ value }}", object_ids=["x"]), native=native, value=value), ti)
 
     assert hevo.requests == []
 
@@ -136,7 +136,7 @@ def test_names_that_render_to_nothing_fail_for_good_before_any_request(
 def test_the_output_of_another_task_can_say_which_objects() -> None:
     with DAG("dag", schedule=None):
         before: Any = BaseOperator(task_id="before")
-        task = operator(objects=before.output)
+        task = objects_operator(objects=before.output)
         other = HevoResyncObjectsOperator(task_id="other", pipeline_id=7, objects=[before.output["name"], "orders"])
 
     assert task.upstream_task_ids == other.upstream_task_ids == {"before"}
@@ -154,7 +154,7 @@ def test_it_can_be_mapped_over_objects(hevo: Sandbox, ti: TaskInstance, pipeline
 def test_a_trigger_knows_the_objects_after_the_database(ti: TaskInstance, pipeline: SandboxPipeline) -> None:
     pipeline.start_job(appear_after=0, duration=100)
 
-    left_behind = work(lambda: operator(objects=["inv*"], on_active_job="wait").execute(ti.context))
+    left_behind = work(lambda: objects_operator(objects=["inv*"], on_active_job="wait").execute(ti.context))
 
     assert isinstance(left_behind, Deferral)
     assert json.loads(json.dumps(left_behind.kwargs))["objects"] == ["inv*"]

@@ -10,6 +10,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FrameType
 from typing import Any
@@ -25,23 +26,33 @@ from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sensors import HevoSensor
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import VirtualClock
-from tests.stage.tasks import ACTIONS, Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import (
+    ACTIONS,
+    TaskInstance,
+    deferred,
+    event_of,
+    operator,
+    operator_of,
+    play,
+    run_in_triggerer,
+)
 
-Operator = HevoPipelineOperator | HevoResyncObjectsOperator
 
-for_every_action = pytest.mark.parametrize("action", ACTIONS)
-
-
-def deferred(task: Operator | HevoSensor, ti: TaskInstance) -> HevoJobTrigger:
-    result = work(lambda: task.execute(ti.context))
-    assert isinstance(result, Deferral)
-    trigger = result.trigger()
+def waiting(task: HevoPipelineOperator | HevoResyncObjectsOperator | HevoSensor, ti: TaskInstance) -> HevoJobTrigger:
+    """Let a worker defer the task: the trigger that waits for it, as Airflow runs it."""
+    trigger = deferred(task, ti).trigger()
     trigger.task_instance = ti  # type: ignore[assignment]
     return trigger
 
 
+NO_ANSWER = "no answer"
+
+
 def airflow_says(monkeypatch: pytest.MonkeyPatch, state: str | None, *, token_is_ours: bool = True) -> None:
     async def answer(*_: object) -> tuple[str | None, bool]:
+        if state == NO_ANSWER:
+            raise RuntimeError("Supervisor connection lost")
         return state, token_is_ours
 
     monkeypatch.setattr(compat, "_ask_airflow", answer)
@@ -50,62 +61,97 @@ def airflow_says(monkeypatch: pytest.MonkeyPatch, state: str | None, *, token_is
 async def watched_then_killed(trigger: HevoJobTrigger, clock: VirtualClock, after: float) -> None:
     """Let the trigger wait for some seconds, and end it as Airflow 3.3 does when a user has acted."""
     until = clock.now() + after
-    waiting = asyncio.ensure_future(event_of(trigger))
-    while clock.now() < until and not waiting.done():  # noqa: ASYNC110 - the clock is no event
+    event = asyncio.ensure_future(event_of(trigger))
+    while clock.now() < until and not event.done():  # noqa: ASYNC110 - the clock is no event
         await asyncio.sleep(0)
-    waiting.cancel("user-action")
-    await asyncio.wait([waiting])
+    event.cancel("user-action")
+    await asyncio.wait([event])
     await trigger.on_kill()
 
 
-@for_every_action
-@pytest.mark.parametrize("state", ["failed", "success", None])
-def test_a_user_ends_the_deferred_task_and_its_job_is_cancelled(
-    hevo: Sandbox,
-    ti: TaskInstance,
-    clock: VirtualClock,
-    monkeypatch: pytest.MonkeyPatch,
-    state: str | None,
-    action: str,
+@dataclass(frozen=True)
+class Kill:
+    """
+    A trigger's end that looks like a kill.
+
+    :param is_cancelled: whether the job is to be cancelled.
+    :param airflow_says: the task's state; None: there is no such task any more.
+    :param token_is_ours: whether it is still this deferral that the task waits in.
+    :param answer: of Hevo to the action.
+    :param follows: whether it follows a job that was active before.
+    :param actions: which of them can do that.
+    """
+
+    is_cancelled: bool
+    airflow_says: str | None = "failed"
+    token_is_ours: bool = True
+    parameters: dict[str, Any] = field(default_factory=dict)
+    answer: Fault = field(default_factory=Fault.no_op)
+    follows: bool = False
+    actions: tuple[str, ...] = ACTIONS
+
+
+KILLS = {
+    # The task has started the job, and nobody waits for it any more.
+    "a user marked the task as failed": Kill(is_cancelled=True),
+    "a user marked it as a success": Kill(is_cancelled=True, airflow_says="success"),
+    "a user deleted it": Kill(is_cancelled=True, airflow_says=None),
+    "a user cleared it, and it is deferred again": Kill(
+        is_cancelled=True, airflow_says="deferred", token_is_ours=False
+    ),
+    # Somebody may still wait.
+    "the triggerer stalled, and another took over": Kill(is_cancelled=False, airflow_says="deferred"),
+    "Airflow cannot be asked": Kill(is_cancelled=False, airflow_says=NO_ANSWER),
+    "the task only wanted the id, and has succeeded": Kill(
+        is_cancelled=False, airflow_says="success", parameters={"wait_for_completion": False}
+    ),
+    # The job is not the task's own, or not for sure.
+    "the job is another's, and is followed": Kill(is_cancelled=False, follows=True, actions=("SYNC_NOW", "RESYNC")),
+    "whose job it is was assumed": Kill(is_cancelled=False, answer=Fault.reset(after=True)),
+    # Nobody wants it to be cancelled.
+    "cancel_on_kill is off": Kill(is_cancelled=False, parameters={"cancel_on_kill": False}),
+}
+
+
+@pytest.mark.parametrize(
+    ("kill", "action"),
+    [pytest.param(kill, action, id=f"{name}-{action}") for name, kill in KILLS.items() for action in kill.actions],
+)
+def test_a_job_is_cancelled_if_the_task_has_started_it_and_nobody_waits_for_it_any_more(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, kill: Kill, action: str
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator_of(action), ti)
-    airflow_says(monkeypatch, state)
+    hevo.inject(action.lower(), kill.answer)
+    parameters = dict(kill.parameters)
+    if kill.follows:
+        pipeline.start_job("INCREMENTAL" if action == "SYNC_NOW" else "RESYNC", ago=60)
+        parameters["on_active_job"] = "follow"
+    trigger = waiting(operator_of(action, **parameters), ti)
+    airflow_says(monkeypatch, kill.airflow_says, token_is_ours=kill.token_is_ours)
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
 
-    assert [job.cancel_requests for job in pipeline.jobs] == [1]
+    assert [job.cancel_requests for job in pipeline.jobs] == [int(kill.is_cancelled)]
 
 
-def test_a_stalled_triggerer_wakes_after_its_work_was_taken_over_and_the_job_lives(
+def test_a_sensor_never_cancels(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator_of(), ti)
-    airflow_says(monkeypatch, "deferred")
+    pipeline.start_job(ago=60)
+    trigger = waiting(HevoSensor(task_id="task", pipeline_id=7), ti)
+    airflow_says(monkeypatch, "failed")
 
     run_in_triggerer(watched_then_killed(trigger, clock, 60))
 
     assert [job.cancel_requests for job in pipeline.jobs] == [0]
 
 
-def test_cleared_and_deferred_again_the_old_job_is_cancelled(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator_of(), ti)
-    airflow_says(monkeypatch, "deferred", token_is_ours=False)
-
-    run_in_triggerer(watched_then_killed(trigger, clock, 60))
-
-    assert [job.cancel_requests for job in pipeline.jobs] == [1]
-
-
 def test_killed_while_the_job_is_still_looked_for_it_looks_once_more(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=5, duration=1000)
-    trigger = deferred(operator_of(), ti)
+    trigger = waiting(operator(), ti)
     airflow_says(monkeypatch, "failed")
 
     async def killed_in_the_fifth_second() -> None:
@@ -131,7 +177,7 @@ def test_killed_before_the_job_shows_says_that_it_may_run(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hevo.add_pipeline(7, appear_after=500, duration=1000)
-    trigger = deferred(operator_of(), ti)
+    trigger = waiting(operator(), ti)
     airflow_says(monkeypatch, "failed")
 
     run_in_triggerer(watched_then_killed(trigger, clock, 3))
@@ -139,97 +185,19 @@ def test_killed_before_the_job_shows_says_that_it_may_run(
     assert "is not cancelled" in capsys.readouterr().out + caplog.text
 
 
-def test_an_adopted_job_is_never_cancelled(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = hevo.add_pipeline(7, duration=1000)
-    pipeline.start_job(ago=60)
-    trigger = deferred(operator_of(on_active_job="follow"), ti)
-    airflow_says(monkeypatch, "failed")
-
-    run_in_triggerer(watched_then_killed(trigger, clock, 60))
-
-    assert [job.cancel_requests for job in pipeline.jobs] == [0]
-
-
-def test_a_job_whose_ownership_is_assumed_is_never_cancelled(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = hevo.add_pipeline(7, duration=1000)
-    hevo.inject("sync_now", Fault.reset(after=True))
-    trigger = deferred(operator_of(), ti)
-    airflow_says(monkeypatch, "failed")
-
-    run_in_triggerer(watched_then_killed(trigger, clock, 60))
-
-    assert [job.cancel_requests for job in pipeline.jobs] == [0]
-
-
-def test_with_cancel_on_kill_off_nothing_is_cancelled(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator_of(cancel_on_kill=False), ti)
-    airflow_says(monkeypatch, "failed")
-
-    run_in_triggerer(watched_then_killed(trigger, clock, 60))
-
-    assert [job.cancel_requests for job in pipeline.jobs] == [0]
-
-
-def test_a_sensor_never_cancels(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = hevo.add_pipeline(7, duration=1000)
-    pipeline.start_job(ago=60)
-    trigger = deferred(HevoSensor(task_id="task", pipeline_id=7), ti)
-    airflow_says(monkeypatch, "failed")
-
-    run_in_triggerer(watched_then_killed(trigger, clock, 60))
-
-    assert [job.cancel_requests for job in pipeline.jobs] == [0]
-
-
-def test_a_task_that_only_wants_the_id_has_succeeded_by_itself_and_its_job_lives(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator_of(wait_for_completion=False), ti)
-    airflow_says(monkeypatch, "success")
-
-    run_in_triggerer(watched_then_killed(trigger, clock, 3))
-
-    assert [job.cancel_requests for job in pipeline.jobs] == [0]
-
-
-def test_where_airflow_cannot_be_asked_the_job_lives(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def silence(*_: object) -> tuple[str | None, bool]:
-        raise RuntimeError("Supervisor connection lost")
-
-    pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator_of(), ti)
-    monkeypatch.setattr(compat, "_ask_airflow", silence)
-
-    run_in_triggerer(watched_then_killed(trigger, clock, 60))
-
-    assert [job.cancel_requests for job in pipeline.jobs] == [0]
-
-
 def test_the_clean_up_outlives_the_second_that_airflow_gives_it(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    trigger = deferred(operator_of(), ti)
+    trigger = waiting(operator(), ti)
     airflow_says(monkeypatch, "failed")
 
     async def killed_impatiently() -> None:
-        waiting = asyncio.ensure_future(event_of(trigger))
+        event = asyncio.ensure_future(event_of(trigger))
         while not pipeline.jobs[0].visible:  # noqa: ASYNC110 - the sandbox is no event
             await asyncio.sleep(0)
-        waiting.cancel("user-action")
-        await asyncio.wait([waiting])
+        event.cancel("user-action")
+        await asyncio.wait([event])
         last_work = asyncio.ensure_future(trigger.on_kill())
         await asyncio.sleep(0)
         last_work.cancel()
@@ -242,7 +210,7 @@ def test_the_clean_up_outlives_the_second_that_airflow_gives_it(
     assert pipeline.jobs[0].cancel_requests == 1
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
+@in_both_modes
 @pytest.mark.parametrize("limit", [{"timeout": 100}, {"execution_timeout": timedelta(seconds=100)}])
 def test_a_task_whose_time_is_over_fails_as_timed_out_and_its_job_is_cancelled(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, limit: dict[str, Any]
@@ -251,7 +219,7 @@ def test_a_task_whose_time_is_over_fails_as_timed_out_and_its_job_is_cancelled(
     began = clock.now()
 
     with pytest.raises(AirflowTaskTimeout, match="time was over"):
-        play(operator_of(deferrable=deferrable, **limit), ti)
+        play(operator(deferrable=deferrable, **limit), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [1]
     assert 90 <= clock.now() - began <= 100
@@ -260,7 +228,7 @@ def test_a_task_whose_time_is_over_fails_as_timed_out_and_its_job_is_cancelled(
 def test_a_job_that_ends_with_its_time_is_a_success(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7, duration=99)
 
-    job_id = play(operator_of(timeout=100, poll_interval=60), ti)
+    job_id = play(operator(timeout=100, poll_interval=60), ti)
 
     assert pipeline.jobs[0].id == job_id
 
@@ -296,7 +264,7 @@ def sigterm(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 @pytest.mark.parametrize("raises", [True, False], ids=["as on 2.11", "as on 3.3"])
 def test_sigterm_to_a_blocking_worker_cancels_the_job(hevo: Sandbox, ti: TaskInstance, raises: bool) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    task = operator_of(deferrable=False)
+    task = operator(deferrable=False)
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:
         task.on_kill()
@@ -314,7 +282,7 @@ def test_sigterm_to_a_blocking_worker_cancels_the_job(hevo: Sandbox, ti: TaskIns
 @pytest.mark.usefixtures("sigterm")
 def test_an_execution_timeout_that_strikes_a_blocking_worker_cancels_the_job(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    task = operator_of(deferrable=False)
+    task = operator(deferrable=False)
 
     def strike(_signal: int, _frame: FrameType | None) -> None:
         raise AirflowTaskTimeout
@@ -338,7 +306,7 @@ def test_an_execution_timeout_that_strikes_a_blocking_worker_cancels_the_job(hev
 def test_a_worker_killed_while_it_follows_somebody_elses_job_leaves_it_alone(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7, duration=10_000)
     pipeline.start_job(ago=60)
-    task = operator_of(deferrable=False, on_active_job="follow")
+    task = operator(deferrable=False, on_active_job="follow")
     signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
 
     with pytest.raises(Exception, match="was killed"):

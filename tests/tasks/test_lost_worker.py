@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoJobFailedError
-from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
-from hevo_provider.runs.follow import Follow
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
-from hevo_provider.tasks.task import HevoTask
 from tests.stage.clock import VirtualClock
-from tests.stage.tasks import ACTIONS, Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
-
-for_every_action = pytest.mark.parametrize("action", ACTIONS)
+from tests.stage.death import MortalStore, lose_worker
+from tests.stage.marks import for_every_action, in_both_modes
+from tests.stage.tasks import TaskInstance, deferred, event_of, operator, operator_of, play, run_in_triggerer, work
 
 RETRY_DELAY = 300.0
 WEEK = 7 * 24 * 3600.0
-
-
-class Killed(BaseException):
-    """What kill -9 is to the code: nothing after it runs."""
-
-
-def operator(**parameters: Any) -> HevoPipelineOperator | HevoResyncObjectsOperator:
-    return operator_of(**{"retries": 2, **parameters})
-
-
-def kill_worker(
-    monkeypatch: pytest.MonkeyPatch, owner: type, method: str, *, ti: TaskInstance, **parameters: Any
-) -> None:
-    """Run a try whose worker dies where it calls ``method``."""
-
-    def die(*_: Any, **__: Any) -> Any:
-        raise Killed
-
-    with monkeypatch.context() as until_then:
-        until_then.setattr(owner, method, die)
-        with pytest.raises(Killed):
-            operator(**parameters).execute(ti.context)
-
-
-def deferred(ti: TaskInstance, **parameters: Any) -> Deferral:
-    result = work(lambda: operator(**parameters).execute(ti.context))
-    assert isinstance(result, Deferral)
-    return result
 
 
 def start_beside_another(hevo: Sandbox, ti: TaskInstance, *, duration: float) -> SandboxPipeline:
@@ -59,43 +25,40 @@ def start_beside_another(hevo: Sandbox, ti: TaskInstance, *, duration: float) ->
             pipeline.start_job(ago=-0.2)
 
     hevo.on_request = start_another
-    deferred(ti)
+    deferred(operator(), ti)
     hevo.on_request = None
     return pipeline
 
 
 @pytest.fixture
 def ti(clock: VirtualClock) -> TaskInstance:
-    return TaskInstance(clock, retries=2)
+    return TaskInstance(clock, retries=2, store=MortalStore())
 
 
 @for_every_action
-@pytest.mark.parametrize("deferrable", [True, False])
+@in_both_modes
 @pytest.mark.parametrize("appear_after", [0.0, 15.0])
 def test_a_retry_follows_the_job_of_a_worker_killed_between_post_and_defer(
     hevo: Sandbox,
     ti: TaskInstance,
     clock: VirtualClock,
-    monkeypatch: pytest.MonkeyPatch,
     action: str,
     deferrable: bool,
     appear_after: float,
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=appear_after, duration=1000)
-    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti, action=action)
+    lose_worker(operator_of(action), ti)
     clock.advance(RETRY_DELAY)
     ti.next_try()
 
-    job_id = play(operator(action=action, deferrable=deferrable), ti)
+    job_id = play(operator_of(action, deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
 
-def test_a_retry_at_once_still_finds_the_job_that_does_not_show_yet(
-    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_retry_at_once_still_finds_the_job_that_does_not_show_yet(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=15, duration=100)
-    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    lose_worker(operator(), ti)
     ti.next_try()
 
     job_id = play(operator(), ti)
@@ -106,23 +69,23 @@ def test_a_retry_at_once_still_finds_the_job_that_does_not_show_yet(
 @for_every_action
 @pytest.mark.parametrize("wait", [0.0, RETRY_DELAY])
 def test_a_retry_starts_the_job_if_the_worker_was_killed_before_the_post(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, wait: float, action: str
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, wait: float, action: str
 ) -> None:
     pipeline = hevo.add_pipeline(7)
-    kill_worker(monkeypatch, HevoAsyncClient, action.lower(), ti=ti, action=action)
+    lose_worker(operator_of(action), ti, before=action.lower())
     clock.advance(wait)
     ti.next_try()
 
-    job_id = play(operator(action=action), ti)
+    job_id = play(operator_of(action), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
 
 def test_a_retry_returns_at_once_if_the_job_has_succeeded_meanwhile(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=100)
-    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    lose_worker(operator(), ti)
     clock.advance(RETRY_DELAY)
     ti.next_try()
 
@@ -132,10 +95,10 @@ def test_a_retry_returns_at_once_if_the_job_has_succeeded_meanwhile(
 
 
 def test_a_retry_follows_the_job_of_a_worker_killed_while_blocking(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    kill_worker(monkeypatch, Follow, "poll", ti=ti, deferrable=False)
+    lose_worker(operator(deferrable=False), ti, before="get_job")
     clock.advance(RETRY_DELAY)
     ti.next_try()
 
@@ -158,10 +121,10 @@ def test_a_failed_job_is_not_followed_again(hevo: Sandbox, ti: TaskInstance) -> 
 
 
 def test_a_job_that_failed_while_no_worker_looked_is_not_followed(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=100, ends="FAILED")
-    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    lose_worker(operator(), ti)
     clock.advance(RETRY_DELAY)
     pipeline.ends = "COMPLETED"
     ti.next_try()
@@ -172,12 +135,12 @@ def test_a_job_that_failed_while_no_worker_looked_is_not_followed(
     assert pipeline.jobs[-1].id == job_id
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
+@in_both_modes
 def test_a_retry_waits_for_the_job_that_fits_although_hevo_left_out_its_type(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=100)
-    deferred(ti)
+    deferred(operator(), ti)
     pipeline.jobs[0].override = {"type": None}
     clock.advance(RETRY_DELAY)
     ti.next_try()
@@ -187,7 +150,7 @@ def test_a_retry_waits_for_the_job_that_fits_although_hevo_left_out_its_type(
     assert [job.id for job in pipeline.jobs] == [job_id]
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
+@in_both_modes
 def test_a_retry_that_cannot_tell_which_of_two_jobs_is_its_own_cancels_neither(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
 ) -> None:
@@ -220,7 +183,7 @@ def test_cleared_while_deferred_the_new_try_makes_way_and_starts_its_own_job(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, shows: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=12, duration=1000)
-    deferred(ti)
+    deferred(operator(), ti)
     clock.advance(60 if shows else 1)
     ti.next_try(cleared=True)
     pipeline.duration = 30
@@ -235,7 +198,7 @@ def test_cleared_while_deferred_the_new_try_waits_for_a_job_that_the_old_trigger
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
-    deferred(ti)
+    deferred(operator(), ti)
     clock.advance(60)
     ti.next_try(cleared=True)
     pipeline.jobs[0].cancel()
@@ -262,10 +225,10 @@ def test_cleared_after_success_a_new_job_is_started(
 
 
 def test_cleared_a_week_after_it_was_killed_a_new_job_is_started(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7)
-    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    lose_worker(operator(), ti)
     clock.advance(WEEK)
     ti.next_try(cleared=True)
 
@@ -279,7 +242,7 @@ def test_a_cleared_task_never_returns_the_success_of_the_try_before(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=50)
-    deferred(ti)
+    deferred(operator(), ti)
     clock.advance(60)  # the job has succeeded, and nobody was told
     ti.next_try(cleared=True)
 
@@ -293,7 +256,7 @@ def test_a_retry_after_an_outage_follows_the_job_that_still_runs(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=3600)
-    deferral = deferred(ti, api_outage_tolerance=600)
+    deferral = deferred(operator(api_outage_tolerance=600), ti)
     clock.advance(60)
     hevo.stop()
     event = run_in_triggerer(event_of(deferral.trigger()))
@@ -310,13 +273,12 @@ def test_a_retry_after_an_outage_follows_the_job_that_still_runs(
 def test_without_a_store_it_says_so_once_and_starts_anew(
     hevo: Sandbox,
     ti: TaskInstance,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1, appear_after=1)
     ti.store = None
-    kill_worker(monkeypatch, HevoTask, "_defer_until_done", ti=ti)
+    lose_worker(operator(), ti)
     ti.clock.advance(RETRY_DELAY)
     ti.next_try()
     capsys.readouterr()
@@ -331,10 +293,10 @@ def test_without_a_store_it_says_so_once_and_starts_anew(
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_one_answer_that_the_job_is_unknown_starts_no_second_one(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, ended: bool
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, ended: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=100 if ended else 1000)
-    kill_worker(monkeypatch, Follow, "poll", ti=ti, deferrable=False)
+    lose_worker(operator(deferrable=False), ti, before="get_job")
     clock.advance(RETRY_DELAY)
     ti.next_try()
     hevo.inject("get_job", Fault.status(404))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from airflow.providers.common.compat import sdk
 
 from hevo_provider import metrics
 from hevo_provider.exceptions import HevoJobFailedError
-from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sensors import HevoSensor
-from tests.stage.tasks import TaskInstance, play
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import TaskInstance, operator, play
 
 
 @dataclass
@@ -42,11 +41,7 @@ def stats(monkeypatch: pytest.MonkeyPatch) -> Told:
     return told
 
 
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", pipeline_id=7, **parameters)
-
-
-@pytest.mark.parametrize("deferrable", [True, False])
+@in_both_modes
 def test_a_run_that_goes_well_is_a_start_an_end_and_two_durations(
     hevo: Sandbox, ti: TaskInstance, stats: Told, deferrable: bool
 ) -> None:

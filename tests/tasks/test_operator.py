@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from itertools import pairwise
 from time import monotonic
-from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowTaskTimeout
@@ -19,19 +18,12 @@ from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.tasks import task as tasks
 from tests.stage.clock import START, VirtualClock
-from tests.stage.tasks import Deferral, TaskInstance, play, work
+from tests.stage.marks import in_both_modes, whether_it_waits_or_not
+from tests.stage.tasks import Deferral, TaskInstance, operator, play, work
 
-MODES = [(True, True), (True, False), (False, True), (False, False)]
 ENDS = [JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SKIPPED, JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES]
 
 MANY = 6  # looks at a job
-
-in_every_mode = pytest.mark.parametrize(("deferrable", "wait_for_completion"), MODES)
-deferred_or_not = pytest.mark.parametrize("deferrable", [True, False])
-
-
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
 
 
 def once_started(hevo: Sandbox, act: Callable[[], None]) -> None:
@@ -73,7 +65,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
 # The job's id and its state
 
 
-@in_every_mode
+@whether_it_waits_or_not
 def test_returns_the_id_of_the_job_it_started(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, wait_for_completion: bool
 ) -> None:
@@ -85,7 +77,7 @@ def test_returns_the_id_of_the_job_it_started(
     assert ti.xcoms["hevo_job"]["status"] == ("COMPLETED" if wait_for_completion else "IN_PROGRESS")
 
 
-@in_every_mode
+@whether_it_waits_or_not
 def test_a_job_that_was_over_before_it_showed_is_found(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, wait_for_completion: bool
 ) -> None:
@@ -97,7 +89,7 @@ def test_a_job_that_was_over_before_it_showed_is_found(
     assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
 
 
-@deferred_or_not
+@in_both_modes
 def test_the_final_state_and_counters_go_to_an_xcom(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
     pipeline = hevo.add_pipeline(7, duration=60)
 
@@ -131,7 +123,7 @@ def test_the_worker_is_free_again_after_three_requests_and_no_waiting(
     assert [request.route for request in hevo.requests[2:]] == ["sync_now"]
 
 
-@in_every_mode
+@whether_it_waits_or_not
 def test_it_sends_one_action_and_for_the_rest_only_looks(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, wait_for_completion: bool
 ) -> None:
@@ -146,7 +138,7 @@ def test_it_sends_one_action_and_for_the_rest_only_looks(
 # How the job ends
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("status", ENDS)
 def test_a_job_that_did_not_complete_fails_the_task_and_is_named(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, status: JobStatus
@@ -163,7 +155,7 @@ def test_a_job_that_did_not_complete_fails_the_task_and_is_named(
     assert ti.xcoms["hevo_job"]["status"] == status
 
 
-@deferred_or_not
+@in_both_modes
 def test_partial_failures_fail_the_task(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
     hevo.add_pipeline(7, ends="COMPLETED_WITH_FAILURES")
 
@@ -171,7 +163,7 @@ def test_partial_failures_fail_the_task(hevo: Sandbox, ti: TaskInstance, deferra
         play(operator(deferrable=deferrable), ti)
 
 
-@deferred_or_not
+@in_both_modes
 def test_partial_failures_can_be_accepted_and_are_told(
     hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], deferrable: bool
 ) -> None:
@@ -228,7 +220,7 @@ def test_a_failed_job_is_worth_a_retry(hevo: Sandbox, ti: TaskInstance) -> None:
     assert not isinstance(failure.value, AirflowException)  # of which some would not be retried, and some be skips
 
 
-@deferred_or_not
+@in_both_modes
 def test_an_unknown_status_is_waited_out_and_told_once(
     hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], deferrable: bool
 ) -> None:
@@ -245,7 +237,7 @@ def test_an_unknown_status_is_waited_out_and_told_once(
     assert story().count("PAUSED_FOR_REVIEW, a status that this version does not know; waiting on") == 1
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_status_that_is_unknown_from_the_first_look_is_told_once(
     hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], deferrable: bool
 ) -> None:
@@ -265,7 +257,7 @@ def test_a_status_that_is_unknown_from_the_first_look_is_told_once(
 # How long it looks, and how long it waits
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize(
     ("retry_limit", "polls"),
     [(1, [20]), (2, [1, 21]), (4, [1, 3, 7, 21]), (10, [1, 3, 7, 15, 30, 45, 60, 75, 90, 105])],
@@ -307,7 +299,7 @@ def test_it_looks_at_the_running_job_every_poll_interval(hevo: Sandbox, ti: Task
     assert len(pauses) > MANY
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("cancel_on_kill", [True, False])
 def test_a_time_out_says_what_became_of_the_job(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, cancel_on_kill: bool

@@ -18,15 +18,10 @@ from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
-from tests.stage.tasks import TaskInstance, play
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import TaskInstance, operator, play
 
 Task = HevoPipelineOperator | HevoSensor
-
-deferred_or_not = pytest.mark.parametrize("deferrable", [True, False])
-
-
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
 
 
 def sensor(**parameters: Any) -> HevoSensor:
@@ -138,7 +133,7 @@ def test_the_template_fields_are_those_of_the_documentation() -> None:
     assert {"pipeline_id", "job_id", "completed_after"} <= set(HevoSensor.template_fields)
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("native", [False, True])
 def test_an_operator_runs_with_what_its_templates_render_to(
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, native: bool, deferrable: bool
@@ -161,7 +156,7 @@ def test_an_operator_runs_with_what_its_templates_render_to(
     assert [(job.id, job.type) for job in pipeline.jobs] == [(job_id, "RESYNC_WITH_DROP_AND_LOAD")]
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("native", [False, True])
 @pytest.mark.parametrize("job_id", [None, "1234567890123"])
 def test_a_sensor_runs_with_what_its_templates_render_to(
@@ -203,7 +198,7 @@ def test_rendered_values_that_make_no_sense_fail_the_task_for_good_before_any_re
     assert hevo.requests == []
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("native", [False, True])
 @pytest.mark.parametrize(
     "value", [None, "None", "", "  ", "../x", "..", "x/../../y", "x?y=z", "x%2f..", "x#y", "a b", "x\nGET /", "{{ x }}"]

@@ -12,6 +12,7 @@ from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.runs.progress import Progress
 from hevo_provider.sandbox import Sandbox
 from tests.stage.clock import VirtualClock
+from tests.stage.marks import in_both_modes
 from tests.stage.tasks import TaskInstance, play
 
 DAY = 24 * 3600
@@ -76,7 +77,7 @@ def test_a_job_that_runs_for_a_day_has_some_thirty_lines(clock: VirtualClock) ->
     assert 25 <= sum(line is not None for line in told) <= 35
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
+@in_both_modes
 def test_the_whole_story_of_a_run_is_a_handful_of_lines(
     hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], deferrable: bool
 ) -> None:

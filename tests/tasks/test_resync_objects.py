@@ -18,10 +18,9 @@ from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sandbox.requests import Request
 from tests.stage.clock import VirtualClock
-from tests.stage.objects import add_shop, asked_for, operator
+from tests.stage.marks import in_both_modes
+from tests.stage.objects import add_shop, asked_for, objects_operator
 from tests.stage.tasks import TaskInstance, event_of, play, run_in_triggerer, work
-
-deferred_or_not = pytest.mark.parametrize("deferrable", [True, False])
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def pipeline(hevo: Sandbox) -> SandboxPipeline:
     return add_shop(hevo)
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("applied", [True, False])
 @pytest.mark.parametrize("appear_after", [0.0, 15.0])
 @pytest.mark.parametrize("restarting_for", [0.0, 20.0])
@@ -45,7 +44,7 @@ def test_a_call_whose_fate_is_unknown_costs_no_second_job(
     pipeline.appear_after, pipeline.restarting_for = appear_after, restarting_for
     hevo.inject("resync_objects", Fault.reset(after=applied))
 
-    job_id = play(operator(objects=["inv*"], deferrable=deferrable), ti)
+    job_id = play(objects_operator(objects=["inv*"], deferrable=deferrable), ti)
 
     assert [(job.id, job.object_names) for job in pipeline.jobs] == [(job_id, ("invoices",))]
     assert len(asked_for(hevo)) == (1 if applied else 2)
@@ -56,13 +55,13 @@ def test_an_object_that_vanishes_does_not_hide_the_job_of_a_call_whose_fate_was_
 ) -> None:
     pipeline.appear_after, pipeline.duration = 1000, 3000
     hevo.inject("resync_objects", Fault.reset(after=True))
-    left_behind = work(lambda: operator(objects=["inv*"]).execute(ti.context))
+    left_behind = work(lambda: objects_operator(objects=["inv*"]).execute(ti.context))
     event = run_in_triggerer(event_of(left_behind.trigger()))
 
     (job,) = pipeline.jobs
     job.appear_after = 0  # it shows just when a worker is about to send again
     pipeline.objects = [each for each in pipeline.objects if each.name != "invoices"]
-    left_behind = work(lambda: operator(objects=["inv*"]).execute_complete(ti.context, event))
+    left_behind = work(lambda: objects_operator(objects=["inv*"]).execute_complete(ti.context, event))
 
     assert left_behind.trigger().ordered.job_id == job.id
 
@@ -73,7 +72,7 @@ def test_the_job_is_found_under_any_type_that_reloads_history(
 ) -> None:
     pipeline.job_type_names = {"RESYNC": wire}
 
-    job_id = play(operator(objects=["inv*"]), ti)
+    job_id = play(objects_operator(objects=["inv*"]), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
@@ -83,34 +82,34 @@ def test_a_job_of_another_type_is_named_and_can_be_chosen(
 ) -> None:
     pipeline.job_type_names, pipeline.duration = {"RESYNC": "REFRESHER"}, 200
     with pytest.raises(HevoJobNotFoundError, match=r"Of other types there is REFRESHER .* set job_type"):
-        play(operator(objects=["inv*"]), ti)
+        play(objects_operator(objects=["inv*"]), ti)
     ti.clock.advance(1000)
     ti.next_try(cleared=True)
 
-    job_id = play(operator(objects=["inv*"], job_type="REFRESHER"), ti)
+    job_id = play(objects_operator(objects=["inv*"], job_type="REFRESHER"), ti)
 
     assert pipeline.jobs[-1].id == job_id
 
 
-@deferred_or_not
+@in_both_modes
 def test_an_active_job_fails_the_task_before_anything_is_sent(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
 ) -> None:
     job = pipeline.start_job(appear_after=0, duration=1000)
 
     with pytest.raises(HevoPipelineBusyError, match=job.id):
-        play(operator(objects=["inv*"], deferrable=deferrable), ti)
+        play(objects_operator(objects=["inv*"], deferrable=deferrable), ti)
 
     assert asked_for(hevo) == []
 
 
-@deferred_or_not
+@in_both_modes
 def test_an_active_job_can_be_waited_for(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
 ) -> None:
     pipeline.start_job(appear_after=0, duration=100)
 
-    job_id = play(operator(objects=["inv*"], deferrable=deferrable, on_active_job="wait"), ti)
+    job_id = play(objects_operator(objects=["inv*"], deferrable=deferrable, on_active_job="wait"), ti)
 
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
 
@@ -122,7 +121,7 @@ def test_a_job_that_others_start_while_the_objects_are_read_is_seen(
     job = pipeline.start_job("RESYNC", ago=-2, appear_after=0, duration=1000)
 
     with pytest.raises(HevoPipelineBusyError, match=job.id):
-        play(operator(objects=["inv*"]), ti)
+        play(objects_operator(objects=["inv*"]), ti)
 
     assert asked_for(hevo) == []
 
@@ -139,7 +138,7 @@ def test_a_pipeline_that_is_restarting_is_waited_for(
 
     hevo.on_request = ready_after_a_minute
 
-    job_id = play(operator(objects=["inv*"]), ti)
+    job_id = play(objects_operator(objects=["inv*"]), ti)
 
     (job,) = pipeline.jobs
     assert job.id == job_id
@@ -150,16 +149,16 @@ def test_what_hevo_refuses_is_said_in_its_words(hevo: Sandbox, ti: TaskInstance,
     hevo.inject("resync_objects", Fault.json({"message": "Objects of this source cannot be resynced"}, status=400))
 
     with pytest.raises(HevoPipelineStateError, match=r"refused RESYNC_OBJECTS: Objects of this source"):
-        play(operator(objects=["inv*"]), ti)
+        play(objects_operator(objects=["inv*"]), ti)
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("accept", [True, False])
 def test_a_partial_failure_is_a_success_only_where_it_is_accepted(
     ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool, accept: bool
 ) -> None:
     pipeline.ends = "COMPLETED_WITH_FAILURES"
-    task = operator(objects=["inv*"], deferrable=deferrable, accept_completed_with_failures=accept)
+    task = objects_operator(objects=["inv*"], deferrable=deferrable, accept_completed_with_failures=accept)
 
     if accept:
         assert play(task, ti) == pipeline.jobs[0].id
@@ -168,7 +167,7 @@ def test_a_partial_failure_is_a_success_only_where_it_is_accepted(
             play(task, ti)
 
 
-@deferred_or_not
+@in_both_modes
 @pytest.mark.parametrize("cancel_on_kill", [True, False])
 def test_a_time_out_cancels_the_job_unless_told_otherwise(
     ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool, cancel_on_kill: bool
@@ -176,7 +175,7 @@ def test_a_time_out_cancels_the_job_unless_told_otherwise(
     pipeline.duration = None
 
     with pytest.raises(AirflowTaskTimeout, match=r"Pipeline 7: job .* had not ended"):
-        play(operator(objects=["inv*"], deferrable=deferrable, timeout=100, cancel_on_kill=cancel_on_kill), ti)
+        play(objects_operator(objects=["inv*"], deferrable=deferrable, timeout=100, cancel_on_kill=cancel_on_kill), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [int(cancel_on_kill)]
 
@@ -185,11 +184,11 @@ def test_a_retry_for_other_objects_starts_a_job_of_its_own(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock
 ) -> None:
     """What is on record of a lost worker is only followed if the same was asked for."""
-    work(lambda: operator(objects=["inv*"]).execute(ti.context))
+    work(lambda: objects_operator(objects=["inv*"]).execute(ti.context))
     clock.advance(300)
     ti.next_try()
 
-    play(operator(objects=["customers"]), ti)
+    play(objects_operator(objects=["customers"]), ti)
 
     assert [job.object_names for job in pipeline.jobs] == [("invoices",), ("customers",)]
 
@@ -198,11 +197,11 @@ def test_a_retry_for_other_objects_starts_a_job_of_its_own(
 def test_a_retry_for_the_same_objects_in_another_order_follows_the_job(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, order: Any
 ) -> None:
-    work(lambda: operator(objects=["public.orders", "invoices"]).execute(ti.context))
+    work(lambda: objects_operator(objects=["public.orders", "invoices"]).execute(ti.context))
     clock.advance(300)
     ti.next_try()
 
-    play(operator(objects=[name.replace("orders", "public.orders") for name in order]), ti)
+    play(objects_operator(objects=[name.replace("orders", "public.orders") for name in order]), ti)
 
     assert len(pipeline.jobs) == 1
 
@@ -213,10 +212,10 @@ def test_a_job_that_may_reload_other_objects_is_not_followed(
     other = pipeline.start_job("RESYNC", appear_after=0, duration=1000)
 
     with pytest.raises(HevoPipelineBusyError, match=f"{other.id}.*may reload other objects"):
-        play(operator(objects=["inv*"], ensure_new_job=False), ti)
+        play(objects_operator(objects=["inv*"], ensure_new_job=False), ti)
 
     with pytest.raises(HevoConfigError, match='on_active_job="follow" is not for objects'):
-        operator(objects=["inv*"], on_active_job="follow")
+        objects_operator(objects=["inv*"], on_active_job="follow")
 
 
 def test_many_objects_are_read_to_the_end_however_often_hevo_asks_for_a_pause(
@@ -227,7 +226,7 @@ def test_many_objects_are_read_to_the_end_however_often_hevo_asks_for_a_pause(
     wait = Fault.status(429, headers={"Retry-After": "20"})
     hevo.inject("list_objects", *[Fault.no_op(), wait] * 4)
 
-    play(operator(objects=["table_399"]), ti)
+    play(objects_operator(objects=["table_399"]), ti)
 
     assert [job.object_names for job in pipeline.jobs] == [("table_399",)]
     assert len(hevo.requests_of("list_objects")) <= 5 + 4

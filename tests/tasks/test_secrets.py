@@ -14,6 +14,7 @@ import pytest
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sensors import HevoSensor
+from tests.stage.marks import in_both_modes
 from tests.stage.sensors import sense
 from tests.stage.tasks import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
 
@@ -40,7 +41,7 @@ def everything_about(error: BaseException | None) -> str:
 
 
 @of_both
-@pytest.mark.parametrize("deferrable", [True, False])
+@in_both_modes
 @pytest.mark.parametrize(
     "fault",
     [

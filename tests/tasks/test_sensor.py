@@ -22,12 +22,11 @@ from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock
-from tests.stage.sensors import MODES, RescheduledTaskInstance, sense, sensor
+from tests.stage.marks import in_every_sensor_mode
+from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, work
 
 ENDS = [JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SKIPPED, JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES]
-
-in_every_mode = pytest.mark.parametrize("mode", MODES)
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
 # How the job ends
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("duration", [0, 5, 1000])
 def test_succeeds_with_the_given_job(hevo: Sandbox, ti: TaskInstance, mode: str, duration: float) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0)
@@ -90,7 +89,7 @@ def test_succeeds_with_the_given_job(hevo: Sandbox, ti: TaskInstance, mode: str,
     }
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("status", ENDS)
 def test_a_job_that_did_not_complete_fails_the_sensor_and_is_no_skip(
@@ -102,7 +101,7 @@ def test_a_job_that_did_not_complete_fails_the_sensor_and_is_no_skip(
         sense(mode, ti, job_id=job.id if given else None, soft_fail=True, accept_completed_with_failures=True)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_job_that_failed_is_a_skip_where_the_sensor_never_fails(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     hevo.add_pipeline(7).start_job(appear_after=0, ends="FAILED")
 
@@ -110,7 +109,7 @@ def test_a_job_that_failed_is_a_skip_where_the_sensor_never_fails(hevo: Sandbox,
         sense(mode, ti, never_fail=True)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_partial_failures_fail_the_sensor_and_the_objects_are_named(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     hevo.add_pipeline(7).start_job(appear_after=0, ends="COMPLETED_WITH_FAILURES")
 
@@ -118,7 +117,7 @@ def test_partial_failures_fail_the_sensor_and_the_objects_are_named(hevo: Sandbo
         sense(mode, ti)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_partial_failures_can_be_accepted(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, ends="COMPLETED_WITH_FAILURES")
 
@@ -145,7 +144,7 @@ def test_an_unknown_status_is_waited_out_and_told_once(
 # When it looks
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_it_looks_at_once_and_then_every_poke_interval(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
 ) -> None:
@@ -181,7 +180,7 @@ def test_a_deferrable_sensor_whose_job_is_over_needs_no_triggerer(hevo: Sandbox,
 # Time-outs
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_its_time_out_fails_it_for_good(hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str) -> None:
     hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
     started_at = clock.now()
@@ -192,7 +191,7 @@ def test_its_time_out_fails_it_for_good(hevo: Sandbox, ti: TaskInstance, clock: 
     assert 100 <= clock.now() - started_at <= 120
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_its_time_out_is_a_skip_where_it_fails_softly(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
 
@@ -223,14 +222,14 @@ def test_the_execution_time_out_holds_while_it_is_deferred(
 # What stands in the way
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("given", ["5f0d1f9e-4a3b-4e0c-9e55-0c7d8f6f2a10", None])
 def test_an_unknown_pipeline_fails_it_for_good(hevo: Sandbox, ti: TaskInstance, mode: str, given: str | None) -> None:
     with pytest.raises(AirflowFailException, match="Hevo answered 404 to GET /api/v1/pipelines/7"):
         sense(mode, ti, job_id=given)
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials_fail_it_for_good(hevo: Sandbox, ti: TaskInstance, mode: str, status: int) -> None:
     hevo.add_pipeline(7).start_job(appear_after=0)
@@ -240,20 +239,20 @@ def test_refused_credentials_fail_it_for_good(hevo: Sandbox, ti: TaskInstance, m
         sense(mode, ti)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_what_fails_it_for_good_is_a_skip_where_it_fails_softly(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     with pytest.raises(AirflowSkipException):
         sense(mode, ti, soft_fail=True)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_given_job_that_shows_late_is_waited_for(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=60, duration=100)
 
     assert sense(mode, ti, job_id=job.id) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("answer", [None, Fault.status(400), Fault.status(422)], ids=["404", "400", "422"])
 def test_a_given_job_that_hevo_does_not_know_fails_it_within_ten_minutes(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, answer: Fault | None
@@ -269,7 +268,7 @@ def test_a_given_job_that_hevo_does_not_know_fails_it_within_ten_minutes(
     assert 60 <= clock.now() - started_at <= 600
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("mode_of_search", ["job_id", "search", "completed_after"])
 @pytest.mark.parametrize("fault", [Fault.status(401), Fault.status(403), Fault.status(404)], ids=["401", "403", "404"])
 def test_one_bad_answer_in_the_middle_of_a_wait_fails_no_sensor(
@@ -288,7 +287,7 @@ def test_one_bad_answer_in_the_middle_of_a_wait_fails_no_sensor(
     assert sense(mode, ti, **how) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("status", [401, 404])
 def test_a_bad_answer_that_lasts_fails_every_sensor(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, status: int
@@ -302,7 +301,7 @@ def test_a_bad_answer_that_lasts_fails_every_sensor(
     assert clock.now() <= START + 400 + {401: 120, 404: 420}[status]
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_an_outage_is_waited_out(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=200)
     faults = [Fault.status(502), Fault.reset(), Fault.html(), Fault.truncated(), Fault.json([]), Fault.status(429)]
@@ -325,7 +324,7 @@ def test_an_outage_that_lasts_too_long_fails_it(
     assert 600 <= clock.now() - started_at <= 720
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_it_comes_back_no_sooner_than_hevo_asks(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=200)
     hevo.inject("get_job", Fault.no_op(), Fault.status(429, headers={"Retry-After": "90"}))

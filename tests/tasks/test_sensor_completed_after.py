@@ -16,10 +16,10 @@ from hevo_provider.sandbox import MISSING, Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock
-from tests.stage.sensors import MODES, RescheduledTaskInstance, sense, sensor
+from tests.stage.marks import in_every_sensor_mode
+from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, work
 
-in_every_mode = pytest.mark.parametrize("mode", MODES)
 NOW = datetime.fromtimestamp(START, UTC)
 AN_HOUR_AGO = NOW - timedelta(hours=1)
 
@@ -39,7 +39,7 @@ def pipeline(hevo: Sandbox) -> Iterator[SandboxPipeline]:
 # Which job
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_job_that_was_over_before_the_sensor_looked_will_do_at_once(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_job_that_was_over_before_the_sensor_looked_will_do_at_once(
     assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_job_that_was_over_before_the_time_does_not_count_and_the_next_one_is_waited_for(
     ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str
 ) -> None:
@@ -63,7 +63,7 @@ def test_a_job_that_was_over_before_the_time_does_not_count_and_the_next_one_is_
     assert 660 <= clock.now() - START <= 680
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_job_that_ran_at_the_time_is_waited_for_and_counts(
     ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -72,7 +72,7 @@ def test_a_job_that_ran_at_the_time_is_waited_for_and_counts(
     assert sense(mode, ti, completed_after=AN_HOUR_AGO) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize(("since", "counts"), [(timedelta(), True), (timedelta(milliseconds=1), False)])
 def test_the_time_itself_is_not_too_early(
     ti: TaskInstance, pipeline: SandboxPipeline, mode: str, since: timedelta, counts: bool
@@ -83,7 +83,7 @@ def test_the_time_itself_is_not_too_early(
     assert sense(mode, ti, completed_after=end + since) == (ended.id if counts else later.id)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_jobs_of_other_types_do_not_count(ti: TaskInstance, pipeline: SandboxPipeline, mode: str) -> None:
     pipeline.start_job("HISTORICAL", ago=100, duration=50)
     job = pipeline.start_job(ago=-100, duration=50)
@@ -91,7 +91,7 @@ def test_jobs_of_other_types_do_not_count(ti: TaskInstance, pipeline: SandboxPip
     assert sense(mode, ti, completed_after=AN_HOUR_AGO) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_of_several_the_one_that_ended_last_is_returned(ti: TaskInstance, pipeline: SandboxPipeline, mode: str) -> None:
     pipeline.start_job(ago=1000, duration=10)
     job = pipeline.start_job(ago=500, duration=10)
@@ -99,7 +99,7 @@ def test_of_several_the_one_that_ended_last_is_returned(ti: TaskInstance, pipeli
     assert sense(mode, ti, completed_after=AN_HOUR_AGO) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "SKIPPED", "DEFERRED", "COMPLETED_WITH_FAILURES"])
 def test_a_job_that_ended_badly_is_waited_past(
     ti: TaskInstance, pipeline: SandboxPipeline, story: Callable[[], str], mode: str, status: str
@@ -113,14 +113,14 @@ def test_a_job_that_ended_badly_is_waited_past(
     assert told > 1 if mode == "reschedule" else told == 1  # processes that remember nothing tell it again
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_partial_failure_counts_where_it_is_accepted(ti: TaskInstance, pipeline: SandboxPipeline, mode: str) -> None:
     job = pipeline.start_job(ago=100, duration=50, ends="COMPLETED_WITH_FAILURES")
 
     assert sense(mode, ti, completed_after=AN_HOUR_AGO, accept_completed_with_failures=True) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize(
     ("missing", "counts"),
     [
@@ -146,7 +146,7 @@ def test_a_job_counts_only_if_what_hevo_tells_proves_it(
 # When, and for how long
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_it_looks_every_poke_interval_and_more_often_than_a_search_may(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -162,7 +162,7 @@ def test_it_looks_every_poke_interval_and_more_often_than_a_search_may(
     assert {request.route for request in hevo.requests} == {"list_jobs"}
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("soft_fail", [False, True])
 def test_only_its_timeout_ends_the_wait(
     ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str, soft_fail: bool
@@ -178,7 +178,7 @@ def test_the_triggers_time_out_says_what_was_waited_for(ti: TaskInstance, pipeli
         sense("deferrable", ti, completed_after=AN_HOUR_AGO, timeout=100)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_an_outage_is_waited_out(hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str) -> None:
     job = pipeline.start_job(ago=100, duration=50)
     hevo.inject("list_jobs", Fault.status(502), Fault.reset(), Fault.html(), Fault.json({"data": None}))
@@ -198,7 +198,7 @@ def test_a_trigger_that_starts_again_elsewhere_waits_for_the_same(ti: TaskInstan
 # How far back it reads
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_the_newest_page_is_enough_where_the_job_is_on_it(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -210,7 +210,7 @@ def test_the_newest_page_is_enough_where_the_job_is_on_it(
     assert len(hevo.requests) == 1
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_long_job_that_was_created_before_many_others_is_found(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -315,7 +315,7 @@ def test_it_can_be_mapped_over_times(ti: TaskInstance, pipeline: SandboxPipeline
     assert mapped.unmap({"completed_after": AN_HOUR_AGO}).execute(ti.context) == job.id
 
 
-@pytest.mark.parametrize("mode", MODES)
+@in_every_sensor_mode
 def test_a_job_that_is_touched_long_after_its_end_did_not_end_then(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:

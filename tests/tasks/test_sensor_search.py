@@ -13,10 +13,9 @@ from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
-from tests.stage.sensors import MODES, RescheduledTaskInstance, sense, sensor
+from tests.stage.marks import in_every_sensor_mode
+from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, work
-
-in_every_mode = pytest.mark.parametrize("mode", MODES)
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def looks(hevo: Sandbox) -> list[float]:
 # Which job
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_finds_the_active_job(hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str) -> None:
     job = pipeline.start_job(ago=3000, duration=4000)
 
@@ -48,7 +47,7 @@ def test_finds_the_active_job(hevo: Sandbox, ti: TaskInstance, pipeline: Sandbox
     assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("seconds", [3, 11, 49])
 def test_finds_a_job_that_starts_while_it_looks(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str, seconds: float
@@ -59,7 +58,7 @@ def test_finds_a_job_that_starts_while_it_looks(
     assert sense(mode, ti) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize(("seconds", "duration"), [(1, 8), (11, 3), (10.5, 0), (46, 2)])
 def test_finds_a_job_that_came_and_ended_between_two_looks(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, seconds: float, duration: float
@@ -70,7 +69,7 @@ def test_finds_a_job_that_came_and_ended_between_two_looks(
     assert sense(mode, ti) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_job_that_came_and_failed_between_two_looks_fails_it(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -80,7 +79,7 @@ def test_a_job_that_came_and_failed_between_two_looks_fails_it(
         sense(mode, ti)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_job_that_had_ended_before_is_not_taken(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -90,7 +89,7 @@ def test_a_job_that_had_ended_before_is_not_taken(
         sense(mode, ti)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_of_several_active_jobs_it_takes_the_newest_of_the_type(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -101,7 +100,7 @@ def test_of_several_active_jobs_it_takes_the_newest_of_the_type(
     assert sense(mode, ti) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("job_type", ["RESYNC", "historical"])
 def test_the_type_can_be_chosen(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, job_type: str
@@ -113,7 +112,7 @@ def test_the_type_can_be_chosen(
     assert sense(mode, ti, job_type=job_type) == job.id
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_the_job_that_it_found_is_the_one_that_it_follows_to_the_end(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -126,7 +125,7 @@ def test_the_job_that_it_found_is_the_one_that_it_follows_to_the_end(
         sense(mode, ti, poke_interval=20)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_the_job_that_came_first_is_the_one_that_it_follows_to_the_end(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -138,7 +137,7 @@ def test_the_job_that_came_first_is_the_one_that_it_follows_to_the_end(
         sense(mode, ti, poke_interval=20)
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_retry_after_a_failed_job_looks_for_another(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str
 ) -> None:
@@ -156,7 +155,7 @@ def test_a_retry_after_a_failed_job_looks_for_another(
 # When, and for how long
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_it_looks_at_once_then_after_the_delay_and_then_in_intervals(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -166,7 +165,7 @@ def test_it_looks_at_once_then_after_the_delay_and_then_in_intervals(
     assert looks(hevo) == [0, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize(
     ("attempts", "delay", "interval", "times"),
     [
@@ -240,7 +239,7 @@ def test_without_a_delay_it_looks_twice_at_once_unless_that_takes_another_proces
     assert looks(hevo) == times
 
 
-@in_every_mode
+@in_every_sensor_mode
 @pytest.mark.parametrize("parameters", [{}, {"soft_fail": True}])
 def test_after_the_last_look_it_fails_and_says_what_to_do(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, parameters: dict[str, Any]
@@ -254,7 +253,7 @@ def test_after_the_last_look_it_fails_and_says_what_to_do(
     )
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_an_active_job_of_another_type_is_named_in_the_end(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
@@ -306,7 +305,7 @@ def test_processes_that_remember_nothing_stop_when_time_for_their_looks_is_over(
     assert looks(hevo) == [0, 10]
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_pipeline_with_thousands_of_jobs_is_not_read_to_its_end(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:

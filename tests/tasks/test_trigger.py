@@ -13,21 +13,10 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Airflo
 from hevo_provider import hooks
 from hevo_provider.client.shared import open_clients
 from hevo_provider.exceptions import HevoRunError
-from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import START, VirtualClock
-from tests.stage.tasks import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
-
-
-def operator(**parameters: Any) -> HevoPipelineOperator:
-    return HevoPipelineOperator(task_id="task", **{"pipeline_id": 7, **parameters})
-
-
-def deferred(ti: TaskInstance, **parameters: Any) -> Deferral:
-    result = work(lambda: operator(**parameters).execute(ti.context))
-    assert isinstance(result, Deferral)
-    return result
+from tests.stage.tasks import TaskInstance, deferred, event_of, operator, play, run_in_triggerer
 
 
 def airflow_cannot_look_up(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
@@ -61,7 +50,7 @@ def airflow_hangs_over_the_look_up(monkeypatch: pytest.MonkeyPatch, times: int) 
 def test_what_is_stored_of_a_wait_starts_the_same_wait_again(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7)
     pipeline.start_job(ago=30)
-    deferral = deferred(ti, on_active_job="start", poll_interval=7, retry_limit=3)
+    deferral = deferred(operator(on_active_job="start", poll_interval=7, retry_limit=3), ti)
 
     again = deferral.trigger()
 
@@ -72,7 +61,7 @@ def test_what_is_stored_of_a_wait_starts_the_same_wait_again(hevo: Sandbox, ti: 
 def test_what_is_stored_holds_no_credentials(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7)
 
-    stored = json.dumps(deferred(ti).kwargs)
+    stored = json.dumps(deferred(operator(), ti).kwargs)
 
     assert hevo.key not in stored
     assert hevo.secret not in stored
@@ -89,7 +78,7 @@ def test_a_job_id_is_enough_to_follow_a_job(hevo: Sandbox) -> None:
 def test_an_end_is_told_in_scalars_and_with_the_run_as_it_was(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7)
 
-    event = run_in_triggerer(event_of(deferred(ti).trigger()))
+    event = run_in_triggerer(event_of(deferred(operator(), ti).trigger()))
 
     run = event.pop("run")
     assert all(isinstance(value, str | int | float | None) for value in event.values())
@@ -100,7 +89,7 @@ def test_an_airflow_that_cannot_look_up_the_connection_for_a_while_fails_no_task
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7)
-    deferral = deferred(ti)
+    deferral = deferred(operator(), ti)
     airflow_cannot_look_up(monkeypatch, times=5)
 
     event = run_in_triggerer(event_of(deferral.trigger()))
@@ -113,7 +102,7 @@ def test_an_airflow_that_can_never_look_up_the_connection_fails_the_task_and_say
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hevo.add_pipeline(7)
-    deferral = deferred(ti, api_outage_tolerance=600)
+    deferral = deferred(operator(api_outage_tolerance=600), ti)
     began = clock.now()
     airflow_cannot_look_up(monkeypatch, times=10_000)
 
@@ -128,7 +117,7 @@ def test_a_look_up_of_the_connection_that_fails_does_not_outlast_the_tasks_time(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hevo.add_pipeline(7)
-    deferral = deferred(ti, timeout=120)
+    deferral = deferred(operator(timeout=120), ti)
     airflow_cannot_look_up(monkeypatch, times=10_000)
 
     event = run_in_triggerer(event_of(deferral.trigger()))
@@ -143,7 +132,7 @@ def test_a_look_up_of_the_connection_that_never_ends_does_not_outlast_the_tasks_
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hevo.add_pipeline(7)
-    deferral = deferred(ti, timeout=120)
+    deferral = deferred(operator(timeout=120), ti)
     airflow_hangs_over_the_look_up(monkeypatch, times=10_000)
 
     event = run_in_triggerer(event_of(deferral.trigger()))
@@ -156,7 +145,7 @@ def test_a_look_up_of_the_connection_that_hangs_is_tried_again(
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7)
-    deferral = deferred(ti)
+    deferral = deferred(operator(), ti)
     airflow_hangs_over_the_look_up(monkeypatch, times=3)
 
     event = run_in_triggerer(asyncio.wait_for(event_of(deferral.trigger()), 10))
@@ -168,7 +157,7 @@ def test_a_job_whose_time_is_over_is_cancelled_although_the_connection_was_hard_
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=None, appear_after=1)
-    deferral = deferred(ti, timeout=120)
+    deferral = deferred(operator(timeout=120), ti)
     airflow_cannot_look_up(monkeypatch, times=1)
     clock.advance(119.9)
 
@@ -182,7 +171,7 @@ def test_a_connection_that_airflow_has_lost_is_waited_for_as_long_as_its_databas
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hevo.add_pipeline(7)
-    deferral = deferred(ti)
+    deferral = deferred(operator(), ti)
     monkeypatch.delenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID")
     monkeypatch.setattr(hooks, "get_async_connection", _not_found)
 
@@ -199,7 +188,7 @@ async def _not_found(connection_id: str) -> Any:
 
 def test_no_session_is_left_open_when_the_wait_is_over(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7)
-    deferral = deferred(ti)
+    deferral = deferred(operator(), ti)
 
     async def wait_and_count() -> int:
         await event_of(deferral.trigger())
@@ -212,7 +201,7 @@ def test_a_fault_of_our_own_fails_the_task_and_is_named(
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hevo.add_pipeline(7)
-    deferral = deferred(ti)
+    deferral = deferred(operator(), ti)
 
     async def broken(*_: object) -> Any:
         raise ZeroDivisionError("a fault of our own")
@@ -229,7 +218,7 @@ def test_a_task_is_not_sent_back_before_airflow_has_seen_it_leave(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     hevo.add_pipeline(7, appear_after=0, duration=0)
-    trigger = deferred(ti).trigger()
+    trigger = deferred(operator(), ti).trigger()
     trigger.trigger_id = 1
     began = clock.now()
 

@@ -12,15 +12,13 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.sandbox import Fault, Sandbox
 from tests.stage.clock import VirtualClock
-from tests.stage.sensors import MODES, RescheduledTaskInstance, sense
-from tests.stage.tasks import ACTIONS, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
+from tests.stage.marks import for_every_action, in_both_modes, in_every_sensor_mode
+from tests.stage.sensors import RescheduledTaskInstance, sense
+from tests.stage.tasks import TaskInstance, event_of, operator, operator_of, play, run_in_triggerer, work
 
 IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 ORDERS, CUSTOMERS = Asset("hevo://warehouse/orders"), Asset("hevo://warehouse/customers")
 BUSY = Fault.status(429, headers={"Retry-After": "3"})
-
-deferred_or_not = pytest.mark.parametrize("deferrable", [True, False])
-in_every_mode = pytest.mark.parametrize("mode", MODES)
 
 
 class Events:
@@ -63,11 +61,11 @@ def test_an_event_that_cannot_be_told_fails_no_task(
     pipeline = hevo.add_pipeline(7)
     monkeypatch.setattr(type(events.last), "__getitem__", lambda *_: None)
 
-    assert play(operator_of(outlets=[ORDERS]), ti) == pipeline.jobs[0].id
+    assert play(operator(outlets=[ORDERS]), ti) == pipeline.jobs[0].id
 
 
-@deferred_or_not
-@pytest.mark.parametrize("action", ACTIONS)
+@in_both_modes
+@for_every_action
 def test_the_event_of_each_outlet_says_what_was_loaded(
     hevo: Sandbox, ti: TaskInstance, events: Events, action: str, deferrable: bool
 ) -> None:
@@ -89,19 +87,19 @@ def test_the_event_of_each_outlet_says_what_was_loaded(
     assert events.told(CUSTOMERS) == events.told(ORDERS)
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_task_that_does_not_wait_says_which_job_it_started(
     hevo: Sandbox, ti: TaskInstance, events: Events, deferrable: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=60)
 
-    play(operator_of(deferrable=deferrable, wait_for_completion=False, outlets=[ORDERS]), ti)
+    play(operator(deferrable=deferrable, wait_for_completion=False, outlets=[ORDERS]), ti)
 
     extra = events.told(ORDERS)
     assert (extra["job_id"], extra["status"]) == (pipeline.jobs[0].id, "IN_PROGRESS")
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_the_event_of_a_sensors_outlet_says_it_too(hevo: Sandbox, ti: TaskInstance, events: Events, mode: str) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=100)
 
@@ -113,7 +111,7 @@ def test_the_event_of_a_sensors_outlet_says_it_too(hevo: Sandbox, ti: TaskInstan
 
 def test_what_others_have_put_into_the_event_stays(hevo: Sandbox, ti: TaskInstance, events: Events) -> None:
     pipeline = hevo.add_pipeline(7)
-    task = operator_of(deferrable=False, outlets=[ORDERS])
+    task = operator(deferrable=False, outlets=[ORDERS])
     context = ti.context
     context["outlet_events"][ORDERS].extra = {"owner": "shop"}
 
@@ -126,7 +124,7 @@ def test_what_others_have_put_into_the_event_stays(hevo: Sandbox, ti: TaskInstan
 def test_an_outlet_that_is_no_asset_gets_nothing(hevo: Sandbox, ti: TaskInstance, events: Events) -> None:
     hevo.add_pipeline(7)
 
-    play(operator_of(outlets=[AssetAlias("orders"), ORDERS]), ti)
+    play(operator(outlets=[AssetAlias("orders"), ORDERS]), ti)
 
     assert len(events.last) == 1
 
@@ -134,7 +132,7 @@ def test_an_outlet_that_is_no_asset_gets_nothing(hevo: Sandbox, ti: TaskInstance
 # How long a worker was held
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+@for_every_action
 def test_the_worker_seconds_of_all_deferrals_add_up(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, action: str
 ) -> None:
@@ -158,7 +156,7 @@ def test_without_deferral_a_worker_is_held_from_first_to_last(
     hevo.add_pipeline(7, duration=600)
     started_at = clock.now()
 
-    play(operator_of(deferrable=False), ti)
+    play(operator(deferrable=False), ti)
 
     assert ti.xcoms["hevo_job"]["worker_seconds"] == pytest.approx(clock.now() - started_at, abs=0.001)
 
@@ -167,17 +165,17 @@ def test_a_retry_counts_for_itself(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7, ends="FAILED")
     hevo.inject("get_pipeline", BUSY)
     with pytest.raises(HevoJobFailedError):
-        play(operator_of(), ti)
+        play(operator(), ti)
     assert ti.xcoms["hevo_job"]["worker_seconds"] == pytest.approx(3, abs=0.001)
     pipeline.ends = "COMPLETED"
     ti.next_try()
 
-    play(operator_of(), ti)
+    play(operator(), ti)
 
     assert ti.xcoms["hevo_job"]["worker_seconds"] == 0
 
 
-@in_every_mode
+@in_every_sensor_mode
 def test_a_sensor_knows_it_too_unless_each_of_its_processes_knows_only_of_itself(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
 ) -> None:
