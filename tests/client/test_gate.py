@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 
 import pytest
 
@@ -21,7 +20,7 @@ from hevo_provider.hooks import HevoHook
 from hevo_provider.runs.wait import Wait
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.triggers import HevoJobTrigger
-from tests.stage.clients import connect, connected_to, run_of, settled
+from tests.stage.clients import WireTime, connect, connected_to, run_of, settled, turns
 from tests.stage.clock import START, VirtualClock
 from tests.stage.tasks import event_of
 
@@ -43,10 +42,9 @@ async def asks(client: HevoAsyncClient, pipeline_id: int) -> str:
     return "answered"
 
 
-def age(gate: Gate, seconds: float) -> None:
-    """Let the requests that are under way have set out so many seconds earlier."""
-    for passage in gate._under_way:
-        passage.since -= seconds
+@pytest.fixture
+async def wire() -> WireTime:
+    return WireTime()
 
 
 # Slots
@@ -63,37 +61,42 @@ async def test_many_requests_at_once_use_a_hundred_connections(hevo: Sandbox, cl
     assert hevo.connections_opened == SLOTS
 
 
-async def test_the_wait_for_a_slot_is_not_part_of_a_requests_timeout(clock: VirtualClock) -> None:
+async def test_the_wait_for_a_slot_is_not_part_of_a_requests_timeout(clock: VirtualClock, wire: WireTime) -> None:
     gate = Gate(clock.clock, timeout=30, slots=1)
+    answer = asyncio.Event()
 
-    async def request(passage: Passage) -> float:
-        async with passage:
-            return passage.since
+    async def request() -> None:
+        async with Passage(gate):
+            await answer.wait()
 
-    await gate._slots.acquire()
-    queued = asyncio.ensure_future(request(Passage(gate)))
+    async with Passage(gate):
+        queued = asyncio.create_task(request())
+        await turns()
+        wire.advance(20)
+    await turns()
+    wire.advance(20)
     await asyncio.sleep(0.01)
-    assert gate._alarm is None, "no time-out runs while it waits"
-    released_at = asyncio.get_running_loop().time()
-    gate._slots.release()
+    answer.set()
 
-    assert await queued >= released_at
+    await queued
 
 
-async def hung_requests(hevo: Sandbox, client: HevoAsyncClient, number: int) -> list[asyncio.Task[object]]:
+async def hung_requests(
+    hevo: Sandbox, client: HevoAsyncClient, wire: WireTime, number: int
+) -> list[asyncio.Task[object]]:
     """Send requests that get no answer; they have been under way for a minute."""
     hevo.inject("get_job", Fault.hang(), times=None)
+    there = len(hevo.requests)
     hung = [asyncio.create_task(client.poll_job(7, "job")) for _ in range(number)]
-    assert await settled(lambda: len(hevo.requests) == number)
-    age(client._gate, 60)
+    assert await settled(lambda: len(hevo.requests) == there + number)
+    wire.advance(60)
     return hung  # type: ignore[return-value]
 
 
 async def queued_request(client: HevoAsyncClient) -> asyncio.Task[str]:
     """Send a request and return as soon as it waits for a slot, before anything is checked."""
     queued = asyncio.create_task(asks(client, 7))
-    while not client._gate._queued:  # noqa: ASYNC110 - it happens in this very loop
-        await asyncio.sleep(0)
+    await turns()
     return queued
 
 
@@ -108,13 +111,13 @@ async def given_up(hung: list[asyncio.Task[object]]) -> list[int]:
 
 
 async def test_requests_that_hang_keep_half_of_the_slots_at_most_while_others_wait(
-    hevo: Sandbox, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    hevo: Sandbox, clock: VirtualClock, wire: WireTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "SHORTEST_PATIENCE", 30.0)
     hevo.add_pipeline(7)
 
     async with connect(hevo, clock, timeout=300) as client:
-        hung = await hung_requests(hevo, client, SLOTS)
+        hung = await hung_requests(hevo, client, wire, SLOTS)
         results = await asyncio.gather(*(asks(client, 7) for _ in range(200)))
 
         assert results == ["answered"] * 200
@@ -128,11 +131,13 @@ def often_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("often_checked")
-async def test_requests_that_hang_are_left_alone_while_nobody_waits(hevo: Sandbox, clock: VirtualClock) -> None:
+async def test_requests_that_hang_are_left_alone_while_nobody_waits(
+    hevo: Sandbox, clock: VirtualClock, wire: WireTime
+) -> None:
     hevo.add_pipeline(7)
 
     async with connect(hevo, clock, timeout=300) as client:
-        hung = await hung_requests(hevo, client, SLOTS)
+        hung = await hung_requests(hevo, client, wire, SLOTS)
         queued = await queued_request(client)
         queued.cancel()
         await asyncio.sleep(2 * gate.CHECK_EVERY)
@@ -142,14 +147,15 @@ async def test_requests_that_hang_are_left_alone_while_nobody_waits(hevo: Sandbo
 
 @pytest.mark.usefixtures("often_checked")
 async def test_requests_are_not_given_up_where_the_server_takes_as_long_anyway(
-    hevo: Sandbox, clock: VirtualClock
+    hevo: Sandbox, clock: VirtualClock, wire: WireTime
 ) -> None:
+    hevo.add_pipeline(7)
     async with connect(hevo, clock, timeout=300) as client:
+        hevo.on_request = lambda _: wire.advance(20)  # until it is answered
         for _ in range(50):
-            passage = Passage(client._gate)
-            async with passage:
-                passage.since -= 20  # the answer took so long
-        hung = await hung_requests(hevo, client, SLOTS)
+            assert await asks(client, 7) == "answered"
+        hevo.on_request = None
+        hung = await hung_requests(hevo, client, wire, SLOTS)
         queued = asyncio.create_task(asks(client, 7))
         await asyncio.sleep(3 * gate.CHECK_EVERY)
         queued.cancel()
@@ -159,37 +165,36 @@ async def test_requests_are_not_given_up_where_the_server_takes_as_long_anyway(
 
 
 @pytest.mark.usefixtures("often_checked")
-async def test_requests_are_not_given_up_because_this_process_was_busy(hevo: Sandbox, clock: VirtualClock) -> None:
+async def test_requests_are_not_given_up_because_this_process_was_busy(
+    hevo: Sandbox, clock: VirtualClock, wire: WireTime
+) -> None:
     async with connect(hevo, clock, timeout=300) as client:
-        hung = await hung_requests(hevo, client, SLOTS)
+        hung = await hung_requests(hevo, client, wire, SLOTS)
         queued = await queued_request(client)
-        time.sleep(2.5 * gate.CHECK_EVERY)  # noqa: ASYNC251 - another trigger blocks the event loop
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        wire.advance(2.5 * gate.CHECK_EVERY)  # in which another trigger has blocked the event loop
+        await turns(2)
         queued.cancel()
-        for _ in range(10):  # a request that is given up takes some turns to end
-            await asyncio.sleep(0)
+        await turns()  # which a request that is given up takes to end
 
         assert await given_up(hung) == []
         await asyncio.wait([queued])
 
 
-async def test_a_request_that_was_cancelled_gives_its_slot_back(hevo: Sandbox, clock: VirtualClock) -> None:
+async def test_a_request_that_was_cancelled_gives_its_slot_back(
+    hevo: Sandbox, clock: VirtualClock, wire: WireTime
+) -> None:
     hevo.add_pipeline(7)
-    hevo.inject("get_job", Fault.hang(), times=None)
 
-    async with connect(hevo, clock) as client:
-        client._gate = Gate(clock.clock, 30, slots=2)
-        for _ in range(5):
-            under_way = [asyncio.ensure_future(client.poll_job(7, "job")) for _ in range(2)]
-            queued = [asyncio.ensure_future(client.poll_job(7, "job")) for _ in range(3)]
-            await asyncio.sleep(0.01)
+    async with connect(hevo, clock, timeout=300) as client:
+        for _ in range(2):
+            under_way = await hung_requests(hevo, client, wire, SLOTS)
+            queued = [await queued_request(client) for _ in range(3)]
             for task in [*queued, *under_way]:
                 task.cancel()
             await asyncio.wait([*queued, *under_way])
 
-        assert await asks(client, 7) == "answered"
-        assert not client._gate._under_way
+        async with asyncio.timeout(10):
+            assert await asyncio.gather(*(asks(client, 7) for _ in range(SLOTS))) == ["answered"] * SLOTS
 
 
 async def test_each_request_ends_at_its_own_timeout(clock: VirtualClock) -> None:
@@ -333,8 +338,9 @@ async def test_a_request_that_is_cancelled_while_it_waits_for_the_end_of_a_rest_
     await asyncio.wait([queued])
 
     assert queued.cancelled()
-    assert not gate._slots.locked()
     assert clock.now() == START
+    async with asyncio.timeout(10), Passage(gate):
+        assert clock.now() >= START + 60
 
 
 async def test_a_rest_that_is_made_longer_is_waited_for_to_its_end(clock: VirtualClock) -> None:
@@ -342,12 +348,11 @@ async def test_a_rest_that_is_made_longer_is_waited_for_to_its_end(clock: Virtua
     gate.rest(5, SLOW_DOWN)
     waiting = asyncio.ensure_future(Passage(gate).__aenter__())
     await asyncio.sleep(0)
-    gate.rest(7, SLOW_DOWN)
-    gate._spread = 0.0
+    gate.rest(70, SLOW_DOWN)
 
     await waiting
 
-    assert clock.now() == START + 7
+    assert START + 70 <= clock.now() <= START + 70 + LONGEST_SPREAD
 
 
 async def test_what_the_first_is_told_after_a_rest_is_told_to_all_who_waited(clock: VirtualClock) -> None:

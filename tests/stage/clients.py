@@ -33,6 +33,28 @@ def run_of(**values: Any) -> Run:
     return Run.from_json(values)
 
 
+class WireTime:
+    """
+    The time by which an event loop ends requests, which is real, and can be moved on.
+
+    To be made in the loop that it is for.
+    """
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        real, self._ahead = loop.time, 0.0
+        loop.time = lambda: real() + self._ahead  # type: ignore[method-assign]
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+async def turns(number: int = 20) -> None:
+    """Let whatever can go on without time or the network go on."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
 async def settled(condition: Callable[[], bool]) -> bool:
     """Give what happens in another thread, or on a socket, a moment to happen: whether it did."""
     for _ in range(200):
