@@ -209,7 +209,7 @@ async def test_a_job_comes_with_its_counters(hevo: Sandbox, client: HevoAsyncCli
     assert read.created_ts == int(job.created_at * 1000)
 
 
-async def test_a_look_at_a_job_asks_once_and_knows_hevos_clock(hevo: Sandbox, client: HevoAsyncClient) -> None:
+async def test_a_poll_of_a_job_asks_once_and_knows_hevos_clock(hevo: Sandbox, client: HevoAsyncClient) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0)
     hevo.inject("get_job", Fault.status(404))
 

@@ -421,7 +421,7 @@ async def test_many_triggers_share_a_session_a_look_up_and_connections_and_leave
     assert await settled(lambda: hevo.connections_open == 0)
 
 
-async def test_waits_that_start_together_look_again_at_moments_spread_over_the_interval(
+async def test_waits_that_start_together_poll_again_at_moments_spread_over_the_interval(
     hevo: Sandbox, clock: VirtualClock
 ) -> None:
     first_pauses = []
@@ -439,7 +439,7 @@ async def test_waits_that_start_together_look_again_at_moments_spread_over_the_i
         assert 4 <= sum(part * 15 < pause <= part * 15 + 15 for pause in first_pauses) <= 30
 
 
-async def test_a_wait_that_starts_again_looks_at_once(hevo: Sandbox, clock: VirtualClock) -> None:
+async def test_a_wait_that_starts_again_polls_at_once(hevo: Sandbox, clock: VirtualClock) -> None:
     job = hevo.add_pipeline(7).start_job(ago=60)
 
     await event_of(HevoJobTrigger(7, job_id=job.id, poll_interval=3600.0))

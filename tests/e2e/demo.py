@@ -36,7 +36,7 @@ MEANING = {
     "queued": "is next for a worker",
     "running": "holds a worker",
     "deferred": "waits in the triggerer and holds no worker",
-    "up_for_reschedule": "waits to look again and holds no worker",
+    "up_for_reschedule": "waits to poll again and holds no worker",
 }
 
 

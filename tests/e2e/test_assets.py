@@ -32,8 +32,8 @@ def set_paused(airflow: AirflowApi, dag_id: str, *, is_paused: bool) -> None:
     wait_for(f"DAG {dag_id}", lambda: airflow.call("PATCH", f"/dags/{dag_id}", {"is_paused": is_paused}))
 
 
-def looks(hevo: Sandbox, dag_id: str, times: int = 2) -> Callable[[], bool]:
-    """Return a condition: the DAG's pipeline has been looked at so often from now on."""
+def polls(hevo: Sandbox, dag_id: str, times: int = 2) -> Callable[[], bool]:
+    """Return a condition: the DAG's pipeline has been polled so often from now on."""
 
     def count() -> int:
         return sum(request.pipeline_id == WATCHED[dag_id] for request in hevo.requests_of("list_jobs"))
@@ -96,7 +96,7 @@ if Version("3.3") <= AIRFLOW:
         before, running, after = (pipeline.start_job() for _ in range(3))
 
         with watched(airflow, dag_id):
-            wait_for("the watch", looks(hevo, dag_id))
+            wait_for("the watch", polls(hevo, dag_id))
             jobs = [end(before)]
             wait_for("the run of the first", lambda: started_by(airflow, dag_id) == jobs)
             # A triggerer that dies in the second before this tells the job twice: Airflow confirms an event that late.
@@ -109,7 +109,7 @@ if Version("3.3") <= AIRFLOW:
 
             jobs.append(end(after))
             wait_for("the run of the third", lambda: started_by(airflow, dag_id) == jobs)
-            wait_for("more looks", looks(hevo, dag_id, 3))
+            wait_for("more polls", polls(hevo, dag_id, 3))
 
         assert told(airflow, dag_id) == jobs
         assert started_by(airflow, dag_id) == jobs

@@ -46,9 +46,9 @@ def start(airflow: AirflowApi, dag_id: str, run_id: str, pipeline: SandboxPipeli
 
 
 def polled(hevo: Sandbox, job: SandboxJob, times: int = 1) -> None:
-    """Wait until the job has been looked at so many times from now on: somebody waits for it."""
-    looks = count(hevo, job)
-    wait_for("the job is polled", lambda: count(hevo, job) >= looks + times)
+    """Wait until the job has been polled so many times from now on: somebody waits for it."""
+    polls = count(hevo, job)
+    wait_for("the job is polled", lambda: count(hevo, job) >= polls + times)
 
 
 def count(hevo: Sandbox, job: SandboxJob) -> int:

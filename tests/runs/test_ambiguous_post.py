@@ -136,8 +136,8 @@ def test_nothing_is_sent_again_before_hevo_has_shown_no_job_for_a_minute(
     play(operator(deferrable=deferrable), ti)
 
     first, second = sent_at(hevo)
-    looks = [request for request in hevo.requests_of("list_jobs") if request.status == 200 and request.at > START]
-    assert second - (looks[0].at - START) >= 60
+    polls = [request for request in hevo.requests_of("list_jobs") if request.status == 200 and request.at > START]
+    assert second - (polls[0].at - START) >= 60
     assert first == 0
 
 
@@ -247,7 +247,7 @@ def test_an_action_that_hevo_never_has_time_for_is_not_sent_without_pause(
     assert 10 < len(sent_at(hevo)) < 25, "its pauses grow"
 
 
-# What Hevo has refused was not applied: nobody looks for its job, in this try or the next.
+# What Hevo has refused was not applied: nobody searches for its job, in this try or the next.
 
 
 @in_both_modes

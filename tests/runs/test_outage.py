@@ -148,18 +148,18 @@ def test_an_outage_just_as_the_action_may_be_sent_is_waited_out_too(
 ) -> None:
     pipeline = hevo.add_pipeline(7)
     other = pipeline.start_job(duration=30, appear_after=0)
-    looks = 0
+    polls = 0
 
-    def fail_after_the_last_look(route: str) -> Fault | None:
-        nonlocal looks
-        looks += route == "get_pipeline" and hevo.clock() >= START + 30
-        return Fault.status(503) if looks > 1 and hevo.clock() < START + 300 else None
+    def fail_after_the_last_poll(route: str) -> Fault | None:
+        nonlocal polls
+        polls += route == "get_pipeline" and hevo.clock() >= START + 30
+        return Fault.status(503) if polls > 1 and hevo.clock() < START + 300 else None
 
-    hevo.fault_source = fail_after_the_last_look
+    hevo.fault_source = fail_after_the_last_poll
 
     job_id = play(operator(on_active_job="wait", deferrable=deferrable), ti)
 
-    assert looks > 2
+    assert polls > 2
     assert [job.id for job in pipeline.jobs] == [other.id, job_id]
 
 
@@ -212,7 +212,7 @@ def test_a_job_whose_time_is_over_is_cancelled_although_hevo_stumbles(
     assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
 
 
-# One wait, looked at from near
+# One wait, seen from near
 
 
 def a_wait(hevo: HevoAsyncClient, story: Story, job_id: str, **parameters: Any) -> Wait:
@@ -299,7 +299,7 @@ def test_a_job_that_is_gone_now_and_then_in_an_outage_is_not_given_up(hevo: Sand
 
 
 @pytest.mark.parametrize("deadline", [None, START + 7200])
-def test_a_look_that_never_ends_is_given_up_and_counts_as_an_outage(
+def test_a_poll_that_never_ends_is_given_up_and_counts_as_an_outage(
     hevo: Sandbox, monkeypatch: pytest.MonkeyPatch, deadline: float | None
 ) -> None:
     monkeypatch.setattr(wait, "LONGEST_POLL", 0.05)

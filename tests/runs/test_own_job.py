@@ -219,7 +219,7 @@ def test_a_job_that_is_older_by_hevos_own_clock_is_taken_when_nothing_else_expla
 
 @in_both_modes
 @pytest.mark.parametrize("retry_limit", [1, 2, 10])
-def test_however_few_looks_are_allowed_the_last_one_is_late_enough(
+def test_however_few_polls_are_allowed_the_last_one_is_late_enough(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, retry_limit: int
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=15, duration=60)

@@ -1,4 +1,4 @@
-"""Properties of what is pure: which job is whose, when is looked again, what a status means, what survives as JSON."""
+"""Properties of what is pure: which job is whose, when is polled again, what a status means, what survives as JSON."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_of_too_many_jobs_those_that_may_be_read_are_better_than_none_to_who_say
     assert (len(read.jobs), read.complete, read.cut_short) == (100 * MAX_PAGES, False, True)
 
 
-# When is looked again
+# When is polled again
 
 
 @given(st.integers(1, 10_000), st.floats(0, 100), st.floats(0.1, 1000))
@@ -233,7 +233,7 @@ async def _search(hevo: PagedHevo, run: Run) -> Outcome:
 
 
 @given(st.integers(1, 40), st.floats(0.1, 600))
-def test_the_looks_for_an_accepted_job_are_as_many_as_allowed_and_the_last_is_late_enough(
+def test_the_polls_for_an_accepted_job_are_as_many_as_allowed_and_the_last_is_late_enough(
     retry_limit: int, poll_interval: float
 ) -> None:
     hevo = PagedHevo()

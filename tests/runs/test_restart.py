@@ -61,7 +61,7 @@ def test_whenever_the_worker_dies_the_retry_ends_with_the_one_job(
     hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, action: str, answer: str, deferrable: bool
 ) -> None:
     task = partial(operator_of, action, deferrable=deferrable, poll_interval=45)
-    for steps in chain(range(20), count(20, 5)):  # after the start, one look is like the other
+    for steps in chain(range(20), count(20, 5)):  # after the start, one poll is like the other
         pipeline = hevo.add_pipeline(7, appear_after=2, duration=40, restarting_for=3, parallel_jobs=True)
         ti = MortalTaskInstance(clock, store=MortalStore())
         hevo.clear_faults()

@@ -1,4 +1,4 @@
-"""Time passes between the look at a pipeline, the call that starts it and its answer: the job is the task's own."""
+"""Time passes between the poll of a pipeline, the call that starts it and its answer: the job is the task's own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def let_time_pass(hevo: Sandbox, clock: VirtualClock, route: str, *, seconds: fl
 
 
 @in_both_modes
-def test_a_pipeline_that_takes_minutes_to_look_at_costs_no_second_job(
+def test_a_pipeline_that_takes_minutes_to_poll_costs_no_second_job(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=30)
@@ -42,7 +42,7 @@ def test_a_pipeline_that_takes_minutes_to_look_at_costs_no_second_job(
     assert [job.id for job in pipeline.jobs] == [job_id]
 
 
-def test_a_job_that_another_user_starts_while_the_pipeline_is_looked_at_is_not_the_tasks_own(
+def test_a_job_that_another_user_starts_while_the_pipeline_is_polled_is_not_the_tasks_own(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=30, parallel_jobs=True)
@@ -120,7 +120,7 @@ def test_a_task_whose_time_is_over_before_it_could_start_says_that_nothing_was_s
 
 
 @in_both_modes
-def test_a_job_that_ends_between_the_last_look_and_its_cancellation_has_ended(
+def test_a_job_that_ends_between_the_last_poll_and_its_cancellation_has_ended(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=None)

@@ -178,7 +178,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.002)
 
 
-def looks(hevo: Sandbox, times: int = 3) -> Callable[[], bool]:
+def polls(hevo: Sandbox, times: int = 3) -> Callable[[], bool]:
     """Return a condition: lists of jobs have been read so often from now on."""
     before = len(hevo.requests_of("list_jobs"))
     return lambda: len(hevo.requests_of("list_jobs")) >= before + times

@@ -8,7 +8,7 @@ import pytest
 
 from hevo_provider.sandbox import Sandbox
 from tests.stage.clock import VirtualClock
-from tests.stage.triggerer import Database, looks, until, watching
+from tests.stage.triggerer import Database, polls, until, watching
 from tests.stored import read, restore, trigger_of
 
 WATERMARKS = read("watermarks")
@@ -32,7 +32,7 @@ async def test_what_ended_since_is_told_once_and_nothing_again(hevo: Sandbox, cl
 
     async with watching(trigger_of(entry), database=database):
         await until(lambda: not jobs[2].active)  # the one that ran when the watermark was stored
-        await until(looks(hevo, 4))
+        await until(polls(hevo, 4))
 
     assert database.told == [jobs[number].id for number in entry["told"]]
     assert list(database.store) == list(entry["store"])

@@ -147,7 +147,7 @@ def test_a_sensor_never_cancels(
     assert [job.cancel_requests for job in pipeline.jobs] == [0]
 
 
-def test_killed_while_the_job_is_still_looked_for_it_looks_once_more(
+def test_killed_while_the_job_is_still_searched_for_it_polls_once_more(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=5, duration=1000)

@@ -448,7 +448,7 @@ def test_a_name_is_made_of_what_is_there(
     assert names_of(System(source_type=type_, config=config), "us.hevodata.com", {}).name_of(place) == name
 
 
-def test_looking_for_lineage_leaves_no_session_open(hevo: Sandbox, ti: TaskInstance) -> None:
+def test_asking_for_lineage_leaves_no_session_open(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7)
     operator = ended(ti)
     client = operator._hevo().last_client(1)

@@ -120,7 +120,7 @@ def test_a_failed_job_is_not_followed_again(hevo: Sandbox, ti: TaskInstance) -> 
     assert pipeline.jobs[-1].id == job_id
 
 
-def test_a_job_that_failed_while_no_worker_looked_is_not_followed(
+def test_a_job_that_failed_while_no_worker_polled_is_not_followed(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=100, ends="FAILED")

@@ -99,7 +99,7 @@ def test_a_request_of_a_worker_that_is_sent_again_is_counted(hevo: Sandbox, ti: 
     assert stats.counters["hevo.api.retries"] == 2
 
 
-def test_a_look_of_the_triggerer_without_an_answer_is_counted(hevo: Sandbox, ti: TaskInstance, stats: Told) -> None:
+def test_a_poll_of_the_triggerer_without_an_answer_is_counted(hevo: Sandbox, ti: TaskInstance, stats: Told) -> None:
     hevo.add_pipeline(7, duration=600)
     hevo.inject("get_job", Fault.status(503), times=3)
 

@@ -23,7 +23,7 @@ from tests.stage.tasks import Deferral, TaskInstance, operator, play, work
 
 ENDS = [JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SKIPPED, JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES]
 
-MANY = 6  # looks at a job
+MANY = 6  # polls of a job
 
 
 def once_started(hevo: Sandbox, act: Callable[[], None]) -> None:
@@ -124,7 +124,7 @@ def test_the_worker_is_free_again_after_three_requests_and_no_waiting(
 
 
 @whether_it_waits_or_not
-def test_it_sends_one_action_and_for_the_rest_only_looks(
+def test_it_sends_one_action_and_for_the_rest_only_polls(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, wait_for_completion: bool
 ) -> None:
     hevo.add_pipeline(7)
@@ -227,9 +227,9 @@ def test_an_unknown_status_is_waited_out_and_told_once(
     pipeline = hevo.add_pipeline(7, duration=None)
 
     def act(request: Request) -> None:
-        looks = len(hevo.requests_of("get_job"))
+        polls = len(hevo.requests_of("get_job"))
         if request.route == "get_job":
-            pipeline.jobs[-1].status_override = "PAUSED_FOR_REVIEW" if looks < MANY else "COMPLETED"
+            pipeline.jobs[-1].status_override = "PAUSED_FOR_REVIEW" if polls < MANY else "COMPLETED"
 
     hevo.on_request = act
     play(operator(deferrable=deferrable), ti)
@@ -238,15 +238,15 @@ def test_an_unknown_status_is_waited_out_and_told_once(
 
 
 @in_both_modes
-def test_a_status_that_is_unknown_from_the_first_look_is_told_once(
+def test_a_status_that_is_unknown_from_the_first_poll_is_told_once(
     hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], deferrable: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0)
 
     def act(request: Request) -> None:
-        looks = len(hevo.requests_of("get_job"))
+        polls = len(hevo.requests_of("get_job"))
         if request.route in {"sync_now", "get_job"}:
-            pipeline.jobs[-1].status_override = "PAUSED_FOR_REVIEW" if looks < MANY else "COMPLETED"
+            pipeline.jobs[-1].status_override = "PAUSED_FOR_REVIEW" if polls < MANY else "COMPLETED"
 
     hevo.on_request = act
     play(operator(deferrable=deferrable), ti)
@@ -254,7 +254,7 @@ def test_a_status_that_is_unknown_from_the_first_look_is_told_once(
     assert story().count("PAUSED_FOR_REVIEW, a status that this version does not know; waiting on") == 1
 
 
-# How long it looks, and how long it waits
+# How long it searches, and how long it waits
 
 
 @in_both_modes
@@ -262,7 +262,7 @@ def test_a_status_that_is_unknown_from_the_first_look_is_told_once(
     ("retry_limit", "polls"),
     [(1, [20]), (2, [1, 21]), (4, [1, 3, 7, 21]), (10, [1, 3, 7, 15, 30, 45, 60, 75, 90, 105])],
 )
-def test_a_job_that_never_shows_is_looked_for_as_often_as_was_allowed(
+def test_a_job_that_never_shows_is_searched_for_as_often_as_was_allowed(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, retry_limit: int, polls: list[int]
 ) -> None:
     hevo.add_pipeline(7, appear_after=1000)
@@ -271,9 +271,9 @@ def test_a_job_that_never_shows_is_looked_for_as_often_as_was_allowed(
     with pytest.raises(HevoJobNotFoundError, match=rf"no job of type INCREMENTAL appeared in {retry_limit} polls"):
         play(operator(deferrable=deferrable, retry_limit=retry_limit), ti)
 
-    looked_at = [request.at - started_at for request in hevo.requests_of("list_jobs")]
-    assert looked_at[0] == 0  # for the baseline
-    assert looked_at[1:] == pytest.approx(polls)
+    polled_at = [request.at - started_at for request in hevo.requests_of("list_jobs")]
+    assert polled_at[0] == 0  # for the baseline
+    assert polled_at[1:] == pytest.approx(polls)
 
 
 @pytest.mark.parametrize("retry_limit", [1, 10])
@@ -288,7 +288,7 @@ def test_the_retry_limit_is_not_that_of_http_requests(hevo: Sandbox, ti: TaskIns
     assert statuses[4:] in ([], [200])  # once more where the jobs had been read too long before
 
 
-def test_it_looks_at_the_running_job_every_poll_interval(hevo: Sandbox, ti: TaskInstance) -> None:
+def test_it_polls_the_running_job_every_poll_interval(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7, appear_after=0, duration=100)
 
     play(operator(poll_interval=7), ti)

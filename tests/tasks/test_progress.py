@@ -23,7 +23,7 @@ def job(**counters: int | None) -> Job:
 
 
 def at(clock: VirtualClock, seconds: float, progress: Progress, **counters: int | None) -> str | None:
-    """Look at a job so many seconds later: the line for the log."""
+    """Poll a job so many seconds later: the line for the log."""
     clock.advance(seconds)
     return progress.news(job(**counters))
 

@@ -35,7 +35,7 @@ def ti(clock: VirtualClock) -> TaskInstance:
 
 
 @pytest.fixture(autouse=True)
-def only_looks(hevo: Sandbox) -> Iterator[None]:
+def only_polls(hevo: Sandbox) -> Iterator[None]:
     """Whatever happens, a sensor starts nothing and cancels nothing."""
     yield
     assert {request.method for request in hevo.requests} <= {"GET"}
@@ -141,11 +141,11 @@ def test_an_unknown_status_is_waited_out_and_told_once(
     assert story().count("PAUSED_FOR_REVIEW, a status that this version does not know; waiting on") == 1
 
 
-# When it looks
+# When it polls
 
 
 @in_every_sensor_mode
-def test_it_looks_at_once_and_then_every_poke_interval(
+def test_it_polls_at_once_and_then_every_poke_interval(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
 ) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=300)
@@ -158,7 +158,7 @@ def test_it_looks_at_once_and_then_every_poke_interval(
     assert {later - earlier for earlier, later in pairwise(times[2:])} == {25}
 
 
-def test_a_deferrable_sensor_leaves_the_worker_after_one_look(
+def test_a_deferrable_sensor_leaves_the_worker_after_one_poll(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=300)

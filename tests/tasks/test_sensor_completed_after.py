@@ -31,7 +31,7 @@ def ti(clock: VirtualClock) -> TaskInstance:
 
 @pytest.fixture
 def pipeline(hevo: Sandbox) -> Iterator[SandboxPipeline]:
-    """A pipeline whose jobs show at once; whatever happens, the sensor only looks."""
+    """A pipeline whose jobs show at once; whatever happens, the sensor only polls."""
     yield hevo.add_pipeline(7, appear_after=0)
     assert {request.method for request in hevo.requests} <= {"GET"}
 
@@ -40,7 +40,7 @@ def pipeline(hevo: Sandbox) -> Iterator[SandboxPipeline]:
 
 
 @in_every_sensor_mode
-def test_a_job_that_was_over_before_the_sensor_looked_will_do_at_once(
+def test_a_job_that_was_over_before_the_sensor_polled_will_do_at_once(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str
 ) -> None:
     job = pipeline.start_job(ago=1800, duration=600)
@@ -147,7 +147,7 @@ def test_a_job_counts_only_if_what_hevo_tells_proves_it(
 
 
 @in_every_sensor_mode
-def test_it_looks_every_poke_interval_and_more_often_than_a_search_may(
+def test_it_polls_every_poke_interval_and_more_often_than_a_search_may(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
     pipeline.start_job(ago=-1000, duration=500)
@@ -156,7 +156,7 @@ def test_it_looks_every_poke_interval_and_more_often_than_a_search_may(
 
     times = [request.at for request in hevo.requests_of("list_jobs")]
     pauses = [later - earlier for earlier, later in pairwise(times)]
-    irregular = 2 if mode == "deferrable" else 1  # waits that began together do not look together
+    irregular = 2 if mode == "deferrable" else 1  # waits that began together do not poll together
     assert len([pause for pause in pauses if pause == pytest.approx(60)]) >= len(pauses) - irregular
     assert len(pauses) > 20
     assert {request.route for request in hevo.requests} == {"list_jobs"}

@@ -1,4 +1,4 @@
-"""How ``HevoSensor`` finds the job of a pipeline when it was given none: which, when, and for how long it looks."""
+"""How ``HevoSensor`` finds the job of a pipeline when it was given none: which, when, and for how long it polls."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def ti(clock: VirtualClock) -> TaskInstance:
 
 @pytest.fixture
 def pipeline(hevo: Sandbox) -> Iterator[SandboxPipeline]:
-    """A pipeline whose jobs show at once; whatever happens, the sensor only looks."""
+    """A pipeline whose jobs show at once; whatever happens, the sensor only polls."""
     yield hevo.add_pipeline(7, appear_after=0)
     assert {request.method for request in hevo.requests} <= {"GET"}
 
 
-def looks(hevo: Sandbox) -> list[float]:
+def polls(hevo: Sandbox) -> list[float]:
     times = [request.at for request in hevo.requests_of("list_jobs")]
     return [time - times[0] for time in times]
 
@@ -49,7 +49,7 @@ def test_finds_the_active_job(hevo: Sandbox, ti: TaskInstance, pipeline: Sandbox
 
 @in_every_sensor_mode
 @pytest.mark.parametrize("seconds", [3, 11, 49])
-def test_finds_a_job_that_starts_while_it_looks(
+def test_finds_a_job_that_starts_while_it_polls(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str, seconds: float
 ) -> None:
     pipeline.start_job(ago=100, duration=10)
@@ -60,7 +60,7 @@ def test_finds_a_job_that_starts_while_it_looks(
 
 @in_every_sensor_mode
 @pytest.mark.parametrize(("seconds", "duration"), [(1, 8), (11, 3), (10.5, 0), (46, 2)])
-def test_finds_a_job_that_came_and_ended_between_two_looks(
+def test_finds_a_job_that_came_and_ended_between_two_polls(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, seconds: float, duration: float
 ) -> None:
     pipeline.start_job(ago=100, duration=10)
@@ -70,7 +70,7 @@ def test_finds_a_job_that_came_and_ended_between_two_looks(
 
 
 @in_every_sensor_mode
-def test_a_job_that_came_and_failed_between_two_looks_fails_it(
+def test_a_job_that_came_and_failed_between_two_polls_fails_it(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
     job = pipeline.start_job(ago=-11, duration=3, ends="FAILED")
@@ -138,7 +138,7 @@ def test_the_job_that_came_first_is_the_one_that_it_follows_to_the_end(
 
 
 @in_every_sensor_mode
-def test_a_retry_after_a_failed_job_looks_for_another(
+def test_a_retry_after_a_failed_job_searches_for_another(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str
 ) -> None:
     failed = pipeline.start_job(duration=100, ends="FAILED")
@@ -156,13 +156,13 @@ def test_a_retry_after_a_failed_job_looks_for_another(
 
 
 @in_every_sensor_mode
-def test_it_looks_at_once_then_after_the_delay_and_then_in_intervals(
+def test_it_polls_at_once_then_after_the_delay_and_then_in_intervals(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
     with pytest.raises(HevoJobNotFoundError):
         sense(mode, ti, wait_for_job_initial_delay=20, wait_for_job_interval=10)
 
-    assert looks(hevo) == [0, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+    assert polls(hevo) == [0, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 
 
 @in_every_sensor_mode
@@ -176,7 +176,7 @@ def test_it_looks_at_once_then_after_the_delay_and_then_in_intervals(
         (4, 60, 12, [0, 60, 72, 84]),
     ],
 )
-def test_the_looks_can_be_set(
+def test_the_polls_can_be_set(
     hevo: Sandbox,
     ti: TaskInstance,
     pipeline: SandboxPipeline,
@@ -195,24 +195,24 @@ def test_the_looks_can_be_set(
             wait_for_job_interval=interval,
         )
 
-    assert looks(hevo) == times
+    assert polls(hevo) == times
 
 
 @pytest.mark.parametrize(
-    ("mode", "looks_at"),
+    ("mode", "polls_at"),
     [
         ("poke", [0, 10, 15, 20, 25, 30, 35, 40, 45, 50]),
         ("deferrable", [0, 10, 15, 20, 25, 30, 35, 40, 45, 50]),
         ("reschedule", [0, 10, 20, 30, 40, 50]),
     ],
 )
-def test_looks_that_take_a_process_each_are_no_closer_than_airflow_can_follow(
-    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, looks_at: list[float]
+def test_polls_that_take_a_process_each_are_no_closer_than_airflow_can_follow(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, polls_at: list[float]
 ) -> None:
     with pytest.raises(HevoJobNotFoundError):
         sense(mode, ti)
 
-    assert looks(hevo) == looks_at
+    assert polls(hevo) == polls_at
 
 
 @pytest.mark.parametrize("parameters", [{"poke_interval": 1}, {"poke_interval": 4, "exponential_backoff": True}])
@@ -230,18 +230,18 @@ def test_a_rescheduled_sensor_leaves_airflow_time_to_see_each_process_end(
 @pytest.mark.parametrize(
     ("mode", "times"), [("poke", [0, 0, 17, 34]), ("deferrable", [0, 0, 17, 34]), ("reschedule", [0, 17, 34])]
 )
-def test_without_a_delay_it_looks_twice_at_once_unless_that_takes_another_process(
+def test_without_a_delay_it_polls_twice_at_once_unless_that_takes_another_process(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, times: list[float]
 ) -> None:
     with pytest.raises(HevoJobNotFoundError):
         sense(mode, ti, wait_for_job_max_attempts=4, wait_for_job_initial_delay=0, wait_for_job_interval=17)
 
-    assert looks(hevo) == times
+    assert polls(hevo) == times
 
 
 @in_every_sensor_mode
 @pytest.mark.parametrize("parameters", [{}, {"soft_fail": True}])
-def test_after_the_last_look_it_fails_and_says_what_to_do(
+def test_after_the_last_poll_it_fails_and_says_what_to_do(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, parameters: dict[str, Any]
 ) -> None:
     with pytest.raises(HevoJobNotFoundError) as failure:
@@ -265,7 +265,7 @@ def test_an_active_job_of_another_type_is_named_in_the_end(
     assert f"Of other types there is REFRESHER (job {job.id}, IN_PROGRESS): set job_type" in str(failure.value)
 
 
-def test_a_deferrable_sensor_takes_its_first_look_in_the_worker_and_waits_elsewhere(
+def test_a_deferrable_sensor_takes_its_first_poll_in_the_worker_and_waits_elsewhere(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock
 ) -> None:
     started_at = clock.now()
@@ -273,12 +273,12 @@ def test_a_deferrable_sensor_takes_its_first_look_in_the_worker_and_waits_elsewh
     left_behind = work(lambda: sensor("deferrable").execute(ti.context))
 
     assert isinstance(left_behind, Deferral)
-    assert looks(hevo) == [0]
+    assert polls(hevo) == [0]
     assert clock.now() == started_at
 
 
 @pytest.mark.parametrize(("mode", "left"), [("poke", 3), ("deferrable", 3), ("reschedule", 1)])
-def test_a_look_that_got_no_answer_is_none(
+def test_a_poll_that_got_no_answer_is_none(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str, left: int
 ) -> None:
     """A rescheduled sensor has no memory to count in: it stops when time is over, but not before an answer."""
@@ -291,7 +291,7 @@ def test_a_look_that_got_no_answer_is_none(
     assert statuses == [502, 502, 502, *[200] * left]
 
 
-def test_processes_that_remember_nothing_stop_when_time_for_their_looks_is_over(
+def test_processes_that_remember_nothing_stop_when_time_for_their_polls_is_over(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock
 ) -> None:
     """A busy scheduler lets a rescheduled sensor come back later than it asked."""
@@ -302,7 +302,7 @@ def test_processes_that_remember_nothing_stop_when_time_for_their_looks_is_over(
     with pytest.raises(HevoJobNotFoundError):
         sense("reschedule", ti)
 
-    assert looks(hevo) == [0, 10]
+    assert polls(hevo) == [0, 10]
 
 
 @in_every_sensor_mode

@@ -6,7 +6,7 @@ import pytest
 
 from hevo_provider.assets import HevoPipelineTrigger
 from hevo_provider.sandbox import Sandbox
-from tests.stage.triggerer import Database, looks, until, watching
+from tests.stage.triggerer import Database, polls, until, watching
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ async def test_each_watcher_polls_for_itself_and_tells_all_the_same(hevo: Sandbo
     failed = HevoPipelineTrigger(7, statuses="FAILED")
 
     async with watching(HevoPipelineTrigger(7), failed, database=database, shares=False):
-        await until(looks(hevo, 6))
+        await until(polls(hevo, 6))
         jobs = [pipeline.start_job(ends=status) for status in ("COMPLETED", "FAILED")]
         await until(lambda: len(database.events) == 2)
 
@@ -30,10 +30,10 @@ async def test_a_new_triggerer_begins_anew(hevo: Sandbox, database: Database) ->
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
 
     async with watching(database=database, shares=False):
-        await until(looks(hevo))
+        await until(polls(hevo))
     pipeline.start_job(duration=0)
     async with watching(database=database, shares=False):
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: database.events)
 

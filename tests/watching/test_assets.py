@@ -13,7 +13,7 @@ from hevo_provider.client.shared import open_clients
 from hevo_provider.models.job import JobStatus, JobType
 from hevo_provider.sandbox import Fault, Sandbox
 from tests.stage.clock import VirtualClock
-from tests.stage.triggerer import looks, until, watching
+from tests.stage.triggerer import polls, until, watching
 
 EVERY_10_MINUTES = {"sync_type": "SCHEDULED", "frequency_minutes": 10}
 
@@ -43,20 +43,20 @@ async def test_each_job_is_told_once(hevo: Sandbox) -> None:
     assert triggerer.database.told == [job.id for job in pipeline.jobs][: len(triggerer.database.told)]
 
 
-async def test_what_had_ended_before_the_first_look_is_not_told(hevo: Sandbox) -> None:
+async def test_what_had_ended_before_the_first_poll_is_not_told(hevo: Sandbox) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0)
     for ago in (7200, 300, 20):
         pipeline.start_job(ago=ago)
 
     async with watching() as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: triggerer.database.events)
 
     assert triggerer.database.told == [job.id]
 
 
-async def test_a_job_that_ran_at_the_first_look_is_told_when_it_ends(hevo: Sandbox) -> None:
+async def test_a_job_that_ran_at_the_first_poll_is_told_when_it_ends(hevo: Sandbox) -> None:
     job = hevo.add_pipeline(7).start_job(ago=100_000, duration=200_000)
 
     async with watching() as triggerer:
@@ -69,18 +69,18 @@ async def test_a_job_that_is_over_before_it_first_shows_is_told(hevo: Sandbox) -
     pipeline = hevo.add_pipeline(7, appear_after=15, duration=0.5)
 
     async with watching() as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: triggerer.database.events)
 
     assert triggerer.database.told == [job.id]
 
 
-async def test_jobs_that_end_between_two_looks_are_told_in_the_order_in_which_they_ended(hevo: Sandbox) -> None:
+async def test_jobs_that_end_between_two_polls_are_told_in_the_order_in_which_they_ended(hevo: Sandbox) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0, parallel_jobs=True)
 
     async with watching(HevoPipelineTrigger(7, poll_interval=600)) as triggerer:
-        await until(looks(hevo, 2))
+        await until(polls(hevo, 2))
         late, early = pipeline.start_job(duration=200), pipeline.start_job(duration=20)
         await until(lambda: len(triggerer.database.events) == 2)
 
@@ -92,13 +92,13 @@ async def test_a_long_job_is_told_though_a_hundred_and_fifty_newer_ones_hide_it(
     long_one = pipeline.start_job("HISTORICAL", ago=1000)
 
     async with watching(HevoPipelineTrigger(7, job_types="HISTORICAL")) as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         for _ in range(150):
             pipeline.start_job(duration=1)
         await until(lambda: hevo.requests_of("get_job"))
         long_one.end()
         await until(lambda: triggerer.database.events)
-        await until(looks(hevo))
+        await until(polls(hevo))
 
     assert triggerer.database.told == [long_one.id]
 
@@ -115,13 +115,13 @@ async def test_a_long_job_that_cannot_be_read_keeps_no_other_from_being_told(
     long_one = pipeline.start_job()
 
     async with watching() as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         hevo.inject("get_job", fault, times=None)
         jobs = [pipeline.start_job(duration=1) for _ in range(110)]
         await until(lambda: hevo.requests_of("get_job"))
         jobs.append(pipeline.start_job(duration=1))
         await until(lambda: len(triggerer.database.events) == len(jobs))
-        await until(looks(hevo))
+        await until(polls(hevo))
         assert story().count(f"job {long_one.id} cannot be read") == 1
         hevo.clear_faults()
         long_one.end()
@@ -130,14 +130,14 @@ async def test_a_long_job_that_cannot_be_read_keeps_no_other_from_being_told(
     assert sorted(triggerer.database.told) == sorted(job.id for job in [*jobs, long_one])
 
 
-async def test_a_running_job_that_hevo_deletes_is_looked_for_only_for_a_while(
+async def test_a_running_job_that_hevo_deletes_is_searched_for_only_for_a_while(
     hevo: Sandbox, clock: VirtualClock
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=None)
     job = pipeline.start_job()
 
     async with watching() as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         job.hidden = True
         began = clock.now()
         await until(lambda: clock.now() - began > 3600)
@@ -164,17 +164,17 @@ async def test_of_more_jobs_in_no_order_than_can_be_read_those_that_are_read_are
         pipeline.start_job(ago=100_000 + number)
 
     async with watching() as triggerer:
-        await until(looks(hevo, 40))
+        await until(polls(hevo, 40))
         jobs = [pipeline.start_job() for _ in range(20)]
         await until(lambda: triggerer.database.events)
-        await until(looks(hevo, 60))
+        await until(polls(hevo, 60))
 
     assert set(triggerer.database.told) <= {job.id for job in jobs}
     assert story().count("or they do not come newest first") == 1
 
 
 @pytest.mark.parametrize("override", [{"created_ts": None}, {"created_ts": None, "updated_ts": None}])
-async def test_jobs_without_times_are_told_and_cost_one_page_a_look(
+async def test_jobs_without_times_are_told_and_cost_one_page_a_poll(
     hevo: Sandbox, story: Callable[[], str], override: dict[str, Any]
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
@@ -182,10 +182,10 @@ async def test_jobs_without_times_are_told_and_cost_one_page_a_look(
         pipeline.start_job(ago=1000 * (number + 1)).override = override
 
     async with watching() as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job(duration=0)
         job.override = override
-        await until(looks(hevo, 10))
+        await until(polls(hevo, 10))
 
     assert triggerer.database.told == [job.id]
     assert not any("cursor" in request.query for request in hevo.requests)
@@ -205,13 +205,13 @@ async def test_only_wanted_jobs_are_told(hevo: Sandbox, wanted: dict[str, Any], 
     pipeline = hevo.add_pipeline(7, appear_after=0, job_type_names={"RESYNC": "TRUNCATE_AND_LOAD"})
 
     async with watching(HevoPipelineTrigger(7, **wanted)) as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         jobs = {
             pipeline.start_job(duration=1, ends="FAILED").id: "INCREMENTAL FAILED",
             pipeline.start_job(duration=2).id: "INCREMENTAL COMPLETED",
             pipeline.start_job("RESYNC", duration=3).id: "RESYNC COMPLETED",
         }
-        await until(looks(hevo, 4))
+        await until(polls(hevo, 4))
 
     assert [jobs[job_id] for job_id in triggerer.database.told] == told
 
@@ -242,7 +242,7 @@ async def test_watchers_of_one_connection_share_its_session_and_leave_none_open(
         hevo.add_pipeline(number)
 
     async with watching(*(HevoPipelineTrigger(number) for number in (7, 8, 9))):
-        await until(looks(hevo, 9))
+        await until(polls(hevo, 9))
         assert open_clients() == 1
 
     await until(lambda: not open_clients())
@@ -257,7 +257,7 @@ async def test_an_outage_is_told_once_and_what_ended_meanwhile_is_told_after_it(
     pipeline = hevo.add_pipeline(7, appear_after=0)
 
     async with watching() as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         hevo.inject("list_jobs", Fault.status(503), times=None)
         job = pipeline.start_job()
         began = clock.now()
@@ -277,7 +277,7 @@ async def test_refused_credentials_are_told_once_and_the_watch_goes_on_once_they
     pipeline = hevo.add_pipeline(7, appear_after=0)
 
     async with watching() as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         hevo.unauthorized = True
         job = pipeline.start_job()
         began = clock.now()
@@ -305,7 +305,7 @@ async def test_a_connection_that_is_missing_or_points_elsewhere_is_looked_up_aga
         monkeypatch.setenv("AIRFLOW_CONN_HEVO", json.dumps({**right, "host": "http://127.0.0.1:9"}))
         await until(lambda: clock.now() - began > 7200)
         monkeypatch.setenv("AIRFLOW_CONN_HEVO", json.dumps(right))
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: triggerer.database.events)
 
@@ -321,7 +321,7 @@ async def test_a_pipeline_that_is_not_there_is_told_once_and_watched_from_when_i
     async with watching() as triggerer:
         await until(lambda: clock.now() - began > 3600)
         pipeline = hevo.add_pipeline(7, appear_after=0)
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: triggerer.database.events)
 
@@ -338,7 +338,7 @@ async def test_a_fault_of_our_own_does_not_end_the_watch(
         raise ZeroDivisionError("a fault of our own")
 
     async with watching() as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         with monkeypatch.context() as patch:
             patch.setattr("hevo_provider.watching.round.read_listing", broken)
             job = pipeline.start_job()

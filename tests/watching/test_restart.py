@@ -17,7 +17,7 @@ from hevo_provider.watching.watcher import Watcher, WatermarkStore
 from hevo_provider.watching.watermark import Round
 from tests.stage.clients import connect
 from tests.stage.clock import VirtualClock
-from tests.stage.triggerer import AssetStore, Database, looks, until, watching
+from tests.stage.triggerer import AssetStore, Database, polls, until, watching
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ async def test_jobs_that_end_while_no_triggerer_runs_are_told_by_the_next(hevo: 
     running = pipeline.start_job()
 
     async with watching(database=database):
-        await until(looks(hevo))
+        await until(polls(hevo))
     running.end()
     later = pipeline.start_job(duration=0)
     async with watching(database=database):
         await until(lambda: len(database.events) == 2)
-        await until(looks(hevo))
+        await until(polls(hevo))
 
     assert sorted(database.told) == sorted([running.id, later.id])
 
@@ -43,14 +43,14 @@ async def test_jobs_that_end_while_no_triggerer_runs_are_told_by_the_next(hevo: 
 async def test_an_absence_of_days_is_caught_up_with(hevo: Sandbox, clock: VirtualClock, database: Database) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
     async with watching(database=database):
-        await until(looks(hevo))
+        await until(polls(hevo))
 
     for _ in range(250):
         clock.advance(1200)
         pipeline.start_job()
     async with watching(database=database):
         await until(lambda: len(database.events) >= 250)
-        await until(looks(hevo))
+        await until(polls(hevo))
 
     assert database.told == [job.id for job in pipeline.jobs]
 
@@ -60,7 +60,7 @@ async def test_more_than_can_be_caught_up_with_is_said(
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
     async with watching(database=database):
-        await until(looks(hevo))
+        await until(polls(hevo))
 
     for _ in range(1200):
         clock.advance(1200)
@@ -79,13 +79,13 @@ async def test_more_than_twenty_pages_of_a_server_that_makes_them_small_are_not_
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
     hevo.max_page = 25
     async with watching(database=database):
-        await until(looks(hevo))
+        await until(polls(hevo))
 
     for _ in range(600):
         clock.advance(1200)
         pipeline.start_job()
     async with watching(database=database):
-        await until(looks(hevo, 30))
+        await until(polls(hevo, 30))
         pipeline.start_job()
         await until(lambda: pipeline.jobs[-1].id in database.told)
 
@@ -100,14 +100,14 @@ async def test_an_event_that_had_not_arrived_when_the_triggerer_died_is_sent_aga
     pipeline = hevo.add_pipeline(7, appear_after=0)
 
     async with watching(database=database, delivers=False) as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: triggerer.sent)
-        await until(looks(hevo))
+        await until(polls(hevo))
     assert database.told == []
     async with watching(database=database):
         await until(lambda: database.events)
-        await until(looks(hevo))
+        await until(polls(hevo))
 
     assert database.told == [job.id]
 
@@ -116,26 +116,26 @@ async def test_an_event_that_had_arrived_is_not_sent_again(hevo: Sandbox, databa
     pipeline = hevo.add_pipeline(7, appear_after=0)
 
     async with watching(database=database) as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: job.id in json.dumps(triggerer.database.store))
     async with watching(database=database):
-        await until(looks(hevo, 5))
+        await until(polls(hevo, 5))
 
     assert database.told == [job.id]
 
 
-async def test_it_is_remembered_as_soon_as_airflow_says_so_and_not_with_the_next_look(
+async def test_it_is_remembered_as_soon_as_airflow_says_so_and_not_with_the_next_poll(
     hevo: Sandbox, database: Database
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0)
 
     async with watching(database=database, delivers=False) as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: triggerer.sent)
         hevo.inject("list_jobs", Fault.hang(), times=None)
-        await until(looks(hevo, 1))
+        await until(polls(hevo, 1))
         assert job.id not in json.dumps(database.store)
         triggerer.deliver()
         await until(lambda: job.id in json.dumps(database.store))
@@ -148,13 +148,13 @@ async def test_the_one_window_an_event_that_arrived_as_the_triggerer_died_comes_
     pipeline = hevo.add_pipeline(7, appear_after=0)
 
     async with watching(database=database, delivers=False) as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: triggerer.sent)
         triggerer.deliver(is_known=False)
     async with watching(database=database):
         await until(lambda: len(database.events) == 2)
-        await until(looks(hevo))
+        await until(polls(hevo))
 
     assert database.told == [job.id, job.id]
 
@@ -165,14 +165,14 @@ async def test_a_watcher_that_is_ended_while_it_tells_leaves_the_rest_to_the_nex
     pipeline = hevo.add_pipeline(7, appear_after=0, parallel_jobs=True)
 
     async with watching(HevoPipelineTrigger(7, poll_interval=600), database=database) as triggerer:
-        await until(looks(hevo, 2))
+        await until(polls(hevo, 2))
         triggerer.ends_at = 1
         first, second = pipeline.start_job(duration=1), pipeline.start_job(duration=2)
         await until(lambda: triggerer.has_ended)
     assert database.told == [first.id]
     async with watching(database=database):
         await until(lambda: second.id in database.told)
-        await until(looks(hevo))
+        await until(polls(hevo))
 
     assert database.told.count(second.id) == 1
 
@@ -185,12 +185,12 @@ class TwoTriggerers:
     stalled: Watcher
     new: Watcher
 
-    async def look(self) -> Round:
+    async def poll(self) -> Round:
         return await Rounds(7).next(self.client, [])
 
     async def stall(self) -> None:
-        """Let one look for the first time, and the other take over."""
-        await tell(self.stalled, await self.look())
+        """Let one poll for the first time, and the other take over."""
+        await tell(self.stalled, await self.poll())
         await self.new.recall()
 
 
@@ -202,9 +202,9 @@ async def two(hevo: Sandbox, clock: VirtualClock, database: Database) -> AsyncIt
         yield TwoTriggerers(client, stalled, new)
 
 
-async def tell(watcher: Watcher, look: Round) -> list[str]:
-    jobs = await watcher.news(look)
-    watcher.has_told(look, jobs)
+async def tell(watcher: Watcher, seen: Round) -> list[str]:
+    jobs = await watcher.news(seen)
+    watcher.has_told(seen, jobs)
     return [job.job_id for job in jobs]
 
 
@@ -214,11 +214,11 @@ async def test_a_triggerer_that_was_replaced_while_it_stalled_does_not_tell_agai
     pipeline = hevo.add_pipeline(7, appear_after=0)
     await two.stall()
     job = pipeline.start_job(duration=0)
-    look = await two.look()
-    assert await tell(two.new, look) == [job.id]
-    await look.delivered()
+    seen = await two.poll()
+    assert await tell(two.new, seen) == [job.id]
+    await seen.delivered()
 
-    assert await tell(two.stalled, look) == []
+    assert await tell(two.stalled, seen) == []
 
 
 async def test_a_triggerer_that_stalled_while_a_long_job_ended_does_not_tell_it_again(
@@ -229,11 +229,11 @@ async def test_a_triggerer_that_stalled_while_a_long_job_ended_does_not_tell_it_
     await two.stall()
     job.end()
     clock.advance(40)
-    look = await two.look()
-    assert await tell(two.new, look) == [job.id]
-    await look.delivered()
+    seen = await two.poll()
+    assert await tell(two.new, seen) == [job.id]
+    await seen.delivered()
 
-    assert await tell(two.stalled, await two.look()) == []
+    assert await tell(two.stalled, await two.poll()) == []
 
 
 async def test_a_triggerer_that_stalled_for_long_does_not_tell_again_what_its_successor_has_forgotten(
@@ -244,11 +244,11 @@ async def test_a_triggerer_that_stalled_for_long_does_not_tell_again_what_its_su
     for _ in range(4):
         clock.advance(400)
         job = pipeline.start_job(duration=0)
-        look = await two.look()
-        assert await tell(two.new, look) == [job.id]
-        await look.delivered()
+        seen = await two.poll()
+        assert await tell(two.new, seen) == [job.id]
+        await seen.delivered()
 
-    assert await tell(two.stalled, await two.look()) == []
+    assert await tell(two.stalled, await two.poll()) == []
 
 
 async def test_what_a_stalled_triggerer_remembers_late_does_not_undo_what_its_successor_has_told(
@@ -257,10 +257,10 @@ async def test_what_a_stalled_triggerer_remembers_late_does_not_undo_what_its_su
     pipeline = hevo.add_pipeline(7, appear_after=0)
     await two.stall()
     jobs = [pipeline.start_job(duration=0)]
-    earlier = await two.look()
+    earlier = await two.poll()
     await tell(two.stalled, earlier)
     jobs.append(pipeline.start_job(duration=0))
-    later = await two.look()
+    later = await two.poll()
 
     await tell(two.new, later)
     await later.delivered()
@@ -273,9 +273,9 @@ async def test_what_was_watched_for_otherwise_begins_anew(hevo: Sandbox, databas
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
 
     async with watching(database=database):
-        await until(looks(hevo))
+        await until(polls(hevo))
     pipeline.start_job(ends="FAILED", duration=0)
     async with watching(HevoPipelineTrigger(7, statuses="FAILED"), database=database):
-        await until(looks(hevo, 5))
+        await until(polls(hevo, 5))
 
     assert database.told == []

@@ -13,7 +13,7 @@ from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 from hevo_provider.assets import HevoPipelineTrigger
 from hevo_provider.sandbox import Sandbox
 from tests.stage.clock import VirtualClock
-from tests.stage.triggerer import Database, looks, until, watching
+from tests.stage.triggerer import Database, polls, until, watching
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ async def test_nothing_is_told_while_airflow_cannot_say_what_was_told_before(
     database.error = error
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=0)
     async with watching(database=database):
-        await until(looks(hevo))
+        await until(polls(hevo))
     job = pipeline.start_job()
 
     database.is_down = True
     async with watching(database=database):
-        await until(looks(hevo, 10))
+        await until(polls(hevo, 10))
         assert database.told == []
         database.is_down = False
         await until(lambda: database.events)
@@ -52,16 +52,16 @@ async def test_nothing_is_told_while_airflow_cannot_say_what_was_told_before(
     assert "store works again" in told
 
 
-async def test_what_could_not_be_remembered_is_remembered_with_a_later_look(hevo: Sandbox, database: Database) -> None:
+async def test_what_could_not_be_remembered_is_remembered_with_a_later_poll(hevo: Sandbox, database: Database) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
 
     async with watching(database=database, delivers=False) as triggerer:
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: triggerer.sent)
         database.is_down = True
         triggerer.deliver()
-        await until(looks(hevo))
+        await until(polls(hevo))
         database.is_down = False
         await until(lambda: job.id in json.dumps(database.store))
 
@@ -72,7 +72,7 @@ async def test_what_is_stored_stays_small(hevo: Sandbox, clock: VirtualClock, da
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
 
     async with watching(database=database):
-        await until(looks(hevo))
+        await until(polls(hevo))
         for number in range(300):
             clock.advance(60)
             pipeline.start_job()
@@ -87,11 +87,11 @@ async def test_a_stored_watermark_that_makes_no_sense_is_a_new_beginning(
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1)
     async with watching(database=database):
-        await until(looks(hevo))
+        await until(polls(hevo))
     database.store = dict.fromkeys(database.store, '{"told": 3}')
 
     async with watching(database=database):
-        await until(looks(hevo))
+        await until(polls(hevo))
         job = pipeline.start_job()
         await until(lambda: database.events)
 

@@ -21,7 +21,7 @@ def job(name: str, created: int | None, updated: int | None = None, status: str 
     return Job.model_validate({"job_id": name, "type": "INCREMENTAL", "status": status, **times})
 
 
-def look(now: int | None, *jobs: Job, complete: bool = True) -> Round:
+def round_of(now: int | None, *jobs: Job, complete: bool = True) -> Round:
     return Round(Listing(jobs, now and now * 1000, complete=complete))
 
 
@@ -33,21 +33,21 @@ def told(watermark: Watermark, seen: Round) -> list[str]:
     return [each.job_id for each in watermark.news(seen, everything)]
 
 
-def test_a_job_that_ended_before_the_first_look_is_not_told_though_it_shows_after_it() -> None:
-    watermark = Watermark.at(look(START))
+def test_a_job_that_ended_before_the_first_poll_is_not_told_though_it_shows_after_it() -> None:
+    watermark = Watermark.at(round_of(START))
     early, late = job("early", START - 20, START - 5), job("late", START - 3, START + 2)
 
-    assert told(watermark, look(START + 10, early, late)) == ["late"]
+    assert told(watermark, round_of(START + 10, early, late)) == ["late"]
 
 
 def test_a_job_without_times_is_told_once() -> None:
-    watermark = Watermark.at(look(START))
-    seen = look(START + 60, job("a", None))
+    watermark = Watermark.at(round_of(START))
+    seen = round_of(START + 60, job("a", None))
     assert told(watermark, seen) == ["a"]
 
     watermark = watermark.after(seen, seen.jobs)
     for days in range(1, 5):
-        seen = look(START + days * 86400, job("a", None))
+        seen = round_of(START + days * 86400, job("a", None))
         assert told(watermark, seen) == []
         watermark = watermark.after(seen)
 
@@ -58,23 +58,23 @@ def completed(each: Job) -> bool:
 
 @pytest.mark.parametrize("minutes", [1, 30, 300])
 def test_a_deferred_job_that_goes_on_is_told_when_it_completes(minutes: int) -> None:
-    watermark = Watermark.at(look(START))
+    watermark = Watermark.at(round_of(START))
     for minute in range(1, minutes + 1):
         other = job(f"job-{minute}", START + 60 * minute - 30, START + 60 * minute - 10)
-        seen = look(START + 60 * minute, other, job("a", START + 10, START + 20, "DEFERRED"))
+        seen = round_of(START + 60 * minute, other, job("a", START + 10, START + 20, "DEFERRED"))
         news = watermark.news(seen, completed)
         assert [each.job_id for each in news] == [other.job_id]
         watermark = watermark.after(seen, news)
 
     ended = job("a", START + 10, START + 60 * minutes + 20)
-    assert watermark.news(look(START + 60 * minutes + 30, ended), completed) == (ended,)
+    assert watermark.news(round_of(START + 60 * minutes + 30, ended), completed) == (ended,)
 
 
 def test_a_deferred_job_that_was_told_is_not_told_again() -> None:
-    watermark, events = Watermark.at(look(START)), list[str]()
+    watermark, events = Watermark.at(round_of(START)), list[str]()
     for minute in range(1, 100):
         other = job(f"job-{minute}", START + 60 * minute - 30, START + 60 * minute - 10)
-        seen = look(START + 60 * minute, other, job("a", START + 10, START + 20, "DEFERRED"))
+        seen = round_of(START + 60 * minute, other, job("a", START + 10, START + 20, "DEFERRED"))
         news = watermark.news(seen, everything)
         events += [each.job_id for each in news]
         watermark = watermark.after(seen, news)
@@ -83,49 +83,49 @@ def test_a_deferred_job_that_was_told_is_not_told_again() -> None:
 
 
 @pytest.mark.parametrize("status", ["EXPIRED", "DEFERRED", None])
-def test_a_job_that_may_go_on_and_has_been_still_for_hours_is_no_longer_looked_for(status: str | None) -> None:
+def test_a_job_that_may_go_on_and_has_been_still_for_hours_is_no_longer_searched_for(status: str | None) -> None:
     still = job("a", START + 10, START + 20, status)
-    watermark = Watermark.at(look(START)).after(look(START + 60, still))
+    watermark = Watermark.at(round_of(START)).after(round_of(START + 60, still))
     assert watermark.active == ("a",)
 
-    assert watermark.after(look(START + 7 * 3600, still)).active == ()
+    assert watermark.after(round_of(START + 7 * 3600, still)).active == ()
 
 
-def test_a_job_that_runs_is_looked_for_rather_than_those_of_unknown_status() -> None:
+def test_a_job_that_runs_is_searched_for_rather_than_those_of_unknown_status() -> None:
     strange = [job(f"job-{number}", START + 60, START + 60, "EXPIRED") for number in range(30)]
-    seen = look(START + 90, *strange, job("long", START + 10, START + 10, "IN_PROGRESS"))
+    seen = round_of(START + 90, *strange, job("long", START + 10, START + 10, "IN_PROGRESS"))
 
-    assert "long" in Watermark.at(look(START)).after(seen).active
+    assert "long" in Watermark.at(round_of(START)).after(seen).active
 
 
 def test_a_job_that_runs_for_hours_without_a_sign_of_life_is_told_when_it_ends() -> None:
-    watermark = Watermark.at(look(START, job("a", START - 10, START - 10, "IN_PROGRESS")))
-    watermark = watermark.after(look(START + 36_000, job("a", START - 10, START - 10, "IN_PROGRESS")))
+    watermark = Watermark.at(round_of(START, job("a", START - 10, START - 10, "IN_PROGRESS")))
+    watermark = watermark.after(round_of(START + 36_000, job("a", START - 10, START - 10, "IN_PROGRESS")))
 
-    assert told(watermark, look(START + 36_060, job("a", START - 10, START + 36_010))) == ["a"]
+    assert told(watermark, round_of(START + 36_060, job("a", START - 10, START + 36_010))) == ["a"]
 
 
 def test_a_list_that_leaves_out_what_it_showed_before_and_shows_it_again_tells_nothing_twice() -> None:
-    watermark = Watermark.at(look(START))
-    full, empty = look(START + 60, job("a", START + 10, START + 20)), look(START + 90)
+    watermark = Watermark.at(round_of(START))
+    full, empty = round_of(START + 60, job("a", START + 10, START + 20)), round_of(START + 90)
     watermark = watermark.after(full, full.jobs).after(empty)
 
     assert told(watermark, full) == []
 
 
 def test_without_hevos_clock_the_newest_job_stands_in_for_it() -> None:
-    watermark = Watermark.at(look(None, job("old", START, START)))
+    watermark = Watermark.at(round_of(None, job("old", START, START)))
 
-    assert told(watermark, look(None, job("new", START + 700, START + 701), job("old", START, START))) == ["new"]
+    assert told(watermark, round_of(None, job("new", START + 700, START + 701), job("old", START, START))) == ["new"]
 
 
 @pytest.mark.parametrize("before", [[], [job("old", START - 60, START - 50)]], ids=["no-jobs", "a-job"])
 def test_one_wrong_date_of_tomorrow_loses_nothing_and_tells_nothing_twice(before: list[Job]) -> None:
-    watermark, events = Watermark.at(look(START, *before)), list[str]()
+    watermark, events = Watermark.at(round_of(START, *before)), list[str]()
     for number in range(1, 200):
         now = START + 60 * number
         jobs = [*before, *(job(f"j{n}", START + 60 * n - 30, START + 60 * n - 20) for n in range(1, number + 1))]
-        seen = look(now + 86400 if number in {1, 30} else now, *jobs)
+        seen = round_of(now + 86400 if number in {1, 30} else now, *jobs)
         news = watermark.news(seen, everything)
         events += [each.job_id for each in news]
         watermark = watermark.after(seen, news)
@@ -134,27 +134,27 @@ def test_one_wrong_date_of_tomorrow_loses_nothing_and_tells_nothing_twice(before
 
 
 def test_a_wrong_date_before_there_are_jobs_loses_none() -> None:
-    watermark = Watermark.at(look(START)).after(look(START + 86400))
+    watermark = Watermark.at(round_of(START)).after(round_of(START + 86400))
 
-    assert told(watermark, look(START + 60, job("a", START + 30, START + 40))) == ["a"]
+    assert told(watermark, round_of(START + 60, job("a", START + 30, START + 40))) == ["a"]
 
 
-def test_a_wrong_date_at_the_first_look_is_mended_by_the_next() -> None:
-    watermark = Watermark.at(look(START + 86400)).after(look(START + 30))
+def test_a_wrong_date_at_the_first_poll_is_mended_by_the_next() -> None:
+    watermark = Watermark.at(round_of(START + 86400)).after(round_of(START + 30))
 
-    assert told(watermark, look(START + 60, job("a", START + 10, START + 40))) == ["a"]
+    assert told(watermark, round_of(START + 60, job("a", START + 10, START + 40))) == ["a"]
 
 
 def test_a_job_that_vanished_is_forgotten() -> None:
-    watermark = Watermark.at(look(START, job("a", START - 10, status="IN_PROGRESS")))
+    watermark = Watermark.at(round_of(START, job("a", START - 10, status="IN_PROGRESS")))
     assert watermark.active == ("a",)
 
-    assert watermark.after(look(START + 60)).active == ("a",)
-    assert watermark.after(Round(look(START + 60).listing, gone=frozenset({"a"}))).active == ()
+    assert watermark.after(round_of(START + 60)).active == ("a",)
+    assert watermark.after(Round(round_of(START + 60).listing, gone=frozenset({"a"}))).active == ()
 
 
 def test_it_does_not_grow_beyond_measure() -> None:
-    seen = look(START, *(job(f"job-{number}", START - number) for number in range(1000)))
+    seen = round_of(START, *(job(f"job-{number}", START - number) for number in range(1000)))
 
     watermark = Watermark.at(seen)
 
@@ -170,7 +170,7 @@ def test_what_is_no_watermark_is_not_read_as_one(value: object) -> None:
 
 @dataclass(frozen=True)
 class Life:
-    """A job's times, in seconds after the first look."""
+    """A job's times, in seconds after the first poll."""
 
     created: int
     duration: int
@@ -181,7 +181,7 @@ lives = st.builds(Life, st.integers(-3000, 20_000), st.integers(0, 9000), st.int
 
 
 @given(st.lists(lives, max_size=25), st.lists(st.integers(1, 4000), min_size=1, max_size=30), st.data())
-def test_each_job_that_ends_after_the_first_look_is_told_once(
+def test_each_job_that_ends_after_the_first_poll_is_told_once(
     jobs: list[Life], pauses: list[int], data: st.DataObject
 ) -> None:
     def seen_at(now: int) -> Round:
@@ -191,7 +191,7 @@ def test_each_job_that_ends_after_the_first_look_is_told_once(
             if now >= life.created + life.shows_after:
                 status = "COMPLETED" if now >= ended else "IN_PROGRESS"
                 listed.append(job(f"job-{number}", START + life.created, START + min(now, ended), status))
-        return look(START + now, *data.draw(st.permutations(listed)))
+        return round_of(START + now, *data.draw(st.permutations(listed)))
 
     watermark, now, events = Watermark.at(seen_at(0)), 0, list[str]()
     for pause in [*pauses, 40_000]:
