@@ -19,12 +19,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hevo_provider.sandbox.api import ROUTES
     from hevo_provider.sandbox.faults import Fault
-    from hevo_provider.sandbox.jobs import MISSING, TERMINAL_STATUSES, SandboxJob
+    from hevo_provider.sandbox.jobs import TERMINAL_STATUSES, SandboxJob
     from hevo_provider.sandbox.objects import SandboxObject
     from hevo_provider.sandbox.pipelines import SandboxPipeline
-    from hevo_provider.sandbox.requests import ROUTES, Request
+    from hevo_provider.sandbox.requests import Request
     from hevo_provider.sandbox.sandbox import Sandbox
+    from hevo_provider.sandbox.world import MISSING
 
 __all__ = [
     "MISSING",
@@ -39,10 +41,10 @@ __all__ = [
 ]
 
 _HOME = {
-    "MISSING": "jobs",
+    "MISSING": "world",
     "TERMINAL_STATUSES": "jobs",
     "SandboxJob": "jobs",
-    "ROUTES": "requests",
+    "ROUTES": "api",
     "Request": "requests",
     "Fault": "faults",
     "Sandbox": "sandbox",

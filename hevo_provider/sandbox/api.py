@@ -1,4 +1,8 @@
-"""What each endpoint does and answers, without any HTTP: names and values in, a status and JSON out."""
+"""
+What each endpoint does and answers, without any HTTP: names and values in, a status and JSON out.
+
+An endpoint is one method here and nothing elsewhere: its route's name and its requests stand above it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,11 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import unquote
 
 from hevo_provider.sandbox.faults import error_body
 from hevo_provider.sandbox.pipelines import RUNNABLE_STATUS, RefusedError, SandboxPipeline
-from hevo_provider.sandbox.requests import numeric_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,8 +24,11 @@ if TYPE_CHECKING:
 
 ResyncBody = Literal["drop_and_load", "resync_mode", "either"]
 
+UNKNOWN_ROUTE = "unknown"
 DEFAULT_PAGE = 20
 LARGEST_LIMIT = 100
+_PREFIX = "/api/v1/"
+_LONGEST_ID = 20
 _READ_ONLY = ("id", "status", "created_ts", "updated_ts")
 
 
@@ -46,6 +52,28 @@ class Answer:
     job_id: str | None = None
 
 
+_Endpoint: TypeAlias = "Callable[[Api, Call], Answer]"
+
+_ENDPOINTS: dict[str, _Endpoint] = {}
+_ROUTE_OF: dict[str, str] = {}
+
+
+def _endpoint(route: str, requests: str) -> Callable[[_Endpoint], _Endpoint]:
+    """
+    Make a method of :class:`Api` the endpoint for some requests.
+
+    :param route: the name that faults and the record know it by.
+    :param requests: method and path of these requests, a star for each id.
+    """
+
+    def add(method: _Endpoint) -> _Endpoint:
+        _ENDPOINTS[route] = method
+        _ROUTE_OF[requests] = route
+        return method
+
+    return add
+
+
 class Api:
     """The endpoints over a set of pipelines."""
 
@@ -58,31 +86,14 @@ class Api:
         """What actions answer: 200 with a message, or 204 without a body."""
         self.resync_body: ResyncBody = "either"
         """Which body a resync takes; the other one is answered 400."""
-        self._endpoints: dict[str, Callable[[Call], Answer]] = {
-            "list_pipelines": self._list_pipelines,
-            "get_pipeline": lambda call: Answer(200, self._pipeline(call).as_json()),
-            "update_pipeline": self._update_pipeline,
-            "sync_now": self._sync_now,
-            "resync": self._resync,
-            "enable": self._enable,
-            "disable": self._disable,
-            "list_jobs": self._list_jobs,
-            "get_job": self._get_job,
-            "cancel_job": self._cancel_job,
-            "list_job_objects": self._list_job_objects,
-            "list_objects": self._list_objects,
-            "get_object": self._get_object,
-            "refresh_schema": self._refresh_schema,
-            "resync_objects": self._resync_objects,
-        }
 
     def answer(self, call: Call) -> Answer:
         """Do what a request asks for."""
-        endpoint = self._endpoints.get(call.route)
+        endpoint = _ENDPOINTS.get(call.route)
         if endpoint is None:
             return Answer(404, error_body(404, "There is no such endpoint"))
         try:
-            return endpoint(call)
+            return endpoint(self, call)
         except RefusedError as refused:
             return Answer(refused.status, error_body(refused.status, refused.message))
 
@@ -120,11 +131,17 @@ class Api:
             return found, None
         return found[:size], urlsafe_b64encode(f"after:{id_of(found[size - 1])}".encode()).decode()
 
+    @_endpoint("list_pipelines", "GET pipelines")
     def _list_pipelines(self, call: Call) -> Answer:
         ordered = (self.pipelines[key] for key in sorted(self.pipelines))
         found, cursor = self._page(call, ordered, lambda pipeline: pipeline.id)
         return _listed([pipeline.as_json() for pipeline in found], cursor)
 
+    @_endpoint("get_pipeline", "GET pipelines/*")
+    def _get_pipeline(self, call: Call) -> Answer:
+        return Answer(200, self._pipeline(call).as_json())
+
+    @_endpoint("update_pipeline", "PATCH pipelines/*")
     def _update_pipeline(self, call: Call) -> Answer:
         pipeline = self._pipeline(call)
         body = _object_body(call)
@@ -136,10 +153,12 @@ class Api:
         pipeline.updated_at = pipeline.world.clock()
         return Answer(200, pipeline.as_json())
 
+    @_endpoint("sync_now", "POST pipelines/*/actions/sync-now")
     def _sync_now(self, call: Call) -> Answer:
         job = self._pipeline(call).start_through_api("INCREMENTAL")
         return self._done("Sync has been triggered", job.id)
 
+    @_endpoint("resync", "POST pipelines/*/actions/resync")
     def _resync(self, call: Call) -> Answer:
         pipeline = self._pipeline(call)
         drop = self._wants_drop_and_load(_object_body(call))
@@ -156,10 +175,12 @@ class Api:
             raise RefusedError(400, "The body is not valid")
         return drop or mode == "DROP_AND_LOAD"
 
+    @_endpoint("enable", "POST pipelines/*/actions/enable")
     def _enable(self, call: Call) -> Answer:
         self._pipeline(call).status = RUNNABLE_STATUS
         return self._done("Pipeline has been enabled")
 
+    @_endpoint("disable", "POST pipelines/*/actions/disable")
     def _disable(self, call: Call) -> Answer:
         pipeline = self._pipeline(call)
         if _object_body(call).get("cancel_active_jobs"):
@@ -168,16 +189,19 @@ class Api:
         pipeline.status = "DISABLED"
         return self._done("Pipeline has been disabled")
 
+    @_endpoint("list_jobs", "GET pipelines/*/jobs")
     def _list_jobs(self, call: Call) -> Answer:
         pipeline = self._pipeline(call)
         now = pipeline.world.clock()
         found, cursor = self._page(call, pipeline.visible_jobs(), lambda job: job.id)
         return _listed([job.as_json(now) for job in found], cursor)
 
+    @_endpoint("get_job", "GET pipelines/*/jobs/*")
     def _get_job(self, call: Call) -> Answer:
         job = self._job(call)
         return Answer(200, job.as_json(job.pipeline.world.clock()))
 
+    @_endpoint("cancel_job", "POST pipelines/*/jobs/*/actions/cancel")
     def _cancel_job(self, call: Call) -> Answer:
         job = self._job(call)
         job.cancel_requests += 1
@@ -185,18 +209,21 @@ class Api:
             raise RefusedError(409, f"Job {job.id} is {job.status} and cannot be cancelled")
         return self._done("Job is being cancelled")
 
+    @_endpoint("list_job_objects", "GET pipelines/*/jobs/*/objects")
     def _list_job_objects(self, call: Call) -> Answer:
         job = self._job(call)
         results = job.objects_as_json(job.pipeline.world.clock())
         found, cursor = self._page(call, results, lambda result: result["name"])
         return _listed(found, cursor)
 
+    @_endpoint("list_objects", "GET pipelines/*/objects")
     def _list_objects(self, call: Call) -> Answer:
         pipeline = self._pipeline(call)
         found, cursor = self._page(call, pipeline.objects, lambda each: each.id)
         prefix = pipeline.fields.get("destination_prefix")
         return _listed([each.as_json(prefix, detail=False) for each in found], cursor)
 
+    @_endpoint("get_object", "GET pipelines/*/objects/*")
     def _get_object(self, call: Call) -> Answer:
         pipeline = self._pipeline(call)
         found = self._object(pipeline, unquote(call.sub_id or ""))
@@ -208,10 +235,12 @@ class Api:
             raise RefusedError(404, f"Object {object_id} does not exist in pipeline {pipeline.id}")
         return found
 
+    @_endpoint("refresh_schema", "POST pipelines/*/objects/actions/refresh-schema")
     def _refresh_schema(self, call: Call) -> Answer:
         self._pipeline(call)
         return self._done("Schema refresh has been triggered")
 
+    @_endpoint("resync_objects", "POST pipelines/*/objects/actions/resync")
     def _resync_objects(self, call: Call) -> Answer:
         pipeline = self._pipeline(call)
         ids = _object_body(call).get("object_ids")
@@ -220,6 +249,36 @@ class Api:
         names = [self._object(pipeline, object_id).name for object_id in ids]
         job = pipeline.start_through_api("RESYNC", restarts=True, objects=names)
         return self._done("Resync has been triggered", job.id)
+
+
+ROUTES = tuple(_ENDPOINTS)
+"""The names that :meth:`Sandbox.inject` and :meth:`Sandbox.requests_of` take."""
+
+
+def match(method: str, path: str) -> tuple[str, str | None, str | None]:
+    """
+    Name the route of a request.
+
+    :param method: HTTP method, upper case.
+    :param path: raw path without the query; an encoded slash stays within its segment.
+    :return: the route's name or ``"unknown"``, the pipeline's id and the job's or object's id as they were written.
+    """
+    if not path.startswith(_PREFIX):
+        return UNKNOWN_ROUTE, None, None
+    parts = path[len(_PREFIX) :].split("/")
+    pipeline_id = sub_id = None
+    if parts[1:]:
+        pipeline_id, parts[1] = parts[1], "*"
+    if parts[3:] and "actions" not in parts[2:4]:
+        sub_id, parts[3] = parts[3], "*"
+    return _ROUTE_OF.get(f"{method} {'/'.join(parts)}", UNKNOWN_ROUTE), pipeline_id, sub_id
+
+
+def numeric_id(written: str | None) -> int | None:
+    """Read a pipeline's id; None if it is no such number."""
+    if written and len(written) < _LONGEST_ID and written.isascii() and written.isdigit():
+        return int(written)
+    return None
 
 
 def _listed(data: list[dict[str, Any]], cursor: str | None) -> Answer:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import random
-import threading
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from hevo_provider.sandbox.world import overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from hevo_provider.sandbox.pipelines import SandboxPipeline
+    from hevo_provider.sandbox.world import World
 
 TERMINAL_STATUSES: Final = frozenset(
     {
@@ -30,35 +28,15 @@ _EVENTS_PER_FAILED_OBJECT = 7
 _OPEN_ENDED_SECONDS = 60.0
 
 
-class _Missing(Enum):
-    MISSING = "MISSING"
+class Owner(Protocol):
+    """What a job has to know of its pipeline, which knows all of its jobs."""
 
+    id: int
+    world: World
+    job_type_names: dict[str, str]
 
-MISSING: Final = _Missing.MISSING
-"""In an override: leave the field out of the JSON altogether."""
-
-
-def overridden(data: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    """Merge an override into a JSON object; None becomes null, :data:`MISSING` drops the field."""
-    if override:
-        data |= override
-        for name in [name for name, value in data.items() if value is MISSING]:
-            del data[name]
-    return data
-
-
-@dataclass
-class World:
-    """What all parts of one sandbox share."""
-
-    clock: Callable[[], float]
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    random: random.Random = field(default_factory=random.Random)
-
-    def uuid(self) -> str:
-        """Return a new version 4 UUID, reproducible from the sandbox's seed."""
-        digits = f"{self.random.getrandbits(128):032x}"
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+    def object_id_of(self, name: str) -> str | None:
+        """Return the id of the object with that name."""
 
 
 class _Counter:
@@ -97,7 +75,7 @@ class SandboxJob:
 
     def __init__(
         self,
-        pipeline: SandboxPipeline,
+        pipeline: Owner,
         *,
         job_type: str,
         started_by: str,

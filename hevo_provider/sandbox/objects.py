@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hevo_provider.sandbox.jobs import overridden
+from hevo_provider.sandbox.world import overridden
 
 
 def column(name: str, source_type: str, destination_type: str, *, primary_key: bool = False) -> dict[str, Any]:

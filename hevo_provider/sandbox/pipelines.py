@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import insort
 from typing import TYPE_CHECKING, Any, Literal
 
-from hevo_provider.sandbox.jobs import TERMINAL_STATUSES, SandboxJob, World, overridden
+from hevo_provider.sandbox.jobs import TERMINAL_STATUSES, SandboxJob
 from hevo_provider.sandbox.objects import SandboxObject
+from hevo_provider.sandbox.world import World, overridden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ Order = Literal["desc", "asc", "shuffled"]
 
 RUNNABLE_STATUS = "INITIALIZED"
 _DEFAULT_OBJECTS = ("orders", "customers", "invoices")
-# A scheduled pipeline nobody looked at for a week does not need its whole past.
+# A scheduled pipeline that nobody has asked about for a week does not need its whole past.
 _MISSED_RUNS_KEPT = 50
 
 
@@ -227,7 +228,7 @@ class SandboxPipeline:
         return (job for job in jobs if job.visible_at(now))
 
     def catch_up(self) -> None:
-        """Start the jobs that the pipeline's own schedule called for since the last look."""
+        """Start the jobs that the pipeline's own schedule has called for since somebody last asked."""
         schedule = self.fields.get("schedule")
         if not isinstance(schedule, dict) or schedule.get("sync_type") != "SCHEDULED":
             self._scheduled_until = self.world.clock()

@@ -11,13 +11,13 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from hevo_provider.sandbox.api import LARGEST_LIMIT, Answer, Api, Call
+from hevo_provider.sandbox.api import LARGEST_LIMIT, ROUTES, UNKNOWN_ROUTE, Answer, Api, Call, match, numeric_id
 from hevo_provider.sandbox.faults import Fault, FaultQueue, error_body
-from hevo_provider.sandbox.jobs import World
 from hevo_provider.sandbox.pipelines import RUNNABLE_STATUS, Order, SandboxPipeline
-from hevo_provider.sandbox.requests import ROUTES, UNKNOWN_ROUTE, Request, match, numeric_id
+from hevo_provider.sandbox.requests import Request
 from hevo_provider.sandbox.server import LocalServer
 from hevo_provider.sandbox.wire import Wire
+from hevo_provider.sandbox.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import pytest
 from hevo_provider.client.shared import open_clients
 from hevo_provider.hooks import HevoHook
 from hevo_provider.operators import HevoPipelineOperator
-from hevo_provider.sandbox import Request, Sandbox, SandboxJob
+from hevo_provider.sandbox import Request, Sandbox, SandboxJob, SandboxPipeline
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import START, VirtualClock
 from tests.stage.marks import in_both_modes
@@ -56,6 +56,7 @@ def same_job(hevo: Sandbox, elsewhere: Sandbox, **how: Any) -> str:
 def call(job: SandboxJob, job_id: str) -> None:
     """Let a job be known by another id."""
     job.id = job_id
+    assert isinstance(job.pipeline, SandboxPipeline)
     job.pipeline._by_id[job_id] = job
 
 

@@ -15,7 +15,7 @@ import pytest
 from yarl import URL
 
 from hevo_provider.sandbox import Fault
-from hevo_provider.sandbox.requests import match
+from hevo_provider.sandbox.api import match
 from tests.stage.clock import TURNS, VirtualClock
 from tests.stage.death import astep
 
