@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from hevo_provider.lineage.facets import Lineage
+    from hevo_provider.lineage import Lineage
     from hevo_provider.runs.course import Course
     from hevo_provider.runs.order import Order
     from hevo_provider.runs.outcome import Outcome
@@ -199,7 +199,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         """Return what the run read and wrote; see :mod:`hevo_provider.lineage`."""
         if self._verdict is None or self._order is None:
             return None
-        from hevo_provider.lineage.facets import lineage_of
+        from hevo_provider.lineage import lineage_of
 
         return lineage_of(self._hevo(self._order.connection_id), self._order, self._verdict)
 

@@ -1,10 +1,11 @@
-"""What imports what: down only, nothing heavy at DAG parse, and no Airflow below the hook."""
+"""What imports what: down only and in no circle, Airflow's versions in one file, nothing heavy at DAG parse."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +16,48 @@ from pathlib import Path
 
 import pytest
 
+import hevo_provider
+
 IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
-ROOT = Path(__file__).parents[2]
 PACKAGE = "hevo_provider"
-FROM_THE_BOTTOM_UP = ("exceptions", "models", "client", "runs", "hooks", "triggers", "tasks", "starting", "operators")
-WITHOUT_AIRFLOW = ("exceptions", "models", "client", "runs", "sandbox")
+ROOT = Path(hevo_provider.__file__).parents[1]
+
+# A room is a module of the package, or a folder in it. Each may import those that stand above it here, and no other.
+FROM_THE_BOTTOM_UP: tuple[set[str], ...] = (
+    {"exceptions", "clock", "sync", "vendor_conflict"},
+    {"models", "provider_info"},
+    {"parameters", "compat", "metrics"},
+    {"client"},
+    {"runs", "connection"},
+    {"hooks", "links"},
+    {"triggers", "watching", "lineage"},
+    {"tasks"},
+    {"operators", "sensors", "assets"},
+    {"vendor_paths"},
+)
+APART = {"sandbox", "pytest_plugin"}  # for tests, of a user's DAGs and of ours
+WITHOUT_AIRFLOW = ("exceptions", "clock", "sync", "models", "parameters", "client", "runs", "connection", "sandbox")
+# Of `watching` one file makes a hook, to open the connection. What a watcher knows and tells needs no Airflow.
+WITHOUT_AIRFLOW_IN_WATCHING = ("watching.watermark", "watching.round", "watching.watcher")
+ONLY_IMPORTED_BY = {
+    "sandbox": {"pytest_plugin"},
+    "lineage": {"operators"},  # when OpenLineage asks
+    "watching": {"assets"},
+    "assets": set[str](),  # it needs Airflow 3
+    "links": {"tasks"},
+    "vendor_conflict": {"provider_info"},
+    "vendor_paths": set[str](),
+    "pytest_plugin": set[str](),
+}
+# What is like a question about Airflow's version, and is none: the file, and what is asked for or tried.
+NO_QUESTION_OF_VERSION = {
+    ("parameters", "hasattr resolve"),  # whether a value is another task's output, which is no class of its own
+    ("metrics", "tries to import airflow"),  # whatever is wrong with metrics, it is never worth a task
+}
+PRIVATE_NAME = re.compile(r"_[A-Z]\w*__\w*[a-z]")  # as Python writes the private attribute of a class
+VERSION_NAME = re.compile(r"AIRFLOW_V\w*|__version__|airflow_version|apache-airflow\S*")
+FORBIDDEN_WORDS = {"look", "looks", "looked", "looking", "lookout", "weather"}  # poll and outage, says the field
+
 # Airflow 3.0 loads much of itself, and aiohttp, with the first operator that is made.
 ANY_DAG_FILE = """
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, BaseSensorOperator
@@ -54,71 +92,211 @@ def belonging_to(modules: set[str], *packages: str) -> set[str]:
 
 
 @cache
-def imports() -> dict[str, set[str]]:
-    """Return what each module of the package imports, anywhere in it: of this package to the module, else by name."""
-    files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in (ROOT / PACKAGE).rglob("*.py")}
-    return {name: set(_imports_of(file, files)) for name, file in files.items()}
-
-
-def _imports_of(file: Path, known: dict[str, Path]) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file} has a relative import"
-            for alias in node.names:
-                name = f"{node.module}.{alias.name}"
-                yield name if name in known else str(node.module)
-
-
-def room_of(module: str) -> str:
-    """Return the room of a module: packages within the package are one room each."""
-    return module.split(".")[1] if module.startswith(f"{PACKAGE}.") else ""
-
-
-def rooms() -> dict[str, set[str]]:
-    """Return which rooms each room imports."""
-    found: dict[str, set[str]] = {}
-    for module, imported in imports().items():
-        room = room_of(module)
-        found.setdefault(room, set()).update(room_of(name) for name in imported if room_of(name) not in {"", room})
+def files() -> dict[str, Path]:
+    """Return the files of the package, by the module that each is, without the package's name."""
+    found = {}
+    for file in (ROOT / PACKAGE).rglob("*.py"):
+        parts = file.relative_to(ROOT / PACKAGE).with_suffix("").parts
+        found[".".join(parts).removesuffix("__init__").removesuffix(".")] = file
     return found
 
 
-def below(*start: str) -> set[str]:
-    """Return the rooms that are imported by these, or by those that they import."""
-    graph, reached = rooms(), set(start)
-    while more := {room for each in reached for room in graph.get(each, ())} - reached:
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(files()[module].read_text(encoding="utf-8"))
+
+
+@cache
+def imported_by(module: str) -> frozenset[str]:
+    """Return the full names of what a module imports, anywhere in it: in functions and for the type checker too."""
+    return frozenset(_imported_by(module))
+
+
+def _imported_by(module: str) -> Iterator[str]:
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def ours_imported_by(module: str) -> set[str]:
+    """Return the files of this package that a module imports."""
+    found = set()
+    for name in imported_by(module):
+        within = name.removeprefix(f"{PACKAGE}.")
+        if name != within:
+            found.add(within if within in files() else within.rpartition(".")[0])
+    return found
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def rooms() -> dict[str, set[str]]:
+    """Return which other rooms each room imports."""
+    found: dict[str, set[str]] = {}
+    for module in files():
+        if module:  # not the package's own __init__
+            room = room_of(module)
+            found.setdefault(room, set()).update({room_of(name) for name in ours_imported_by(module)} - {room})
+    return found
+
+
+def reached_from(*modules: str) -> set[str]:
+    """Return the files that are imported by these, or by those that they import, and these themselves."""
+    reached = set(modules)
+    while more := {name for each in reached for name in ours_imported_by(each)} - reached:
         reached |= more
     return reached
 
 
-def test_no_room_imports_one_that_imports_it() -> None:
+def modules_of(room: str) -> list[str]:
+    return [module for module in files() if room_of(module) == room]
+
+
+# Which way imports go
+
+
+def test_no_file_imports_one_that_imports_it() -> None:
     try:
-        list(TopologicalSorter(rooms()).static_order())
+        list(TopologicalSorter({module: ours_imported_by(module) for module in files()}).static_order())
     except CycleError as error:
         pytest.fail(f"imports in a circle: {error.args[1]}")
 
 
-@pytest.mark.parametrize("height", range(len(FROM_THE_BOTTOM_UP)))
-def test_a_room_knows_nothing_of_those_above_it(height: int) -> None:
-    assert not below(FROM_THE_BOTTOM_UP[height]) & {*FROM_THE_BOTTOM_UP[height + 1 :], "sensors"}
+def test_each_room_has_a_floor() -> None:
+    placed = [room for floor in FROM_THE_BOTTOM_UP for room in floor]
+
+    assert sorted([*placed, *APART]) == sorted(rooms())
 
 
-@pytest.mark.parametrize("room", WITHOUT_AIRFLOW)
-def test_below_the_hook_nothing_names_airflow(room: str) -> None:
-    reached = below(room)
+@pytest.mark.parametrize("room", sorted(rooms().keys() - APART))
+def test_a_room_imports_from_the_floors_below_it_only(room: str) -> None:
+    height = next(number for number, floor in enumerate(FROM_THE_BOTTOM_UP) if room in floor)
 
-    guilty = {
-        module for module, names in imports().items() if room_of(module) in reached and belonging_to(names, "airflow")
-    }
+    assert rooms()[room] <= set().union(*FROM_THE_BOTTOM_UP[:height])
+
+
+@pytest.mark.parametrize(("room", "importers"), ONLY_IMPORTED_BY.items(), ids=ONLY_IMPORTED_BY)
+def test_what_not_everybody_needs_is_imported_only_by_those_who_do(room: str, importers: set[str]) -> None:
+    assert {each for each, imported in rooms().items() if room in imported} == importers
+
+
+def test_the_sandbox_shares_no_code_with_the_client() -> None:
+    assert rooms()["sandbox"] == set()
+
+
+# Airflow
+
+
+@pytest.mark.parametrize("name", [*WITHOUT_AIRFLOW, *WITHOUT_AIRFLOW_IN_WATCHING])
+def test_below_the_hook_nothing_names_airflow(name: str) -> None:
+    modules = [name] if "." in name else modules_of(name)
+
+    guilty = {each for each in reached_from(*modules) if belonging_to(set(imported_by(each)), "airflow")}
 
     assert guilty == set()
 
 
-def test_nothing_but_the_pytest_plugin_imports_the_sandbox_and_it_imports_nothing_else_of_ours() -> None:
-    assert {room for room, imported in rooms().items() if "sandbox" in imported} == {"pytest_plugin"}
-    assert rooms()["sandbox"] == set()
+@pytest.mark.parametrize("module", sorted(files().keys() - {"compat", ""}))
+def test_what_versions_of_airflow_do_differently_stands_in_compat_alone(module: str) -> None:
+    imports_airflow = bool(belonging_to(set(imported_by(module)), "airflow"))
+
+    questions = {
+        question
+        for node in ast.walk(tree_of(module))
+        if (question := question_of_version_in(node, imports_airflow=imports_airflow))
+    }
+
+    assert questions <= {question for name, question in NO_QUESTION_OF_VERSION if name == module}
+
+
+def question_of_version_in(node: ast.AST, *, imports_airflow: bool) -> str | None:
+    match node:
+        case ast.Name(id="ImportError" | "ModuleNotFoundError" as name):  # caught, or suppressed
+            return name
+        case ast.Try(body=body) if any(_imports_airflow(each) for each in body):
+            return "tries to import airflow"
+        case ast.Call(func=ast.Name(id="hasattr"), args=[_, ast.Constant(value=str(name))]):
+            return f"hasattr {name}"
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), _]) if imports_airflow:
+            return f"getattr {name}"
+        case ast.Constant(value=str(name)) | ast.Attribute(attr=name) | ast.Name(id=name) | ast.alias(name=name):
+            if PRIVATE_NAME.fullmatch(name) or VERSION_NAME.fullmatch(name):
+                return name
+    return None
+
+
+def _imports_airflow(node: ast.AST) -> bool:
+    names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+    if isinstance(node, ast.ImportFrom):
+        names = [str(node.module)]
+    return bool(belonging_to(set(names), "airflow"))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "try:\n    from airflow.sdk import XCom\nexcept ImportError:\n    pass",
+        "try:\n    import airflow.sdk\nexcept Exception:\n    pass",
+        "with suppress(ModuleNotFoundError):\n    from airflow.sdk import XCom",
+        "hasattr(ti, 'get_first_reschedule_date')",
+        "getattr(trigger, 'asset_state_store', None)",
+        "getattr(operator, '_BaseOperator__from_mapped')",
+        "operator._BaseOperator__from_mapped",
+        "from airflow import __version__",
+        "airflow.__version__ < '3'",
+        "from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS",
+        "version('apache-airflow')",
+    ],
+)
+def test_a_question_of_airflows_version_is_known_as_one(code: str) -> None:
+    assert any(question_of_version_in(node, imports_airflow=True) for node in ast.walk(ast.parse(code)))
+
+
+# Words
+
+
+def words_of(identifier: str) -> list[str]:
+    """Return the words of a name in snake case or camel case, in lower case."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", identifier)]
+
+
+@cache
+def identifiers_of(module: str) -> frozenset[str]:
+    """Return all names that a module makes or uses, and its own."""
+    found = set(module.split("."))
+    for node in ast.walk(tree_of(module)):
+        for field in ("id", "attr", "arg", "name", "asname"):
+            value = getattr(node, field, None)
+            if isinstance(value, str):
+                found.update(value.split("."))
+    return frozenset(found)
+
+
+def is_of_a_private_dialect(identifier: str) -> bool:
+    words = words_of(identifier)
+    looked_up = {number for number, word in enumerate(words[1:]) if word in {"up", "ups"}}  # as a connection is
+    return any(word in FORBIDDEN_WORDS and number not in looked_up for number, word in enumerate(words))
+
+
+@pytest.mark.parametrize(
+    ("identifier", "is_dialect"),
+    [("_first_look", True), ("LookoutPost", True), ("LAST_LOOK_UP", False), ("_look_up", False), ("lookup", False)],
+)
+def test_looking_up_is_a_word_of_the_field_and_looking_is_none(identifier: str, is_dialect: bool) -> None:
+    assert is_of_a_private_dialect(identifier) is is_dialect
+
+
+@pytest.mark.parametrize("module", sorted(files()))
+def test_names_are_words_of_the_field(module: str) -> None:
+    assert {name for name in identifiers_of(module) if is_of_a_private_dialect(name)} == set()
+
+
+# What is loaded
 
 
 def test_a_dag_file_loads_nothing_that_is_only_needed_when_a_task_runs() -> None:
@@ -168,10 +346,6 @@ else:
             "hevo_provider.parameters",
         }
         assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref")
-
-
-def test_nothing_else_needs_what_came_with_airflow_3() -> None:
-    assert {room for room, imported in rooms().items() if "assets" in imported} == set()
 
 
 def test_the_package_itself_loads_nothing() -> None:
