@@ -12,8 +12,6 @@ from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from hevo_provider.provider_info import CONNECTION_FORM
-
 RUN_TOKEN_KEY = "hevo_run_token"  # noqa: S105 - names a run, opens nothing; the XCom that tells one deferral from others
 
 
@@ -222,6 +220,8 @@ def connection_form_fields() -> dict[str, Any]:
     from wtforms import BooleanField, IntegerField, StringField  # type: ignore[import-untyped,unused-ignore]
     from wtforms.validators import Optional  # type: ignore[import-untyped,unused-ignore]
 
+    from hevo_provider.provider_info import CONNECTION_FORM
+
     def field(label: str, description: str, schema: dict[str, Any]) -> Any:
         kind = schema["type"][0]
         if kind == "boolean":
@@ -236,4 +236,6 @@ def connection_form_fields() -> dict[str, Any]:
 
 def connection_form_behaviour() -> dict[str, Any]:
     """Return what becomes of the fields that every connection has."""
+    from hevo_provider.provider_info import CONNECTION_FORM
+
     return {name.replace("-", "_"): value for name, value in CONNECTION_FORM["ui-field-behaviour"].items()}
