@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.models.answers import Job
 from hevo_provider.runs.follow import found
-from hevo_provider.runs.listing import Listing, read_listing
+from hevo_provider.runs.listing import Listing, ended_at, read_listing
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.outcome import Step, WaitPhase
 from hevo_provider.runs.run import Run
@@ -21,7 +21,6 @@ from hevo_provider.runs.words import any_of, end_in_words, time_in_words
 PAGE = 25  # jobs
 LONGEST_JOB = 24 * 3600 * 1000  # ms before the time within which a job that ended after it is looked for
 MOST_JOBS = 1000  # that are looked through
-LONGEST_QUEUE = 3600 * 1000  # ms that a job may have stood in line, which its duration leaves out
 
 
 class CompletedSearch(WaitPhase):
@@ -75,7 +74,7 @@ def reaches_back_far_enough(run: Run) -> Callable[[Sequence[Job]], bool]:
 
 def completed_since(listing: Listing, run: Run) -> Job | None:
     """Return the job that has completed since the run's time; of several the one that ended last."""
-    return max((job for job in listing.jobs if has_completed(job, run)), key=_ended_at, default=None)
+    return max((job for job in listing.jobs if has_completed(job, run)), key=ended_at, default=None)
 
 
 def has_completed(job: Job, run: Run) -> bool:
@@ -100,7 +99,7 @@ def without_completed(listing: Listing, run: Run, logger: Logger) -> Run:
 
 
 def _has_ended(job: Job, run: Run) -> bool:
-    return _is_of_type(job, run) and job.is_terminal and _ended_at(job) >= (run.order.completed_after or 0)
+    return _is_of_type(job, run) and job.is_terminal and ended_at(job) >= (run.order.completed_after or 0)
 
 
 def _is_good(job: Job, run: Run) -> bool:
@@ -112,18 +111,4 @@ def _is_of_type(job: Job, run: Run) -> bool:
 
 
 def _ended_before(job: Job, time: int) -> bool:
-    return job.is_terminal and _ended_at(job) < time
-
-
-def _ended_at(job: Job) -> int:
-    """
-    Return when a terminal job ended, in ms; where Hevo leaves that out, when it ended at the earliest.
-
-    A job that is touched long after its end did not end then.
-    """
-    created = job.created_ts or 0
-    earliest = created + max(0, job.duration or 0)
-    if job.updated_ts is None:
-        return earliest
-    latest = earliest + LONGEST_QUEUE if job.created_ts is not None and job.duration is not None else job.updated_ts
-    return max(created, min(job.updated_ts, latest))
+    return job.is_terminal and ended_at(job) < time

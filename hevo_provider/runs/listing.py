@@ -17,6 +17,7 @@ First = TypeVar("First")
 Second = TypeVar("Second")
 
 STALE_AFTER = 6 * 3600 * 1000  # ms: an unknown status that has not changed for so long is no sign of life
+LONGEST_QUEUE = 3600 * 1000  # ms that a job may have stood in line, which its duration leaves out
 MAX_PAGES = 20
 
 
@@ -141,6 +142,21 @@ def is_active(job: Job, server_time: int | None) -> bool:
 def is_stale(job: Job, server_time: int | None) -> bool:
     """Return whether Hevo last touched the job so long ago that it cannot be at work."""
     return server_time is not None and job.updated_ts is not None and server_time - job.updated_ts >= STALE_AFTER
+
+
+def ended_at(job: Job) -> int:
+    """
+    Return when a terminal job ended, in ms; where Hevo leaves that out, when it ended at the earliest.
+
+    Hevo moves ``updated_ts`` also when it only touches a job, long after its end. So a job that says when it was
+    created and for how long it ran ended by then, give or take the time that it stood in line.
+    """
+    created = job.created_ts or 0
+    earliest = created + max(0, job.duration or 0)
+    if job.updated_ts is None:
+        return earliest
+    latest = earliest + LONGEST_QUEUE if job.created_ts is not None and job.duration is not None else job.updated_ts
+    return max(created, min(job.updated_ts, latest))
 
 
 def _newest_first(jobs: Sequence[Job]) -> bool:

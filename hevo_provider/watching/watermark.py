@@ -14,7 +14,7 @@ from typing import Any, Self
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import ACTIVE_STATUSES, JobStatus
 from hevo_provider.runs.identity import BASELINE_SPAN
-from hevo_provider.runs.listing import Listing, is_active, is_stale
+from hevo_provider.runs.listing import Listing, ended_at, is_active, is_stale
 
 MOST_TOLD = 200  # ids
 MOST_ACTIVE = 20  # ids: each that is no longer on the first pages costs a request a round
@@ -83,7 +83,7 @@ class Watermark:
         :param wanted: whether a job is of a kind that is told.
         """
         ended = {job.job_id: job for job in round_.jobs if job.is_terminal and self._is_new(job) and wanted(job)}
-        return tuple(sorted(ended.values(), key=lambda job: (job.updated_ts or 0, job.created_ts or 0)))
+        return tuple(sorted(ended.values(), key=lambda job: (ended_at(job), job.created_ts or 0)))
 
     def after(self, round_: Round, told: Sequence[Job] = ()) -> Self:
         """
@@ -172,7 +172,8 @@ class Watermark:
         dated = _latest_start(job)
         if self.floor is not None and dated is not None and dated < self.floor:
             return False
-        return self.since is None or job.updated_ts is None or job.updated_ts >= self.since
+        # Without `updated_ts` nobody knows that it had not ended by then, and an event too many is better than none.
+        return self.since is None or job.updated_ts is None or ended_at(job) >= self.since
 
 
 def _now(round_: Round) -> int:

@@ -56,6 +56,24 @@ async def test_what_had_ended_before_the_first_poll_is_not_told(hevo: Sandbox) -
     assert triggerer.database.told == [job.id]
 
 
+async def test_a_job_that_ended_two_hours_ago_is_no_news_though_it_was_left_out_at_first_and_touched_since(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=60)
+    old = pipeline.start_job(ago=7200)
+    old.hidden = True
+
+    async with watching() as triggerer:
+        await until(polls(hevo))
+        old.override["updated_ts"] = int(clock.now() * 1000)
+        old.hidden = False
+        await until(polls(hevo))
+        job = pipeline.start_job()
+        await until(lambda: job.id in triggerer.database.told)
+
+    assert triggerer.database.told == [job.id]
+
+
 async def test_a_job_that_ran_at_the_first_poll_is_told_when_it_ends(hevo: Sandbox) -> None:
     job = hevo.add_pipeline(7).start_job(ago=100_000, duration=200_000)
 

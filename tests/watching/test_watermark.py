@@ -21,6 +21,11 @@ def job(name: str, created: int | None, updated: int | None = None, status: str 
     return Job.model_validate({"job_id": name, "type": "INCREMENTAL", "status": status, **times})
 
 
+def run_of(name: str, created: int, seconds: int, touched: int) -> Job:
+    """Return a job that has ended, and that Hevo has touched again since."""
+    return job(name, created, touched).model_copy(update={"duration": seconds * 1000})
+
+
 def round_of(now: int | None, *jobs: Job, complete: bool = True) -> Round:
     return Round(Listing(jobs, now and now * 1000, complete=complete))
 
@@ -38,6 +43,28 @@ def test_a_job_that_ended_before_the_first_poll_is_not_told_though_it_shows_afte
     early, late = job("early", START - 20, START - 5), job("late", START - 3, START + 2)
 
     assert told(watermark, round_of(START + 10, early, late)) == ["late"]
+
+
+def test_a_job_that_ended_long_before_the_first_poll_is_not_told_because_it_shows_late_and_is_touched() -> None:
+    watermark = Watermark.at(round_of(START))
+    old = run_of("old", START - 7200, 60, touched=START + 30)
+    new = run_of("new", START + 10, 60, touched=START + 80)
+
+    assert told(watermark, round_of(START + 90, new, old)) == ["new"]
+
+
+def test_a_job_that_stood_in_line_before_the_first_poll_and_ended_after_it_is_told() -> None:
+    watermark = Watermark.at(round_of(START))
+
+    assert told(watermark, round_of(START + 90, run_of("queued", START - 1800, 60, touched=START + 60))) == ["queued"]
+
+
+def test_after_a_long_absence_jobs_are_told_in_the_order_of_their_ends_though_one_was_touched_since() -> None:
+    watermark = Watermark.at(round_of(START))
+    first = run_of("first", START + 60, 60, touched=START + 10_000)
+    second = run_of("second", START + 5000, 60, touched=START + 5060)
+
+    assert told(watermark, round_of(START + 10_100, second, first)) == ["first", "second"]
 
 
 def test_a_job_without_times_is_told_once() -> None:
