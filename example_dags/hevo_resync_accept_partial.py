@@ -21,7 +21,8 @@ from hevo_provider.operators import HevoPipelineOperator
 @task
 def report(job: dict[str, Any]) -> str:
     """Say how the resync went."""
-    return f"{job['status']}: {job['objects_success']} objects loaded, {job['objects_failed']} failed"
+    loaded, failed = job.get("objects_success", "?"), job.get("objects_failed", "?")  # Hevo may leave counters out
+    return f"{job['status']}: {loaded} objects loaded, {failed} failed"
 
 
 with DAG("hevo_resync_accept_partial", schedule=None, catchup=False, tags=["hevo"]):

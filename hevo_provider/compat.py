@@ -73,6 +73,23 @@ def first_poke_of(context: Any) -> datetime | None:
     return None if first is None else first.start_date
 
 
+def has_an_event(outlet: object) -> bool:
+    """
+    Return whether an outlet is an asset, whose event a task can add to. An alias has no event of its own.
+
+    Airflow 3 can also name an asset by a reference, ``Asset.ref(name=…)``.
+    """
+    from airflow.providers.common.compat.sdk import Asset
+
+    if isinstance(outlet, Asset):
+        return True
+    try:
+        from airflow.sdk.definitions.asset import AssetRef
+    except ImportError:
+        return False
+    return isinstance(outlet, AssetRef)
+
+
 # Triggers
 
 

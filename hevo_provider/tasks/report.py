@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from hevo_provider.compat import has_an_event
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
@@ -51,12 +53,11 @@ def _tell_outlets(context: Context, outlets: Collection[Any], facts: dict[str, A
     events = context.get("outlet_events")
     if not outlets or events is None:
         return
-    from airflow.providers.common.compat.sdk import Asset
-
-    try:
-        for outlet in outlets:
-            if isinstance(outlet, Asset):  # an alias has no event of its own
-                events[outlet].extra = {**(events[outlet].extra or {}), **facts}
-    except Exception as error:  # noqa: BLE001 - the job has succeeded
-        what = f"{type(error).__name__}: {error}"
-        logger.warning("The events of the outlets do not tell what was loaded: %s", what)
+    for outlet in outlets:
+        try:
+            if has_an_event(outlet):
+                event = events[outlet]  # of a reference: Airflow is asked which asset is meant
+                event.extra = {**(event.extra or {}), **facts}
+        except Exception as error:  # noqa: BLE001 - the job has succeeded
+            what = f"{type(error).__name__}: {error}"
+            logger.warning("The event of the outlet %r does not tell what was loaded: %s", outlet, what)

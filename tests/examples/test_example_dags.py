@@ -113,20 +113,37 @@ if not IS_AIRFLOW_2:
 
         assert hevo.requests == []
 
+    def reported(*extras: dict[str, Any] | None) -> list[str]:
+        """Let the event-driven run report events of its asset with these extras."""
+        from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
+
+        dag: Any = DagBag(EXAMPLES / "hevo_event_driven.py").dags["hevo_event_driven"]
+        (asset,) = dag.timetable.asset_condition.objects
+        events: list[Any] = [SimpleNamespace(asset=asset, source_aliases=[], extra=extra) for extra in extras]
+        lines: list[str] = dag.get_task("report").python_callable(TriggeringAssetEventsAccessor.build(events))
+        return lines
+
     @pytest.mark.parametrize(
         ("counters", "line"), [({"events_loaded": 1000}, "job a: 1,000 events loaded"), ({}, "job a")]
     )
     def test_the_event_driven_run_reports_each_job_once(counters: dict[str, int], line: str) -> None:
-        from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
-
-        dag: Any = DagBag(EXAMPLES / "hevo_event_driven.py").dags["hevo_event_driven"]
-        uri = "hevo://hevo_airflow_conn_id/pipelines/6?job_types=INCREMENTAL"
-        asset = SimpleNamespace(name="hevo_pipeline_6 INCREMENTAL", uri=uri)
         payload = {"pipeline_id": 6, "job_id": "a", "status": "COMPLETED", **counters}
-        event: Any = SimpleNamespace(asset=asset, source_aliases=[], extra={"from_trigger": True, "payload": payload})
+        extra = {"from_trigger": True, "payload": payload}
 
-        report = dag.get_task("report").python_callable
-        assert report(TriggeringAssetEventsAccessor.build([event, event])) == [line]
+        assert reported(extra, extra) == [line]
+
+    @pytest.mark.parametrize("extra", [None, {}, {"from_rest_api": True}, {"payload": {}}, {"payload": "by hand"}])
+    def test_the_event_driven_run_survives_an_event_that_a_person_has_made(extra: dict[str, Any] | None) -> None:
+        lines = reported({"from_trigger": True, "payload": {"job_id": "a"}}, extra)
+
+        assert lines == ["job a", "an event that tells of no job"]
+
+
+def test_the_report_on_a_resync_survives_counters_that_hevo_leaves_out() -> None:
+    dag: Any = DagBag(EXAMPLES / "hevo_resync_accept_partial.py").dags["hevo_resync_accept_partial"]
+
+    report = dag.get_task("report").python_callable
+    assert report({"job_id": "a", "status": "COMPLETED"}) == "COMPLETED: ? objects loaded, ? failed"
 
 
 def test_the_folder_can_be_read_by_any_airflow() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -127,6 +128,47 @@ def test_an_outlet_that_is_no_asset_gets_nothing(hevo: Sandbox, ti: TaskInstance
     play(operator(outlets=[AssetAlias("orders"), ORDERS]), ti)
 
     assert len(events.last) == 1
+
+
+if not IS_AIRFLOW_2:  # which has no references
+
+    @pytest.fixture
+    def supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let a worker's supervisor know two assets, which it is asked for by name or URI."""
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import AssetResult, ErrorResponse
+
+        class Supervisor:
+            def send(self, message: Any) -> Any:
+                wanted = {getattr(message, "name", None), getattr(message, "uri", None)}
+                for asset in (ORDERS, CUSTOMERS):
+                    if wanted & {asset.name, asset.uri}:
+                        return AssetResult(name=asset.name, uri=asset.uri, group=asset.group)
+                return ErrorResponse(error=ErrorType.ASSET_NOT_FOUND)
+
+        monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", Supervisor(), raising=False)
+
+    @deferred_or_not
+    def test_the_event_of_an_outlet_that_is_named_by_a_reference_says_it_too(
+        hevo: Sandbox, ti: TaskInstance, events: Events, supervisor: None, deferrable: bool
+    ) -> None:
+        outlets: list[Any] = [Asset.ref(name=ORDERS.name), Asset.ref(uri=CUSTOMERS.uri)]
+        pipeline = hevo.add_pipeline(7, duration=60)
+
+        play(operator_of(deferrable=deferrable, outlets=outlets), ti)
+
+        assert {events.told(asset)["job_id"] for asset in (ORDERS, CUSTOMERS)} == {pipeline.jobs[0].id}
+        assert events.told(ORDERS)["events_loaded"] == 1000
+
+    def test_a_reference_to_no_asset_is_told_and_keeps_no_other_outlet_from_being_told(
+        hevo: Sandbox, ti: TaskInstance, events: Events, supervisor: None, story: Callable[[], str]
+    ) -> None:
+        pipeline = hevo.add_pipeline(7)
+
+        play(operator_of(outlets=[Asset.ref(name="no asset"), ORDERS]), ti)
+
+        assert events.told(ORDERS)["job_id"] == pipeline.jobs[0].id
+        assert "The event of the outlet AssetNameRef(name='no asset') does not tell what was loaded" in story()
 
 
 # How long a worker was held
