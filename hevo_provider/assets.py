@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HevoPipelineTrigger", "hevo_pipeline_asset"]
 
+USUAL_INTERVAL = 30.0  # seconds
+
 Types = JobType | str | Collection[JobType | str]
 Statuses = JobStatus | str | Collection[JobStatus | str]
 
@@ -54,15 +56,17 @@ def hevo_pipeline_asset(
     connection_id: str = DEFAULT_CONNECTION_ID,
     job_types: Types | None = None,
     statuses: Statuses = JobStatus.COMPLETED,
-    poll_interval: float = 30,
+    poll_interval: float = USUAL_INTERVAL,
     name: str | None = None,
     group: str = "hevo",
 ) -> Asset:
     """
     Return the asset that a pipeline's jobs load, watched: it has an event for each job that ends.
 
-    DAGs that call this with the same parameters share one asset and one watcher, also from different files. For each
-    pipeline use the same ``poll_interval`` and ``name`` everywhere: Airflow knows one watcher by these.
+    DAGs that call this with the same parameters share one asset and one watcher, also from different files. Other
+    parameters make another asset with a watcher of its own, unless the asset is given a ``name``: then use the same
+    ``poll_interval`` wherever you use the name. A task or DAG that does not watch the asset should call this all the
+    same, or name it by ``Asset.ref(name=…)``: an ``Asset`` without a watcher takes it away from all.
 
     The payload of an event has ``pipeline_id``, ``job_id``, ``job_type``, ``status``, the times and the counters of the
     job; see :class:`HevoPipelineTrigger`, also for what happens when a triggerer is lost.
@@ -72,19 +76,29 @@ def hevo_pipeline_asset(
     :param job_types: a ``JobType`` or its name, or several: only these are told. None: all.
     :param statuses: a ``JobStatus`` or its name, or several: only jobs that ended so are told.
     :param poll_interval: seconds between polls of the pipeline.
-    :param name: of the asset; None makes one of the parameters.
+    :param name: of the asset; None makes one of the other parameters.
     :param group: of the asset.
     :raises HevoConfigError: a parameter makes no sense.
     """
     trigger = HevoPipelineTrigger(pipeline_id, connection_id, job_types, statuses, poll_interval)
-    wanted = {"job_types": ",".join(trigger.job_types), "statuses": ",".join(trigger.statuses)}
+    # Airflow knows an asset by name and URI, and a watcher of it by what its trigger is made of; the watcher's own name
+    # counts for nothing. A file that is parsed takes an asset's other watchers away, and Airflow 3.3 then loses the new
+    # one too (`add_asset_trigger_references`): two files that watch one asset differently leave it without a watcher
+    # every second time. So what is watched for otherwise is another asset. What is usual stays unsaid, and a name of
+    # the author's own goes with any interval: these names and URIs are in users' databases.
+    says_interval = name is None and trigger.poll_interval != USUAL_INTERVAL
+    wanted = {
+        "job_types": ",".join(trigger.job_types),
+        "poll_interval": _written(trigger.poll_interval) if says_interval else "",
+        "statuses": ",".join(trigger.statuses),
+    }
     filters = {key: value for key, value in wanted.items() if value not in {"", JobStatus.COMPLETED.value}}
-    # Other filters make another asset: Airflow would take two watchers of one asset in two files from each other.
     uri = f"hevo://{quote(connection_id, safe='')}/pipelines/{trigger.pipeline_id}"
     uri += f"?{urlencode(filters)}" if filters else ""
     if name is None:
-        parts = ("" if connection_id == DEFAULT_CONNECTION_ID else connection_id, *filters.values())
-        name = " ".join(filter(None, (f"hevo_pipeline_{trigger.pipeline_id}", *parts)))
+        unusual = ["" if connection_id == DEFAULT_CONNECTION_ID else connection_id]
+        unusual += [f"every {value} s" if key == "poll_interval" else value for key, value in filters.items()]
+        name = " ".join(filter(None, (f"hevo_pipeline_{trigger.pipeline_id}", *unusual)))
     trigger.asset = name
     return Asset(name=name, uri=uri, group=group, watchers=[AssetWatcher(name=name, trigger=trigger)])
 
@@ -126,7 +140,7 @@ class HevoPipelineTrigger(BaseEventTrigger):
         connection_id: str = DEFAULT_CONNECTION_ID,
         job_types: Types | None = None,
         statuses: Statuses = JobStatus.COMPLETED,
-        poll_interval: float = 30,
+        poll_interval: float = USUAL_INTERVAL,
         asset: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -205,6 +219,11 @@ class HevoPipelineTrigger(BaseEventTrigger):
     def _wants(self, job: Job) -> bool:
         names = {name for job_type in self.job_types for name in JobType(job_type).wire_names}
         return job.status in self.statuses and (not names or job.type in names)
+
+
+def _written(value: float) -> str:
+    """Return a number as text; no two have the same."""
+    return repr(value).removesuffix(".0")
 
 
 def _ends_of(statuses: Statuses) -> tuple[str, ...]:

@@ -41,11 +41,18 @@ def test_what_is_watched_for_otherwise_is_another_asset() -> None:
         hevo_pipeline_asset(7, connection_id="hevo eu/2"),
         hevo_pipeline_asset(7, statuses="FAILED"),
         hevo_pipeline_asset(7, job_types=["RESYNC", "HISTORICAL"]),
+        hevo_pipeline_asset(7, poll_interval=3600),
+        hevo_pipeline_asset(7, poll_interval=3600.0000001),
+        hevo_pipeline_asset(7, statuses="FAILED", poll_interval=0.5),
     ]
 
-    assert len({asset.name for asset in assets}) == len({asset.uri for asset in assets}) == 5
+    assert len({asset.name for asset in assets}) == len({asset.uri for asset in assets}) == len(assets)
     assert assets[2].uri == "hevo://hevo%20eu%2F2/pipelines/7"
     assert assets[4].name == "hevo_pipeline_7 HISTORICAL,RESYNC"
+    assert (assets[5].name, assets[5].uri) == (
+        "hevo_pipeline_7 every 3600 s",
+        "hevo://hevo_airflow_conn_id/pipelines/7?poll_interval=3600",
+    )
     assert all(Asset(asset.name, asset.uri).uri == asset.uri for asset in assets), "Airflow's own form of an address"
 
 
