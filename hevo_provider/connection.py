@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from yarl import URL
 
-from hevo_provider.client.access import Credentials, base_url_of
+from hevo_provider.client.access import Access, Credentials, base_url_of
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of
 
@@ -36,21 +36,15 @@ class ConnectionSettings:
     """
     A connection, checked.
 
-    :param base_url: scheme, host and port of Hevo's API.
-    :param credentials: API key and secret.
-    :param headers: sent with every request.
+    :param access: where Hevo is and how to get in: also through which proxy, and by which certificates.
     :param timeout: seconds that one request may take; None if the connection does not say.
-    :param request_kwargs: how aiohttp gets to Hevo: ``proxy`` and ``ssl``. The proxy may hold credentials of its own.
     :param link: pattern of a pipeline's page in Hevo's web UI; None for the usual one. Checked where it is used: it
         must not keep a pipeline from running.
     :param lineage_namespaces: OpenLineage namespaces by the name or id of a source or destination. Checked where used.
     """
 
-    base_url: str
-    credentials: Credentials
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    access: Access
     timeout: float | None = None
-    request_kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     link: object = field(default=None, repr=False)
     lineage_namespaces: object = field(default=None, repr=False)
 
@@ -67,11 +61,13 @@ class ConnectionSettings:
             missing = "login (the API key)" if not connection.login else "password (the API secret)"
             raise HevoConfigError(f"The connection has no {missing}.")
         return cls(
-            base_url=base_url_of(connection.host, connection.port, connection.schema),
-            credentials=Credentials(connection.login, connection.password),
-            headers=texts_of("headers", _value(extra, "headers")),
+            access=Access(
+                base_url_of(connection.host, connection.port, connection.schema),
+                Credentials(connection.login, connection.password),
+                headers=texts_of("headers", _value(extra, "headers")),
+                request_kwargs=_proxy(extra) | _tls(extra),
+            ),
             timeout=_timeout(extra),
-            request_kwargs=_proxy(extra) | _tls(extra),
             link=_value(extra, "link"),
             lineage_namespaces=_value(extra, "lineage_namespaces"),
         )

@@ -242,12 +242,7 @@ class HevoHook(BaseHook):
         return self._access_of(await self._look_up())
 
     def _access_of(self, settings: ConnectionSettings) -> Access:
-        return Access(
-            settings.base_url,
-            settings.credentials,
-            {**settings.headers, **self.extra_headers},
-            {**settings.request_kwargs, **self.extra_kwargs},
-        )
+        return settings.access.with_more(self.extra_headers, self.extra_kwargs)
 
     def _not_found(self, error: Exception) -> HevoConnectionNotFoundError:
         return HevoConnectionNotFoundError(f"Airflow connection {self.connection_id!r}: {error}")
@@ -259,21 +254,17 @@ class HevoHook(BaseHook):
             raise HevoConnectionError(f"Airflow connection {self.connection_id!r}: {error}") from None
 
     def _client_for(self, settings: ConnectionSettings, **changes: Any) -> HevoAsyncClient:
-        access = self._access_of(settings)
         options: dict[str, Any] = {
             "timeout": self.timeout or settings.timeout or DEFAULT_TIMEOUT,
             "retry_limit": self.retry_limit,
             "retry_delay": self.retry_delay,
             "longest_pause": self.longest_pause,
             "retryable_status_codes": self.retryable_status_codes,
-            "headers": access.headers,
-            "request_kwargs": access.request_kwargs,
             "reauthenticate": self._renewed_access,
             "on_retry": count_retry,
             "clock": self.clock,
         }
-        key, secret = access.credentials.key, access.credentials.secret
-        return HevoAsyncClient(access.base_url, key, secret, **(options | changes))
+        return HevoAsyncClient.of(self._access_of(settings), **(options | changes))
 
     def test_connection(self) -> tuple[bool, str]:
         """Call the API once, for the Test button: GET /pipelines. Returns whether it worked, and what to do if not."""

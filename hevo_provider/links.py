@@ -48,7 +48,7 @@ def page_of(settings: ConnectionSettings, pipeline_id: int) -> str:
 
     :raises HevoConfigError: the pattern makes no address that a browser may be sent to.
     """
-    api = urlsplit(settings.base_url)
+    api = urlsplit(settings.access.base_url)
     pattern = settings.link or f"{api.scheme}://{{host}}{USUAL_PATH}"
     if not isinstance(pattern, str):
         raise HevoConfigError('"link" in the connection\'s extra must be a text.')

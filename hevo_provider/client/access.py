@@ -6,9 +6,9 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from multidict import CIMultiDict
@@ -67,6 +67,18 @@ class Access:
         object.__setattr__(self, "secrets", _spellings(*secrets))
         others = (*self._proxy_secrets(), *self._header_secrets())
         object.__setattr__(self, "all_secrets", _spellings(*secrets, *others))
+
+    def with_more(self, headers: Mapping[str, str], request_kwargs: Mapping[str, Any]) -> Self:
+        """
+        Return the access with further headers and arguments of aiohttp, which win over those that are there.
+
+        :raises HevoConfigError: one of them cannot be used.
+        """
+        if not headers and not request_kwargs:
+            return self
+        return replace(
+            self, headers={**self.headers, **headers}, request_kwargs={**self.request_kwargs, **request_kwargs}
+        )
 
     @property
     def host(self) -> str:

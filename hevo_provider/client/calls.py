@@ -9,14 +9,14 @@ It knows nothing of Airflow and can be used alone::
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from pydantic_core import from_json
 
-from hevo_provider.client.access import Credentials
+from hevo_provider.client.access import Access, Credentials
 from hevo_provider.client.replies import Reply
 from hevo_provider.client.transport import HevoTransport
 from hevo_provider.exceptions import HevoAPIError, HevoResponseError
@@ -92,16 +92,39 @@ class HevoAsyncClient(HevoTransport):
     :param base_url: ``https://us.hevodata.com`` or the like. Plain http is only accepted for a loopback address.
     :param api_key: the API key.
     :param api_secret: its secret.
+    :param headers: sent with every request.
+    :param request_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
     :param options: what :class:`~hevo_provider.client.transport.HevoTransport` takes: ``session``, ``timeout``,
-        ``retry_limit``, ``retry_delay``, ``retryable_status_codes``, ``headers``, ``request_kwargs``, ``clock``, ….
-    :raises HevoConfigError: the URL or the credentials cannot be used.
+        ``retry_limit``, ``retry_delay``, ``retryable_status_codes``, ``clock``, ….
+    :raises HevoConfigError: the URL, the credentials, the headers or ``request_kwargs`` cannot be used.
 
     Every method raises :class:`~hevo_provider.exceptions.HevoTransportError`, ``HevoResponseError`` or a child of
     ``HevoAPIError`` where Hevo could not be reached, could not be understood, or refused.
     """
 
-    def __init__(self, base_url: str, api_key: str, api_secret: str, **options: Any) -> None:
-        super().__init__(base_url, Credentials(api_key, api_secret), **options)
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        api_secret: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        request_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        access = Access(base_url, Credentials(api_key, api_secret), headers or {}, request_kwargs or {})
+        super().__init__(access, **options)
+
+    @classmethod
+    def of(cls, access: Access, **options: Any) -> Self:
+        """
+        Return a client for who has an access, checked.
+
+        :param options: what :class:`~hevo_provider.client.transport.HevoTransport` takes.
+        """
+        client = cls.__new__(cls)
+        HevoTransport.__init__(client, access, **options)
+        return client
 
     # Pipelines
 

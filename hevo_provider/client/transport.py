@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import aiohttp
 from multidict import CIMultiDict
@@ -57,27 +57,22 @@ class HevoTransport:
     """
     One session with Hevo.
 
-    :param base_url: ``https://us.hevodata.com`` or the like. Plain http is only accepted for a loopback address.
-    :param credentials: what to authenticate with.
+    :param access: where Hevo is and how to get in.
     :param session: an aiohttp session to borrow; it is not closed. None: one is opened, and closed by :meth:`close`.
     :param timeout: seconds that one request may take, from the moment it is sent.
     :param retry_limit: how often a request is repeated after a failure that may pass.
     :param retry_delay: seconds before the first repetition; doubles, with full jitter, up to a minute.
     :param longest_pause: seconds; where Hevo asks to wait longer than this, the error is raised instead.
     :param retryable_status_codes: HTTP statuses that are worth a repetition.
-    :param headers: sent with every request.
-    :param request_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
     :param reauthenticate: asked for fresh credentials when Hevo refuses the present ones: once for all requests that
         were refused meanwhile. Where it returns an :class:`Access`, requests go where that leads from then on.
     :param on_retry: called for each request that is sent again.
     :param clock: where time comes from.
-    :raises HevoConfigError: the URL, the credentials, the headers or ``request_kwargs`` cannot be used.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first two have a default
+    def __init__(  # noqa: PLR0913 - all but the first have a default
         self,
-        base_url: str,
-        credentials: Credentials,
+        access: Access,
         *,
         session: aiohttp.ClientSession | None = None,
         timeout: float = 30.0,
@@ -85,8 +80,6 @@ class HevoTransport:
         retry_delay: float = 2.0,
         longest_pause: float = MAX_RETRY_PAUSE,
         retryable_status_codes: frozenset[int] = RETRYABLE_STATUS_CODES,
-        headers: Mapping[str, str] | None = None,
-        request_kwargs: Mapping[str, Any] | None = None,
         reauthenticate: Reauthenticate | None = None,
         on_retry: Callable[[], None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -103,7 +96,7 @@ class HevoTransport:
         self._on_retry = on_retry
         self._renewal: asyncio.Task[None] | None = None
         self._next_renewal = clock.monotonic()
-        self._use(Access(base_url, credentials, headers or {}, request_kwargs or {}))
+        self._use(access)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"

@@ -148,4 +148,5 @@ if IS_AIRFLOW_2:
 
         connection = SimpleNamespace(host="us", port=None, schema=None, login="key", password="secret")
         settings = ConnectionSettings.of(connection, extra)
-        assert (settings.timeout, dict(settings.headers), dict(settings.request_kwargs)) == read
+        access = settings.access
+        assert (settings.timeout, dict(access.headers), dict(access.request_kwargs)) == read

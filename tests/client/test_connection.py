@@ -122,10 +122,10 @@ def settings_of(extra: dict[str, Any] | None = None, **fields: Any) -> Connectio
 
 
 def test_login_and_password_are_key_and_secret() -> None:
-    settings = settings_of()
+    access = settings_of().access
 
-    assert settings.base_url == "https://us.hevodata.com"
-    assert (settings.credentials.key, settings.credentials.secret) == ("key", "secret")
+    assert access.base_url == "https://us.hevodata.com"
+    assert (access.credentials.key, access.credentials.secret) == ("key", "secret")
 
 
 @pytest.mark.parametrize(("field", "named"), [("login", "API key"), ("password", "API secret")])
@@ -138,7 +138,7 @@ def test_a_missing_credential_is_named(field: str, named: str, value: str | None
 
 
 def test_headers_come_from_the_extra() -> None:
-    assert settings_of({"headers": {"X-Team": "data"}}).headers == {"X-Team": "data"}
+    assert settings_of({"headers": {"X-Team": "data"}}).access.headers == {"X-Team": "data"}
 
 
 @pytest.mark.parametrize("extra", [["X-Team"], 5, "text", True, None])

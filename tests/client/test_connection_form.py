@@ -43,7 +43,7 @@ def connect(hevo: Sandbox, monkeypatch: pytest.MonkeyPatch, **extra: Any) -> Non
 )
 def test_fields_left_empty_change_nothing(empty: dict[str, Any]) -> None:
     assert settings(**empty) == settings()
-    assert settings(**empty).request_kwargs == {}
+    assert settings(**empty).access.request_kwargs == {}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_fields_left_empty_change_nothing(empty: dict[str, Any]) -> None:
     ],
 )
 def test_headers_are_read_as_an_object_and_as_its_text(headers: object) -> None:
-    assert settings(headers=headers).headers == {"X-Team": "the data team's"}
+    assert settings(headers=headers).access.headers == {"X-Team": "the data team's"}
 
 
 @pytest.mark.parametrize("timeout", [45, 45.0, "45", " 45 "])
@@ -65,7 +65,7 @@ def test_a_timeout_is_read_as_a_number_and_as_its_text(timeout: object) -> None:
 
 @pytest.mark.parametrize(("flag", "expected"), [(True, {"ssl": False}), ("true", {"ssl": False}), ("False", {})])
 def test_verification_is_skipped_only_where_that_is_said(flag: object, expected: dict[str, Any]) -> None:
-    assert settings(skip_tls_verification=flag).request_kwargs == expected
+    assert settings(skip_tls_verification=flag).access.request_kwargs == expected
 
 
 def test_fields_under_the_prefix_of_old_connections_are_read_too() -> None:
@@ -74,7 +74,7 @@ def test_fields_under_the_prefix_of_old_connections_are_read_too() -> None:
 
 
 def test_a_ca_file_takes_the_place_of_the_systems_authorities() -> None:
-    context = settings(ca_file=CA_FILE).request_kwargs["ssl"]
+    context = settings(ca_file=CA_FILE).access.request_kwargs["ssl"]
 
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

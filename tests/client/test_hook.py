@@ -23,6 +23,7 @@ from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import (
     HevoAuthError,
     HevoConfigError,
+    HevoConnectionError,
     HevoNotFoundError,
     HevoServerError,
     HevoTimeoutError,
@@ -126,11 +127,22 @@ def test_a_connection_of_the_type_http_is_taken_too(hevo: Sandbox, monkeypatch: 
     assert HevoHook().get_pipeline(7).id == 7
 
 
-def test_a_connection_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    connection(monkeypatch, password=None)
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"password": None}, "API secret"),
+        ({"login": "a:key"}, "colon"),
+        ({"host": "us.hevodata.com?x=1"}, "query"),
+        ({"extra": {"headers": {"X-Team": "a\nb"}}}, "header 'X-Team'"),
+    ],
+)
+def test_a_connection_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], what: str
+) -> None:
+    connection(monkeypatch, **fields)
 
     for look_up in (HevoHook().get_conn, lambda: HevoHook().get_pipeline(7)):
-        with pytest.raises(HevoConfigError, match=r"Airflow connection 'hevo_airflow_conn_id': .*API secret"):
+        with pytest.raises(HevoConnectionError, match=rf"Airflow connection 'hevo_airflow_conn_id': .*{what}"):
             look_up()
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import BasicAuth
 
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.client.access import Credentials
+from hevo_provider.client.access import Access, Credentials
 from hevo_provider.connection import ConnectionSettings
 from hevo_provider.exceptions import HevoError
 from hevo_provider.hooks import HevoHook
@@ -144,9 +144,15 @@ async def test_a_short_secret_leaves_answers_as_they_are(clock: VirtualClock) ->
 
 async def test_no_repr_shows_a_secret(clock: VirtualClock) -> None:
     client = HevoAsyncClient("https://us.hevodata.com", KEY, SECRET, headers={"X-Token": SECRET})
-    settings = ConnectionSettings("https://us.hevodata.com", Credentials(KEY, SECRET), {"X-Token": SECRET})
+    access = Access("https://us.hevodata.com", Credentials(KEY, SECRET), {"X-Token": SECRET})
 
-    for thing in (client, settings, settings.credentials, HevoHook(extra_headers={"X-Token": SECRET})):
+    for thing in (
+        client,
+        ConnectionSettings(access),
+        access,
+        access.credentials,
+        HevoHook(extra_headers={"X-Token": SECRET}),
+    ):
         assert_no_secret(repr(thing) + str(thing))
 
 

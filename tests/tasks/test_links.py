@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import XCom
 
-from hevo_provider.client.access import Credentials
+from hevo_provider.client.access import Access, Credentials
 from hevo_provider.connection import ConnectionSettings
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.hooks import HevoHook
@@ -20,7 +20,7 @@ from tests.stage.tasks import Deferral, TaskInstance, play, work
 
 
 def settings(link: object = None, base_url: str = "https://eu.hevodata.com") -> ConnectionSettings:
-    return ConnectionSettings(base_url, Credentials("key", "secret"), link=link)
+    return ConnectionSettings(Access(base_url, Credentials("key", "secret")), link=link)
 
 
 def with_link(hevo: Sandbox, monkeypatch: pytest.MonkeyPatch, link: object) -> None:
