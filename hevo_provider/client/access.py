@@ -1,4 +1,4 @@
-"""Where Hevo is and how to get in: what a change of the connection changes, and what of it must never be told."""
+"""Where Hevo is and how to get in: what a change of the connection changes, and what of it must never show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yarl import URL
 from hevo_provider.exceptions import HevoConfigError
 
 DOMAIN = "hevodata.com"
-SHORTEST_SECRET = 6  # bytes; a shorter one cannot be told from ordinary text in an answer
+SHORTEST_SECRET = 6  # bytes; a shorter one looks like ordinary text in an answer
 _OURS_ALONE = {"allow_redirects", "auth", "auto_decompress", "data", "headers", "json", "params", "raise_for_status"}
 _NO_SECRETS = {"accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-type"}
 _NO_SECRETS |= {"origin", "pragma", "referer", "user-agent"}

@@ -12,23 +12,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from pydantic_core import from_json
 
 from hevo_provider.client.access import Access, Credentials
-from hevo_provider.client.replies import Reply
+from hevo_provider.client.responses import Response
 from hevo_provider.client.transport import HevoTransport
 from hevo_provider.exceptions import HevoAPIError, HevoResponseError
 from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage
 from hevo_provider.models.ids import job_id_of, object_id_of, pipeline_id_of
 from hevo_provider.models.object import JobObject, JobObjectPage, PipelineObject, PipelineObjectPage
 
-__all__ = ["ActionReply", "HevoAsyncClient", "JobReply", "JobsReply"]
-
 MAX_PAGE = 100
 MAX_PAGES = 1000  # of a listing; far beyond any real one, so that a cursor that leads in circles ends
 
+T = TypeVar("T")
 Item_co = TypeVar("Item_co", covariant=True)
 
 
@@ -42,47 +41,37 @@ class _Page(Protocol[Item_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class ActionReply:
+class Answered(Generic[T]):
+    """
+    What Hevo answered, and when.
+
+    :param value: what the answer was read into.
+    :param server_time: Hevo's clock when it answered, milliseconds since the epoch; None if it did not say.
+    :param sent_at: seconds on the client's monotonic clock when the request set out: the last one, where it was
+        repeated, and after what it may have waited for others.
+    """
+
+    value: T
+    server_time: int | None
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResponse:
     """
     Hevo's answer to an action.
 
     :param message: Hevo's own words, if it had any.
-    :param server_time: Hevo's clock, milliseconds since the epoch; None if it did not say.
+    :param server_time: Hevo's clock when it answered, milliseconds since the epoch; None if it did not say.
+    :param sent_at: seconds on the client's monotonic clock when the action set out, as for :class:`Answered`.
     """
 
     message: str | None
     server_time: int | None
+    sent_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class JobsReply:
-    """
-    One page of jobs, and Hevo's clock when it was made.
-
-    :param page: the jobs, newest first as far as is known.
-    :param server_time: milliseconds since the epoch; None if Hevo did not say.
-    """
-
-    page: JobPage
-    server_time: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class JobReply:
-    """
-    A job, and Hevo's answer that it came with.
-
-    :param job: the job.
-    :param reply: knows Hevo's clock.
-    """
-
-    job: Job
-    reply: Reply
-
-    @property
-    def server_time(self) -> int | None:
-        """Hevo's clock when it answered, ms."""
-        return self.reply.server_time
+ActionReply = ActionResponse  # its name in version 1.0.0
 
 
 class HevoAsyncClient(HevoTransport):
@@ -153,11 +142,11 @@ class HevoAsyncClient(HevoTransport):
         """
         return await self.request("PATCH", _pipeline(pipeline_id), _reads(Pipeline.from_json), body=changes)
 
-    async def enable_pipeline(self, pipeline_id: int) -> ActionReply:
+    async def enable_pipeline(self, pipeline_id: int) -> ActionResponse:
         """Enable a pipeline: POST /pipelines/{id}/actions/enable."""
         return await self._act(f"{_pipeline(pipeline_id)}/actions/enable", repeatable=True)
 
-    async def disable_pipeline(self, pipeline_id: int, *, cancel_active_jobs: bool = False) -> ActionReply:
+    async def disable_pipeline(self, pipeline_id: int, *, cancel_active_jobs: bool = False) -> ActionResponse:
         """
         Disable a pipeline: POST /pipelines/{id}/actions/disable.
 
@@ -166,7 +155,7 @@ class HevoAsyncClient(HevoTransport):
         body = {"cancel_active_jobs": cancel_active_jobs}
         return await self._act(f"{_pipeline(pipeline_id)}/actions/disable", body, repeatable=True)
 
-    async def sync_now(self, pipeline_id: int) -> ActionReply:
+    async def sync_now(self, pipeline_id: int) -> ActionResponse:
         """
         Start an incremental sync: POST /pipelines/{id}/actions/sync-now.
 
@@ -174,7 +163,7 @@ class HevoAsyncClient(HevoTransport):
         """
         return await self._act(f"{_pipeline(pipeline_id)}/actions/sync-now", repeatable=False)
 
-    async def resync(self, pipeline_id: int, *, drop_and_load: bool = False) -> ActionReply:
+    async def resync(self, pipeline_id: int, *, drop_and_load: bool = False) -> ActionResponse:
         """
         Restart the historical load: POST /pipelines/{id}/actions/resync. Sent once, like :meth:`sync_now`.
 
@@ -203,20 +192,16 @@ class HevoAsyncClient(HevoTransport):
 
     async def newest_jobs(
         self, pipeline_id: int, *, limit: int = MAX_PAGE, cursor: str | None = None, retry_limit: int | None = None
-    ) -> JobsReply:
+    ) -> Answered[JobPage]:
         """
         Fetch one page of a pipeline's jobs: GET /pipelines/{id}/jobs.
 
         :param limit: how many, at most 100.
         :param cursor: from the page before.
+        :returns: the page, newest first as far as is known.
         """
-        return await self.request(
-            "GET",
-            f"{_pipeline(pipeline_id)}/jobs",
-            lambda reply: JobsReply(JobPage.from_json(reply.body), reply.server_time),
-            params=_page_params(limit, cursor),
-            retry_limit=retry_limit,
-        )
+        path, params = f"{_pipeline(pipeline_id)}/jobs", _page_params(limit, cursor)
+        return await self.request("GET", path, _answers(JobPage.from_json), params=params, retry_limit=retry_limit)
 
     def list_jobs(self, pipeline_id: int, *, limit: int = MAX_PAGE) -> AsyncIterator[Job]:
         """Walk through all jobs of a pipeline: GET /pipelines/{id}/jobs."""
@@ -228,14 +213,13 @@ class HevoAsyncClient(HevoTransport):
 
         :raises HevoNotFoundError: there is none, or a new one does not show yet.
         """
-        return await self.request("GET", _job(pipeline_id, job_id), _reads(Job.from_json), retry_limit=retry_limit)
+        return (await self.poll_job(pipeline_id, job_id, retry_limit=retry_limit)).value
 
-    async def poll_job(self, pipeline_id: int, job_id: str) -> JobReply:
+    async def poll_job(self, pipeline_id: int, job_id: str, *, retry_limit: int | None = 0) -> Answered[Job]:
         """Ask for a job once: GET /pipelines/{id}/jobs/{job_id}. For loops that repeat by themselves."""
-        path = _job(pipeline_id, job_id)
-        return await self.request("GET", path, lambda reply: JobReply(Job.from_json(reply.body), reply), retry_limit=0)
+        return await self.request("GET", _job(pipeline_id, job_id), _answers(Job.from_json), retry_limit=retry_limit)
 
-    async def cancel_job(self, pipeline_id: int, job_id: str, *, retry_limit: int | None = None) -> ActionReply:
+    async def cancel_job(self, pipeline_id: int, job_id: str, *, retry_limit: int | None = None) -> ActionResponse:
         """
         Ask for a job to be cancelled: POST /pipelines/{id}/jobs/{job_id}/actions/cancel. Safe to repeat.
 
@@ -247,12 +231,6 @@ class HevoAsyncClient(HevoTransport):
     def list_job_objects(self, pipeline_id: int, job_id: str, *, limit: int = MAX_PAGE) -> AsyncIterator[JobObject]:
         """Walk through how a job fared with each object: GET /pipelines/{id}/jobs/{job_id}/objects."""
         return self._walk(f"{_job(pipeline_id, job_id)}/objects", JobObjectPage.from_json, limit)
-
-    async def newest_job_objects(self, pipeline_id: int, job_id: str) -> JobObjectPage:
-        """Fetch the first page of how a job fared with each object, asked once: GET …/jobs/{job_id}/objects."""
-        path = f"{_job(pipeline_id, job_id)}/objects"
-        params = _page_params(MAX_PAGE, None)
-        return await self.request("GET", path, _reads(JobObjectPage.from_json), params=params, retry_limit=0)
 
     # Objects
 
@@ -273,11 +251,11 @@ class HevoAsyncClient(HevoTransport):
         path = f"{_pipeline(pipeline_id)}/objects/{object_id_of(object_id)}"
         return await self.request("GET", path, _reads(PipelineObject.from_json))
 
-    async def refresh_schema(self, pipeline_id: int) -> ActionReply:
+    async def refresh_schema(self, pipeline_id: int) -> ActionResponse:
         """Re-read the source's schema: POST /pipelines/{id}/objects/actions/refresh-schema."""
         return await self._act(f"{_pipeline(pipeline_id)}/objects/actions/refresh-schema", repeatable=False)
 
-    async def resync_objects(self, pipeline_id: int, object_ids: Sequence[str]) -> ActionReply:
+    async def resync_objects(self, pipeline_id: int, object_ids: Sequence[str]) -> ActionResponse:
         """
         Reload some objects: POST /pipelines/{id}/objects/actions/resync. Sent once, like :meth:`sync_now`.
 
@@ -288,7 +266,7 @@ class HevoAsyncClient(HevoTransport):
 
     async def _act(
         self, path: str, body: object = None, *, repeatable: bool, retry_limit: int | None = None
-    ) -> ActionReply:
+    ) -> ActionResponse:
         return await self.request("POST", path, _read_action, body=body, repeatable=repeatable, retry_limit=retry_limit)
 
     async def _walk(
@@ -326,19 +304,24 @@ def _page_params(limit: int, cursor: str | None) -> dict[str, str]:
     return {"limit": str(min(limit, MAX_PAGE))} | ({"cursor": cursor} if cursor else {})
 
 
-_Read = TypeVar("_Read")
+def _reads(read: Callable[[bytes], T]) -> Callable[[Response], T]:
+    return lambda response: read(response.body)
 
 
-def _reads(read: Callable[[bytes], _Read]) -> Callable[[Reply], _Read]:
-    return lambda reply: read(reply.body)
+def _answers(read: Callable[[bytes], T]) -> Callable[[Response], Answered[T]]:
+    return lambda response: Answered(read(response.body), response.server_time, response.sent_at)
 
 
-def _read_action(reply: Reply) -> ActionReply:
-    if not reply.body.strip():
-        return ActionReply(None, reply.server_time)
+def _read_action(response: Response) -> ActionResponse:
+    return ActionResponse(_words_of(response.body), response.server_time, response.sent_at)
+
+
+def _words_of(body: bytes) -> str | None:
+    if not body.strip():  # a 204, which is documented beside the 200 with a message
+        return None
     try:
-        value = from_json(reply.body)
+        value = from_json(body)
     except ValueError:
         raise HevoResponseError("Hevo's answer to an action is not JSON.") from None
     message = value.get("message") if isinstance(value, dict) else None
-    return ActionReply(message if isinstance(message, str) else None, reply.server_time)
+    return message if isinstance(message, str) else None

@@ -64,8 +64,8 @@ class Gate:
         """
         Wait until a request may be sent. None of that counts as time that the request takes.
 
-        :raises HevoRateLimitError: Hevo asked for rest again when this request had waited for one to end. What the
-            first to set off were told is told to all who waited with them: else most would wait for ever.
+        :raises HevoRateLimitError: Hevo asked for rest again when this request had waited for one to end. The answer
+            that the first to set off got is raised to all who waited with them: else most would wait for ever.
         """
         waited_for: int | None = None
         while True:
@@ -94,7 +94,7 @@ class Gate:
             self._longest += (took - self._longest) * (0.3 if took > self._longest else 0.02)
 
     async def _until_open(self, waited_for: int | None) -> int | None:
-        """Wait while Hevo wants to be left alone: return for which of its rests, to be told for the same request."""
+        """Wait while Hevo wants to be left alone: return for which of its rests, to be handed in again."""
         while self._opens_at is not None:
             pause = self._opens_at - self._clock.monotonic()
             if pause <= 0:
@@ -103,8 +103,8 @@ class Gate:
             # Those who waited together do not all set off in the same moment.
             pause += random.uniform(0, self._spread)  # noqa: S311 - spreads load, guards nothing
             if waited_for not in {None, self._rests} and self._reason is not None:
-                told = self._reason
-                raise HevoRateLimitError(told.status, told.method, told.path, told.message, retry_after=pause)
+                said = self._reason
+                raise HevoRateLimitError(said.status, said.method, said.path, said.message, retry_after=pause)
             waited_for = self._rests
             await self._clock.sleep(pause)
         return waited_for

@@ -25,7 +25,7 @@ from yarl import URL
 from hevo_provider.client.access import Access, Credentials, without
 from hevo_provider.client.failures import NO_ANSWER, transport_error_of
 from hevo_provider.client.gate import Gate, Passage
-from hevo_provider.client.replies import HEADERS_OF_ERRORS, Reply, raise_for_error, read_limited
+from hevo_provider.client.responses import HEADERS_OF_ERRORS, Response, raise_for_error, read_limited
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
 from hevo_provider.exceptions import (
     HevoAPIError,
@@ -36,8 +36,6 @@ from hevo_provider.exceptions import (
     HevoTransportError,
 )
 
-__all__ = ["RETRYABLE_STATUS_CODES", "Access", "Credentials", "HevoTransport", "Reply", "backoff"]
-
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -45,7 +43,7 @@ T = TypeVar("T")
 MAX_RETRY_PAUSE = 60.0
 KEEP_ALIVE = 120.0  # seconds; longer than any usual poll_interval, so that a poll finds its connection open
 CONNECT_TIMEOUT = 10.0
-UNTOLD_REST = 1.0  # seconds without calls after a 429 that does not say how long
+DEFAULT_REST = 1.0  # seconds without calls after a 429 that does not say how long
 RETRYABLE_STATUS_CODES = frozenset({429, *range(500, 600)})
 RENEWALS_APART = 1.0  # seconds from the end of one look-up of the credentials to the next
 
@@ -121,7 +119,7 @@ class HevoTransport:
         self,
         method: str,
         path: str,
-        read: Callable[[Reply], T],
+        read: Callable[[Response], T],
         *,
         params: Mapping[str, str] | None = None,
         body: object = None,
@@ -134,7 +132,7 @@ class HevoTransport:
 
         :param method: the HTTP method.
         :param path: the path below the base URL, already quoted.
-        :param read: turns the reply into what is returned; its :class:`HevoResponseError` is repeated too.
+        :param read: turns the response into what is returned; its :class:`HevoResponseError` is repeated too.
         :param params: the query.
         :param body: sent as JSON unless None.
         :param repeatable: False for a request that must not be applied twice: its first failure is raised.
@@ -167,7 +165,7 @@ class HevoTransport:
         if error.retry_after is not None:
             self._gate.rest(error.retry_after, error)
         elif isinstance(error, HevoRateLimitError):
-            self._gate.rest(UNTOLD_REST, error)
+            self._gate.rest(DEFAULT_REST, error)
 
     def _pause_before_repeating(self, error: HevoError, attempt: int, longest: float | None) -> float | None:
         """Return the seconds to wait before the request is repeated; None if it should not be."""
@@ -180,14 +178,16 @@ class HevoTransport:
         longest = self._longest_pause if longest is None else longest
         return error.retry_after if error.retry_after <= longest else None
 
-    def _read(self, reply: Reply, read: Callable[[Reply], T]) -> T:
+    def _read(self, response: Response, read: Callable[[Response], T]) -> T:
         try:
-            return read(reply)
+            return read(response)
         except HevoResponseError:
-            told = replace(reply, body=without(self._access.all_secrets, reply.body))
-        return read(told)  # the error quotes the answer
+            redacted = replace(response, body=without(self._access.all_secrets, response.body))
+        return read(redacted)  # the error quotes the answer
 
-    async def _send_authorized(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Reply:
+    async def _send_authorized(
+        self, method: str, path: str, params: Mapping[str, str] | None, body: object
+    ) -> Response:
         """Send once; if the credentials are refused, so that nothing was applied, once more with fresh ones."""
         used = self._access
         try:
@@ -204,7 +204,7 @@ class HevoTransport:
         return await self._send(method, path, params, body)
 
     async def _renew(self, reauthenticate: Reauthenticate) -> None:
-        # Thousands may be refused one after another: all of them are told what one look-up finds. None is refused
+        # Thousands may be refused one after another: one look-up of the connection serves them all. None is refused
         # unheard, though, because the key may have been rotated in Hevo first and in the connection only now.
         pause = self._next_renewal - self.clock.monotonic()
         if pause > 0:
@@ -222,12 +222,13 @@ class HevoTransport:
         if not renewal.cancelled():
             renewal.exception()  # all who waited for it may be gone
 
-    async def _send(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Reply:
+    async def _send(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Response:
         passage = Passage(self._gate)
         access = self._access
         try:
             async with passage:
                 access = self._access  # only now: it may have been renewed while this request was queued
+                sent_at = self.clock.monotonic()
                 async with self._request(method, path, params, body) as response:
                     content = await read_limited(response)
         except NO_ANSWER as error:
@@ -237,13 +238,13 @@ class HevoTransport:
             is_well = response.status == HTTPStatus.OK
             content = without(access.secrets if is_well else access.all_secrets, content)
             if not is_well:
-                told = {name: access.redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
+                headers = {name: access.redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
                 try:
-                    raise_for_error(response.status, told, content, method=method, path=path)
+                    raise_for_error(response.status, headers, content, method=method, path=path)
                 except HevoAPIError as error:
                     self._rest_if_asked(error)
                     raise
-            return Reply(response.status, content, response.headers.get("Date"))
+            return Response(content, response.headers.get("Date"), sent_at)
         raise failure  # here, so that aiohttp's exception is not even its context
 
     def _request(

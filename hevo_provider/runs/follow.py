@@ -43,7 +43,7 @@ class Follow(WaitPhase):
         if run.job_id is None:
             raise HevoJobNotFoundError("There is no job to follow.", pipeline_id=run.pipeline_id)
         answered = await hevo.poll_job(run.pipeline_id, run.job_id)
-        job, before = answered.job, self._job
+        job, before = answered.value, self._job
         if job.job_id != run.job_id:
             raise HevoResponseError(f"Hevo was asked for job {run.job_id} and answered with job {job.job_id}.")
         self._job = job

@@ -79,12 +79,12 @@ async def read_listing(
     server_time: int | None = None
     asked_at = hevo.clock.monotonic()
     for _ in range(MAX_PAGES):
-        reply = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
-        server_time = server_time if jobs else reply.server_time
-        jobs += reply.page.data
+        answered = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
+        server_time = server_time if jobs else answered.server_time
+        jobs += answered.value.data
         page_size = MAX_PAGE
-        cursor = reply.page.following
-        if cursor is None and not reply.page.has_more:
+        cursor = answered.value.following
+        if cursor is None and not answered.value.has_more:
             return Listing(tuple(jobs), server_time, complete=True, asked_at=asked_at)
         if _newest_first(jobs) and enough(jobs):
             return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at)

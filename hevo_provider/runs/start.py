@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from hevo_provider.client.calls import ActionReply, HevoAsyncClient
+from hevo_provider.client.calls import ActionResponse, HevoAsyncClient
 from hevo_provider.client.transport import backoff
 from hevo_provider.exceptions import (
     HevoAPIError,
@@ -225,7 +225,7 @@ class Start:
             sent_at = self._clock.monotonic()
             self.run = before.sending(self._hevo_time())
             try:
-                reply = await self._act()
+                response = await self._act()
             except (HevoRateLimitError, HevoTransportError) as error:
                 if isinstance(error, HevoTransportError) and error.sent:
                     return self._after_doubt(error)
@@ -241,13 +241,13 @@ class Start:
             except (HevoServerError, HevoResponseError) as error:
                 return self._after_doubt(error)
             else:
-                return self._after_answer(reply, self._clock.monotonic() - sent_at)
+                return self._after_answer(response, self._clock.monotonic() - sent_at)
 
     def _hevo_time(self) -> int | None:
         """Return Hevo's clock now, ms, as far as the list of jobs told it."""
         return None if self._listing is None else self._listing.server_time_at(self._clock.monotonic())
 
-    async def _act(self) -> ActionReply:
+    async def _act(self) -> ActionResponse:
         run = self.run
         try:
             if run.order.action is Action.RESYNC_OBJECTS:
@@ -273,11 +273,11 @@ class Start:
 
     # What the answer means
 
-    def _after_answer(self, reply: ActionReply, took: float) -> Run:
+    def _after_answer(self, response: ActionResponse, took: float) -> Run:
         run = self.run
-        said = f" ({reply.message})" if reply.message else ""
+        said = f" ({response.message})" if response.message else ""
         self._log.info("Pipeline %s: %s accepted%s.", run.pipeline_id, run.order.action, said)
-        at = reply.server_time
+        at = response.server_time
         return run.accepted(at=at, earliest=None if at is None else at - round(took * 1000) - CLOCK_TOLERANCE)
 
     def _after_doubt(self, error: HevoError) -> Run:

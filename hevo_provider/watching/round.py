@@ -52,7 +52,7 @@ class Rounds:
 
     async def _find(self, hevo: HevoAsyncClient, job_id: str) -> Job | None:
         try:
-            job = (await hevo.poll_job(self.pipeline_id, job_id)).job
+            job = (await hevo.poll_job(self.pipeline_id, job_id)).value
         except HevoNotFoundError:
             self._missing_since.setdefault(job_id, hevo.clock.monotonic())
             return None

@@ -215,9 +215,21 @@ async def test_a_poll_of_a_job_asks_once_and_knows_hevos_clock(hevo: Sandbox, cl
 
     with pytest.raises(HevoNotFoundError):
         await client.poll_job(7, job.id)
-    reply = await client.poll_job(7, job.id)
+    answered = await client.poll_job(7, job.id)
 
-    assert (reply.job.job_id, reply.server_time) == (job.id, int(START) * 1000)
+    assert (answered.value.job_id, answered.server_time) == (job.id, int(START) * 1000)
+
+
+async def test_an_answer_knows_when_its_request_set_out_after_pauses_and_the_wait_for_others(
+    hevo: Sandbox, client: HevoAsyncClient
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("list_jobs", Fault.status(429, headers={"Retry-After": "17"}), Fault.status(503))
+
+    answered = await client.newest_jobs(7)
+
+    *_, last = hevo.requests
+    assert answered.sent_at == last.at > START + 17
 
 
 async def test_an_answer_without_a_date_leaves_hevos_clock_unknown(hevo: Sandbox, client: HevoAsyncClient) -> None:
@@ -302,10 +314,8 @@ async def test_the_objects_of_a_job_tell_which_failed(hevo: Sandbox, client: Hev
     job.failed_objects = ("orders",)
 
     walked = [item async for item in client.list_job_objects(7, job.id)]
-    page = await client.newest_job_objects(7, job.id)
 
     assert [item.name for item in walked if item.status == "FAILED"] == ["orders"]
-    assert list(page.data) == walked
 
 
 async def test_chosen_objects_can_be_loaded_again(hevo: Sandbox, client: HevoAsyncClient) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.client.replies import MAX_BODY
+from hevo_provider.client.responses import MAX_BODY
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoConfigError,

@@ -8,7 +8,7 @@ from email.utils import formatdate
 import aiohttp
 import pytest
 
-from hevo_provider.client.replies import raise_for_error
+from hevo_provider.client.responses import raise_for_error
 from hevo_provider.client.transport import backoff
 from hevo_provider.exceptions import (
     HevoAPIError,

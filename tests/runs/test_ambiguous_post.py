@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from hevo_provider.client import ActionReply, HevoAsyncClient
+from hevo_provider.client import ActionResponse, HevoAsyncClient
 from hevo_provider.exceptions import (
     HevoJobNotFoundError,
     HevoPipelineBusyError,
@@ -207,7 +207,7 @@ def test_a_refused_connection_is_tried_again(
     refused = [HevoTransportError("Connection refused", sent=False)] * times
     sync_now = HevoAsyncClient.sync_now
 
-    async def refuse_at_first(self: HevoAsyncClient, pipeline_id: int) -> ActionReply:
+    async def refuse_at_first(self: HevoAsyncClient, pipeline_id: int) -> ActionResponse:
         if refused:
             raise refused.pop()
         return await sync_now(self, pipeline_id)

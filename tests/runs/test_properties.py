@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hevo_provider.client import HevoAsyncClient, JobsReply
+from hevo_provider.client import Answered, HevoAsyncClient
 from hevo_provider.client.transport import backoff
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoResponseError, HevoRunError
@@ -172,13 +172,13 @@ class PagedHevo:
     async def sleep(self, seconds: float) -> None:
         self.time += seconds
 
-    async def newest_jobs(self, _: int, *, limit: int, cursor: str | None = None, **__: Any) -> JobsReply:
+    async def newest_jobs(self, _: int, *, limit: int, cursor: str | None = None, **__: Any) -> Answered[JobPage]:
         self.asked.append(self.time)
         start = int(cursor or 0)
         end = start + limit
         more = end < len(self.jobs)
         page = JobPage(data=tuple(self.jobs[start:end]), has_more=more, next_cursor=str(end) if more else None)
-        return JobsReply(page, round(self.time * 1000))
+        return Answered(page, round(self.time * 1000), self.time)
 
     def read(self, **how: Any) -> Listing:
         return asyncio.run(read_listing(cast("HevoAsyncClient", self), 7, **how))

@@ -32,18 +32,18 @@ _LONGEST_RETRY_AFTER = 9  # digits
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """
     What came back for one request that was answered well.
 
-    :param status: the HTTP status.
     :param body: the undecoded body.
     :param date: the ``Date`` header: Hevo's clock when it answered.
+    :param sent_at: seconds on the client's monotonic clock when the request set out.
     """
 
-    status: int
     body: bytes
     date: str | None
+    sent_at: float
 
     @property
     def server_time(self) -> int | None:
@@ -140,7 +140,7 @@ async def read_limited(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _unpacker(encoding: str | None) -> Callable[[bytes, int], bytes] | None:
-    """Return what undoes a compression that was not asked for; it never makes more than it is told to."""
+    """Return what undoes a compression that was not asked for; it never makes more than it may."""
     if encoding is None or encoding.strip().lower() in {"", "identity"}:
         return None
     if encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
