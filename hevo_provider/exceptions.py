@@ -32,7 +32,13 @@ from __future__ import annotations
 
 
 class HevoError(Exception):
-    """Base of everything this package raises about Hevo."""
+    """
+    Base of everything this package raises about Hevo.
+
+    ``sent_at`` is when the request that failed set out: seconds on the client's monotonic clock. None if none did.
+    """
+
+    sent_at: float | None = None
 
 
 class HevoConfigError(HevoError, ValueError):

@@ -111,7 +111,8 @@ class HevoHook(BaseHook):
     ``headers``, ``timeout``, ``proxy``, ``ca_file``, ``skip_tls_verification``, ``link`` and ``lineage_namespaces``.
 
     :param connection_id: the connection.
-    :param retry_limit: how often a request is repeated after a failure that may pass. Actions that start a job are not.
+    :param retry_limit: how often a request is repeated after a failure that may pass; one that starts a job, only after
+        a failure that says that it did not arrive.
     :param retry_delay: seconds before the first repetition; doubles, with full jitter.
     :param timeout: seconds that one request may take. None takes the connection's, or else 30.
     :param extra_headers: sent with every request, over those of the connection.

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from hevo_provider.client.access import Access, Credentials
 from hevo_provider.client.responses import Response
-from hevo_provider.client.transport import HevoTransport
+from hevo_provider.client.transport import HevoTransport, Repeatable
 from hevo_provider.exceptions import HevoAPIError, HevoResponseError
 from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage
 from hevo_provider.models.ids import job_id_of, object_id_of, pipeline_id_of
@@ -144,7 +144,7 @@ class HevoAsyncClient(HevoTransport):
 
     async def enable_pipeline(self, pipeline_id: int) -> ActionResponse:
         """Enable a pipeline: POST /pipelines/{id}/actions/enable."""
-        return await self._act(f"{_pipeline(pipeline_id)}/actions/enable", repeatable=True)
+        return await self._act(f"{_pipeline(pipeline_id)}/actions/enable")
 
     async def disable_pipeline(self, pipeline_id: int, *, cancel_active_jobs: bool = False) -> ActionResponse:
         """
@@ -153,19 +153,21 @@ class HevoAsyncClient(HevoTransport):
         :param cancel_active_jobs: whether its running jobs are cancelled.
         """
         body = {"cancel_active_jobs": cancel_active_jobs}
-        return await self._act(f"{_pipeline(pipeline_id)}/actions/disable", body, repeatable=True)
+        return await self._act(f"{_pipeline(pipeline_id)}/actions/disable", body)
 
-    async def sync_now(self, pipeline_id: int) -> ActionResponse:
+    async def sync_now(self, pipeline_id: int, *, retry_limit: int | None = None) -> ActionResponse:
         """
-        Start an incremental sync: POST /pipelines/{id}/actions/sync-now.
+        Start an incremental sync: POST /pipelines/{id}/actions/sync-now. No job id comes back.
 
-        Sent once, because a second one may start a second job. No job id comes back.
+        A second one may start a second job: it is only sent again if the first certainly did not arrive.
         """
-        return await self._act(f"{_pipeline(pipeline_id)}/actions/sync-now", repeatable=False)
+        return await self._start(f"{_pipeline(pipeline_id)}/actions/sync-now", retry_limit=retry_limit)
 
-    async def resync(self, pipeline_id: int, *, drop_and_load: bool = False) -> ActionResponse:
+    async def resync(
+        self, pipeline_id: int, *, drop_and_load: bool = False, retry_limit: int | None = None
+    ) -> ActionResponse:
         """
-        Restart the historical load: POST /pipelines/{id}/actions/resync. Sent once, like :meth:`sync_now`.
+        Restart the historical load: POST /pipelines/{id}/actions/resync. Sent again only as :meth:`sync_now` is.
 
         Revisions of the API differ in what they call a resync that drops the tables: one that answers 400, so that
         nothing was started, is asked again in the other's words.
@@ -174,14 +176,14 @@ class HevoAsyncClient(HevoTransport):
         """
         path = f"{_pipeline(pipeline_id)}/actions/resync"
         try:
-            return await self._act(path, {"drop_and_load": drop_and_load}, repeatable=False)
+            return await self._start(path, {"drop_and_load": drop_and_load}, retry_limit=retry_limit)
         except HevoAPIError as error:
             if error.status != HTTPStatus.BAD_REQUEST:
                 raise
             first = error
         try:
             mode = "DROP_AND_LOAD" if drop_and_load else "EVOLVE_AND_MERGE"
-            return await self._act(path, {"resync_mode": mode}, repeatable=False)
+            return await self._start(path, {"resync_mode": mode}, retry_limit=retry_limit)
         except HevoAPIError as error:
             if error.status != HTTPStatus.BAD_REQUEST or error.message == first.message:
                 raise
@@ -226,7 +228,7 @@ class HevoAsyncClient(HevoTransport):
         :raises HevoConflictError: the job has ended already.
         """
         path = f"{_job(pipeline_id, job_id)}/actions/cancel"
-        return await self._act(path, repeatable=True, retry_limit=retry_limit)
+        return await self._act(path, retry_limit=retry_limit)
 
     def list_job_objects(self, pipeline_id: int, job_id: str, *, limit: int = MAX_PAGE) -> AsyncIterator[JobObject]:
         """Walk through how a job fared with each object: GET /pipelines/{id}/jobs/{job_id}/objects."""
@@ -253,20 +255,25 @@ class HevoAsyncClient(HevoTransport):
 
     async def refresh_schema(self, pipeline_id: int) -> ActionResponse:
         """Re-read the source's schema: POST /pipelines/{id}/objects/actions/refresh-schema."""
-        return await self._act(f"{_pipeline(pipeline_id)}/objects/actions/refresh-schema", repeatable=False)
+        return await self._start(f"{_pipeline(pipeline_id)}/objects/actions/refresh-schema")
 
-    async def resync_objects(self, pipeline_id: int, object_ids: Sequence[str]) -> ActionResponse:
+    async def resync_objects(
+        self, pipeline_id: int, object_ids: Sequence[str], *, retry_limit: int | None = None
+    ) -> ActionResponse:
         """
-        Reload some objects: POST /pipelines/{id}/objects/actions/resync. Sent once, like :meth:`sync_now`.
+        Reload some objects: POST /pipelines/{id}/objects/actions/resync. Sent again only as :meth:`sync_now` is.
 
         :param object_ids: the objects.
         """
         body = {"object_ids": [object_id_of(object_id) for object_id in object_ids]}
-        return await self._act(f"{_pipeline(pipeline_id)}/objects/actions/resync", body, repeatable=False)
+        path = f"{_pipeline(pipeline_id)}/objects/actions/resync"
+        return await self._start(path, body, retry_limit=retry_limit)
 
-    async def _act(
-        self, path: str, body: object = None, *, repeatable: bool, retry_limit: int | None = None
-    ) -> ActionResponse:
+    async def _act(self, path: str, body: object = None, *, retry_limit: int | None = None) -> ActionResponse:
+        return await self.request("POST", path, _read_action, body=body, retry_limit=retry_limit)
+
+    async def _start(self, path: str, body: object = None, *, retry_limit: int | None = None) -> ActionResponse:
+        repeatable = Repeatable.IF_IT_DID_NOT_ARRIVE
         return await self.request("POST", path, _read_action, body=body, repeatable=repeatable, retry_limit=retry_limit)
 
     async def _walk(

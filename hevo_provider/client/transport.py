@@ -14,6 +14,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from enum import Enum, auto
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self, TypeVar
@@ -49,6 +50,19 @@ RENEWALS_APART = 1.0  # seconds from the end of one look-up of the credentials t
 
 
 Reauthenticate = Callable[[], Awaitable[Credentials | Access]]
+
+
+class Repeatable(Enum):
+    """After which failures a request may be sent again. Never: see ``retry_limit=0``."""
+
+    ALWAYS = auto()  # twice is the same as once
+    IF_IT_DID_NOT_ARRIVE = auto()  # twice may be two jobs, so only what certainly was not applied is sent again
+
+    def allows(self, error: HevoError) -> bool:
+        """Return whether the request may be sent again after an error."""
+        if self is Repeatable.ALWAYS:
+            return True
+        return isinstance(error, HevoRateLimitError) or (isinstance(error, HevoTransportError) and not error.sent)
 
 
 class HevoTransport:
@@ -123,7 +137,7 @@ class HevoTransport:
         *,
         params: Mapping[str, str] | None = None,
         body: object = None,
-        repeatable: bool = True,
+        repeatable: Repeatable = Repeatable.ALWAYS,
         retry_limit: int | None = None,
         longest_pause: float | None = None,
     ) -> T:
@@ -135,20 +149,20 @@ class HevoTransport:
         :param read: turns the response into what is returned; its :class:`HevoResponseError` is repeated too.
         :param params: the query.
         :param body: sent as JSON unless None.
-        :param repeatable: False for a request that must not be applied twice: its first failure is raised.
+        :param repeatable: after which failures it may be sent again.
         :param retry_limit: overrides the transport's own; 0 asks once.
         :param longest_pause: overrides the transport's own.
         :returns: what ``read`` returned.
         :raises HevoError: see :mod:`hevo_provider.exceptions`.
         """
-        attempts = 1 + (retry_limit if retry_limit is not None else self._retry_limit) if repeatable else 1
+        attempts = 1 + (self._retry_limit if retry_limit is None else retry_limit)
         attempt = 1
         while True:
             try:
                 return self._read(await self._send_authorized(method, path, params, body), read)
             except (HevoTransportError, HevoResponseError, HevoAPIError) as error:
                 pause = self._pause_before_repeating(error, attempt, longest_pause)
-                if pause is None or attempt >= attempts:
+                if pause is None or attempt >= attempts or not repeatable.allows(error):
                     raise
                 attempt += 1
                 self.count_retry()
@@ -183,7 +197,11 @@ class HevoTransport:
             return read(response)
         except HevoResponseError:
             redacted = replace(response, body=without(self._access.all_secrets, response.body))
-        return read(redacted)  # the error quotes the answer
+        try:
+            return read(redacted)
+        except HevoResponseError as error:  # which quotes the answer
+            error.sent_at = response.sent_at
+            raise
 
     async def _send_authorized(
         self, method: str, path: str, params: Mapping[str, str] | None, body: object
@@ -224,28 +242,43 @@ class HevoTransport:
 
     async def _send(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Response:
         passage = Passage(self._gate)
-        access = self._access
+        access, sent_at = self._access, None
         try:
             async with passage:
                 access = self._access  # only now: it may have been renewed while this request was queued
                 sent_at = self.clock.monotonic()
                 async with self._request(method, path, params, body) as response:
                     content = await read_limited(response)
+            return self._response(response, content, access, sent_at, method=method, path=path)
+        except HevoError as error:
+            error.sent_at = sent_at
+            raise
         except NO_ANSWER as error:
             allowed = min(passage.ended_after or self._gate.timeout, self._gate.timeout)
             failure = transport_error_of(error, request=f"{method} {path}", host=access.host, timeout=allowed)
-        else:
-            is_well = response.status == HTTPStatus.OK
-            content = without(access.secrets if is_well else access.all_secrets, content)
-            if not is_well:
-                headers = {name: access.redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
-                try:
-                    raise_for_error(response.status, headers, content, method=method, path=path)
-                except HevoAPIError as error:
-                    self._rest_if_asked(error)
-                    raise
-            return Response(content, response.headers.get("Date"), sent_at)
+        failure.sent_at = sent_at
         raise failure  # here, so that aiohttp's exception is not even its context
+
+    def _response(
+        self,
+        response: aiohttp.ClientResponse,
+        content: bytes,
+        access: Access,
+        sent_at: float,
+        *,
+        method: str,
+        path: str,
+    ) -> Response:
+        if response.status == HTTPStatus.OK:
+            return Response(without(access.secrets, content), response.headers.get("Date"), sent_at)
+        content = without(access.all_secrets, content)
+        headers = {name: access.redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
+        try:
+            raise_for_error(response.status, headers, content, method=method, path=path)
+        except HevoAPIError as error:
+            self._rest_if_asked(error)
+            raise
+        return Response(content, response.headers.get("Date"), sent_at)
 
     def _request(
         self, method: str, path: str, params: Mapping[str, str] | None, body: object

@@ -80,7 +80,8 @@ async def read_listing(
     asked_at = hevo.clock.monotonic()
     for _ in range(MAX_PAGES):
         answered = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
-        server_time = server_time if jobs else answered.server_time
+        if not jobs:
+            server_time, asked_at = answered.server_time, answered.sent_at
         jobs += answered.value.data
         page_size = MAX_PAGE
         cursor = answered.value.following

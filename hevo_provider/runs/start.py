@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from hevo_provider.client.calls import ActionResponse, HevoAsyncClient
-from hevo_provider.client.transport import backoff
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoConflictError,
@@ -51,11 +50,10 @@ from hevo_provider.runs.run import Fate, Ownership, Run
 from hevo_provider.runs.words import any_of, jobs_in_words
 
 MOST_POSTS = 3
-MOST_TRIES = 3  # of a POST that certainly did not arrive
+REPEATS = 2  # of a POST that certainly did not arrive, by the client; a worker pauses no longer than its hook allows
 NEXT_TRIES_AFTER = 20.0  # seconds
 CANCELLED_WITHIN = 10.0  # seconds from a clear within which the old trigger asks Hevo to cancel its job, with a margin
 FRESH_FOR = 2.0  # seconds for which what was read of the pipeline and its jobs is good enough to act upon
-LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
 
 Remember = Callable[[Run], Awaitable[None]]
 
@@ -210,7 +208,7 @@ class Start:
 
     async def _send(self) -> Run:
         before = self.run.waiting()
-        self.run = before.sending(self._hevo_time())
+        self.run = before.sending(self._hevo_time(self._clock.monotonic()))
         if self._remember is not None:
             await self._remember(self.run.searching(Fate.UNKNOWN))
         try:
@@ -220,41 +218,36 @@ class Start:
             raise
 
     async def _post(self, before: Run) -> Run:
-        tries = 1
-        while True:
-            sent_at = self._clock.monotonic()
-            self.run = before.sending(self._hevo_time())
-            try:
-                response = await self._act()
-            except (HevoRateLimitError, HevoTransportError) as error:
-                if isinstance(error, HevoTransportError) and error.sent:
-                    return self._after_doubt(error)
-                pause = _pause_before_repeating(error, tries)
-                if pause > LONGEST_WORKER_PAUSE or tries >= MOST_TRIES:
-                    await self._was_not_applied(before)
-                    least = pause if tries < MOST_TRIES else max(pause, NEXT_TRIES_AFTER)
-                    return put_off(self.run, error, self._clock.now(), self._log, least=least)
-                tries += 1
-                await self._clock.sleep(pause)
-            except HevoConflictError as error:
+        try:
+            return self._after_answer(await self._act())
+        except HevoError as error:
+            if error.sent_at is not None:  # what did not arrive was sent again by the client: the last one counts
+                self.run = before.sending(self._hevo_time(error.sent_at))
+            if isinstance(error, HevoConflictError):
                 return await self._after_refusal(error)
-            except (HevoServerError, HevoResponseError) as error:
+            if isinstance(error, HevoServerError | HevoResponseError):
                 return self._after_doubt(error)
-            else:
-                return self._after_answer(response, self._clock.monotonic() - sent_at)
+            if isinstance(error, HevoTransportError) and error.sent:
+                return self._after_doubt(error)
+            if not isinstance(error, HevoTransportError | HevoRateLimitError):
+                raise
+            await self._was_not_applied(before)
+            asked = error.retry_after if isinstance(error, HevoRateLimitError) else None
+            return put_off(self.run, error, self._clock.now(), self._log, least=max(asked or 0.0, NEXT_TRIES_AFTER))
 
-    def _hevo_time(self) -> int | None:
-        """Return Hevo's clock now, ms, as far as the list of jobs told it."""
-        return None if self._listing is None else self._listing.server_time_at(self._clock.monotonic())
+    def _hevo_time(self, moment: float) -> int | None:
+        """Return Hevo's clock, ms, at a moment by ours, as far as the list of jobs told it."""
+        return None if self._listing is None else self._listing.server_time_at(moment)
 
     async def _act(self) -> ActionResponse:
         run = self.run
         try:
             if run.order.action is Action.RESYNC_OBJECTS:
-                return await self._hevo.resync_objects(run.pipeline_id, self._object_ids)
+                return await self._hevo.resync_objects(run.pipeline_id, self._object_ids, retry_limit=REPEATS)
             if run.order.action is Action.RESYNC:
-                return await self._hevo.resync(run.pipeline_id, drop_and_load=run.order.drop_and_load)
-            return await self._hevo.sync_now(run.pipeline_id)
+                drop_and_load = run.order.drop_and_load
+                return await self._hevo.resync(run.pipeline_id, drop_and_load=drop_and_load, retry_limit=REPEATS)
+            return await self._hevo.sync_now(run.pipeline_id, retry_limit=REPEATS)
         except HevoAPIError as error:
             if error.status == HTTPStatus.REQUEST_TIMEOUT:  # a gateway's word: whether Hevo got the call is not known
                 raise HevoTransportError(str(error)) from None
@@ -273,11 +266,11 @@ class Start:
 
     # What the answer means
 
-    def _after_answer(self, response: ActionResponse, took: float) -> Run:
+    def _after_answer(self, response: ActionResponse) -> Run:
         run = self.run
         said = f" ({response.message})" if response.message else ""
         self._log.info("Pipeline %s: %s accepted%s.", run.pipeline_id, run.order.action, said)
-        at = response.server_time
+        at, took = response.server_time, self._clock.monotonic() - response.sent_at
         return run.accepted(at=at, earliest=None if at is None else at - round(took * 1000) - CLOCK_TOLERANCE)
 
     def _after_doubt(self, error: HevoError) -> Run:
@@ -287,7 +280,7 @@ class Start:
             self.run.order.action,
             error,
         )
-        return self.run.doubtful(str(error), given_up_at=self._hevo_time())
+        return self.run.doubtful(str(error), given_up_at=self._hevo_time(self._clock.monotonic()))
 
     async def _after_refusal(self, error: HevoConflictError) -> Run:  # noqa: PLR0911
         """Let the job list decide what Hevo's words only hint at."""
@@ -361,9 +354,3 @@ def put_off(run: Run, error: HevoError, now: float, logger: Logger = log, *, lea
     pause = min(max(least, grown), LONGEST_RETRY_AFTER)
     logger.info("Pipeline %s: trying again in %.0f s (%s).", run.pipeline_id, pause, error)
     return run.postponed(now + pause, str(error))
-
-
-def _pause_before_repeating(error: HevoError, tries: int) -> float:
-    """Return the seconds to wait before a POST that did not arrive is sent again."""
-    retry_after = error.retry_after if isinstance(error, HevoRateLimitError) else None
-    return backoff(tries, 2.0) if retry_after is None else retry_after

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from email.utils import formatdate
 
 import aiohttp
 import pytest
 
+from hevo_provider.client import HevoAsyncClient
 from hevo_provider.client.responses import raise_for_error
 from hevo_provider.client.transport import backoff
 from hevo_provider.exceptions import (
@@ -111,20 +114,93 @@ async def test_the_statuses_worth_a_repetition_can_be_chosen(hevo: Sandbox, cloc
     assert [request.status for request in hevo.requests] == [418, 503]
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault.reset(), Fault.reset(after=True), Fault.status(503, after=True), Fault.status(429), Fault.html()]
-)
-async def test_an_action_that_starts_a_job_is_sent_once_whatever_becomes_of_it(
-    hevo: Sandbox, clock: VirtualClock, fault: Fault
+# What may be sent again
+
+MAY_HAVE_ARRIVED = {
+    "reset": Fault.reset(),
+    "reset after it was applied": Fault.reset(after=True),
+    "503 after it was applied": Fault.status(503, after=True),
+    "502 in HTML": Fault.html(502),
+    "HTML": Fault.html(),
+}
+STARTERS: dict[str, Callable[[HevoAsyncClient], Awaitable[object]]] = {
+    "sync_now": lambda client: client.sync_now(7),
+    "resync": lambda client: client.resync(7),
+    "resync_objects": lambda client: client.resync_objects(7, ["o-1"]),
+    "refresh_schema": lambda client: client.refresh_schema(7),
+}
+
+
+@pytest.mark.parametrize("action", STARTERS)
+@pytest.mark.parametrize("fault", MAY_HAVE_ARRIVED.values(), ids=MAY_HAVE_ARRIVED)
+async def test_an_action_that_may_have_arrived_is_not_sent_again(
+    hevo: Sandbox, clock: VirtualClock, fault: Fault, action: str
 ) -> None:
     hevo.add_pipeline(7)
-    hevo.inject("sync_now", fault, times=None)
+    hevo.inject(action, fault, times=None)
 
     async with connect(hevo, clock) as client:
         with pytest.raises(HevoError):
-            await client.sync_now(7)
+            await STARTERS[action](client)
 
     assert len(hevo.requests) == 1
+
+
+@pytest.mark.parametrize("action", STARTERS)
+async def test_an_action_that_was_one_call_too_many_is_sent_again(
+    hevo: Sandbox, clock: VirtualClock, action: str
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    pipeline.add_object("orders", object_id="o-1")
+    hevo.inject(action, Fault.status(429, headers={"Retry-After": "17"}), Fault.status(429))
+
+    async with connect(hevo, clock) as client:
+        await STARTERS[action](client)
+
+    assert [request.status for request in hevo.requests] == [429, 429, 200]
+    assert len(pipeline.jobs) == (action != "refresh_schema")
+
+
+async def test_an_action_that_found_no_connection_is_sent_again_and_its_answer_knows_when(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.stop()
+
+    async def sleep(seconds: float) -> None:
+        await clock.sleep(seconds)
+        if clock.now() > START + 3 and not hevo.connections_opened:
+            await asyncio.to_thread(hevo.start)
+
+    own_clock = replace(clock.clock, sleep=sleep)
+    async with HevoAsyncClient(hevo.url, hevo.key, hevo.secret, retry_limit=30, clock=own_clock) as client:
+        response = await client.sync_now(7)
+
+    assert len(pipeline.jobs) == 1
+    assert response.sent_at == hevo.requests[0].at > START + 3
+
+
+async def test_an_action_is_repeated_as_often_as_the_caller_wants(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.inject("sync_now", Fault.status(429), times=None)
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(HevoRateLimitError) as raised:
+            await client.sync_now(7, retry_limit=1)
+
+    assert len(hevo.requests) == 2
+    assert raised.value.sent_at == hevo.requests[-1].at
+
+
+@pytest.mark.parametrize("fault", [Fault.reset(), Fault.html(), Fault.status(503), Fault.status(429)])
+async def test_an_error_knows_when_its_request_set_out(hevo: Sandbox, clock: VirtualClock, fault: Fault) -> None:
+    hevo.inject("sync_now", fault, times=None)
+    clock.advance(5)
+
+    async with connect(hevo, clock) as client:
+        with pytest.raises(HevoError) as raised:
+            await client.sync_now(7, retry_limit=0)
+
+    assert raised.value.sent_at == START + 5
 
 
 async def test_a_request_that_hangs_is_given_up_after_its_timeout(hevo: Sandbox, clock: VirtualClock) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from hevo_provider.client import ActionResponse, HevoAsyncClient
+from hevo_provider.client import HevoAsyncClient
+from hevo_provider.client.responses import Response
 from hevo_provider.exceptions import (
     HevoJobNotFoundError,
     HevoPipelineBusyError,
@@ -199,20 +201,38 @@ def test_too_many_calls_are_waited_out_and_the_action_is_sent_again_when_hevo_al
 
 
 @in_both_modes
+def test_a_job_that_another_starts_while_hevo_lets_the_action_wait_is_not_taken_for_its_own(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, duration=60, appear_after=10)
+    hevo.inject("sync_now", Fault.status(429, headers={"Retry-After": "4"}))
+
+    def on_request(request: Request) -> None:
+        if request.status == 429:
+            pipeline.start_job(appear_after=0, duration=300)
+
+    hevo.on_request = on_request
+
+    job_id = play(operator_of(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs[1:]] == [job_id]
+
+
+@in_both_modes
 @pytest.mark.parametrize("times", [1, 7])
 def test_a_refused_connection_is_tried_again(
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, times: int, deferrable: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7)
     refused = [HevoTransportError("Connection refused", sent=False)] * times
-    sync_now = HevoAsyncClient.sync_now
+    send = HevoAsyncClient._send
 
-    async def refuse_at_first(self: HevoAsyncClient, pipeline_id: int) -> ActionResponse:
-        if refused:
+    async def refuse_at_first(self: HevoAsyncClient, method: str, *rest: Any) -> Response:
+        if method == "POST" and refused:
             raise refused.pop()
-        return await sync_now(self, pipeline_id)
+        return await send(self, method, *rest)
 
-    monkeypatch.setattr(HevoAsyncClient, "sync_now", refuse_at_first)
+    monkeypatch.setattr(HevoAsyncClient, "_send", refuse_at_first)
 
     job_id = play(operator(deferrable=deferrable), ti)
 
