@@ -15,7 +15,7 @@ What can go wrong, as a tree. Callers decide by type and field, never by an erro
     │   ├── HevoNotFoundError    404
     │   ├── HevoConflictError    409, or a 500 whose words say that a job is in progress
     │   ├── HevoRateLimitError   429: too many calls
-    │   └── HevoServerError      other 5xx: says nothing about whether a POST was applied
+    │   └── HevoServerError      other 5xx, and a gateway's 408, 425, 499: a POST may have been applied or not
     └── HevoRunError             the run of a pipeline did not end well; carries ``pipeline_id`` and ``job_id``
         ├── HevoPipelineStateError   the pipeline's status does not allow the action
         ├── HevoPipelineBusyError    a job is active and the task may not start another
@@ -115,7 +115,11 @@ class HevoRateLimitError(HevoAPIError):
 
 
 class HevoServerError(HevoAPIError):
-    """5xx: a gateway or Hevo itself failed."""
+    """
+    A gateway or Hevo itself failed: 5xx, and 408, 425 and 499, which only gateways send.
+
+    It is no word of Hevo's on what was asked for: it may pass, and a POST may have been applied all the same.
+    """
 
 
 class HevoRunError(HevoError):

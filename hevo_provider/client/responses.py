@@ -26,6 +26,9 @@ from hevo_provider.exceptions import (
 MAX_BODY = 10 * 1024 * 1024  # bytes
 HEADERS_OF_ERRORS = ("Date", "Location", "Retry-After")  # what is read of an error beside its body
 _SUCCESS, _REDIRECT, _SERVER_ERROR = 2, 3, 5  # hundreds of HTTP statuses
+# What gateways say of their own waiting for Hevo or for us (a time-out, too early, the client has left; the last is
+# nginx's own): no 4xx in their meaning, which is that the request was wrong.
+GATEWAY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499})
 _RUNNING_JOB_WORDS = re.compile(r"in[ _-]?progress|already|running|active|busy|conflict", re.IGNORECASE)
 _LONGEST_MESSAGE = 500  # characters
 _LONGEST_RETRY_AFTER = 9  # digits
@@ -75,7 +78,7 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
         raise HevoConflictError(status, method, path, message)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise HevoRateLimitError(status, method, path, message, retry_after=retry_after_of(headers))
-    if family == _SERVER_ERROR:
+    if family == _SERVER_ERROR or status in GATEWAY_STATUSES:
         raise HevoServerError(status, method, path, message, retry_after=retry_after_of(headers))
     raise HevoAPIError(status, method, path, message)
 

@@ -26,7 +26,7 @@ from yarl import URL
 from hevo_provider.client.access import Access, Credentials, without
 from hevo_provider.client.failures import NO_ANSWER, transport_error_of
 from hevo_provider.client.gate import Gate, Passage
-from hevo_provider.client.responses import HEADERS_OF_ERRORS, Response, raise_for_error, read_limited
+from hevo_provider.client.responses import GATEWAY_STATUSES, HEADERS_OF_ERRORS, Response, raise_for_error, read_limited
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
 from hevo_provider.exceptions import (
     HevoAPIError,
@@ -45,7 +45,7 @@ MAX_RETRY_PAUSE = 60.0
 KEEP_ALIVE = 120.0  # seconds; longer than any usual poll_interval, so that a poll finds its connection open
 CONNECT_TIMEOUT = 10.0
 DEFAULT_REST = 1.0  # seconds without calls after a 429 that does not say how long
-RETRYABLE_STATUS_CODES = frozenset({429, *range(500, 600)})
+RETRYABLE_STATUS_CODES = frozenset({429, *GATEWAY_STATUSES, *range(500, 600)})
 RENEWALS_APART = 1.0  # seconds from the end of one look-up of the credentials to the next
 
 

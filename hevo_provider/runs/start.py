@@ -9,8 +9,8 @@ answer to the POST                     what it means
 =====================================  ================================================================================
 2xx                                    accepted: the job is searched for, and it is this run's own
 no connection, 429                     not applied: sent again a few times, then put off
-no answer, 408, 5xx, unreadable        nobody knows: the job is searched for; only if none shows for a minute of
-                                       readable answers is the action sent again, three times in all
+no answer, unreadable, 5xx, and a      nobody knows: the job is searched for; only if none shows for a minute of
+gateway's 408, 425, 499                readable answers is the action sent again, three times in all
 409, or a 500 that says so             a job is running: the list of jobs decides whose it is
 400                                    the pipeline is in no state to run: the task fails
 401, 403, 404                          refused: the task fails for good
@@ -249,8 +249,6 @@ class Start:
                 return await self._hevo.resync(run.pipeline_id, drop_and_load=drop_and_load, retry_limit=REPEATS)
             return await self._hevo.sync_now(run.pipeline_id, retry_limit=REPEATS)
         except HevoAPIError as error:
-            if error.status == HTTPStatus.REQUEST_TIMEOUT:  # a gateway's word: whether Hevo got the call is not known
-                raise HevoTransportError(str(error)) from None
             if error.status != HTTPStatus.BAD_REQUEST:
                 raise
             raise HevoPipelineStateError(

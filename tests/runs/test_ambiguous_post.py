@@ -39,6 +39,8 @@ GARBLED: dict[str, Callable[..., Fault]] = {
     "cut-off-in-its-middle": Fault.truncated,
     "page-of-a-proxy": Fault.html,
     "time-out-of-a-gateway": partial(Fault.status, 408),
+    "too-early-for-a-gateway": partial(Fault.status, 425),
+    "gateway-that-took-us-for-gone": partial(Fault.status, 499),
 }
 
 applied_or_not = pytest.mark.parametrize("applied", [True, False], ids=["applied", "not-applied"])
