@@ -11,11 +11,12 @@ What can go wrong, as a tree. Callers decide by type and field, never by an erro
     │   └── HevoTimeoutError     none within the time-out
     ├── HevoResponseError        an answer that cannot be read: not JSON, wrong shape, too large
     ├── HevoAPIError             Hevo answered with an error status
-    │   ├── HevoAuthError        401, 403
-    │   ├── HevoNotFoundError    404
+    │   ├── HevoAuthError        401, 403 in Hevo's own words
+    │   ├── HevoNotFoundError    404 in Hevo's own words
     │   ├── HevoConflictError    409, or a 500 whose words say that a job is in progress
     │   ├── HevoRateLimitError   429: too many calls
     │   └── HevoServerError      other 5xx, and a gateway's 408, 425, 499: a POST may have been applied or not
+    │       └── HevoGatewayError 401, 403, 404 with a page that is not Hevo's
     └── HevoRunError             the run of a pipeline did not end well; carries ``pipeline_id`` and ``job_id``
         ├── HevoPipelineStateError   the pipeline's status does not allow the action
         ├── HevoPipelineBusyError    a job is active and the task may not start another
@@ -99,11 +100,11 @@ class HevoAPIError(HevoError):
 
 
 class HevoAuthError(HevoAPIError):
-    """401 or 403: the API key or secret is wrong, revoked, or not allowed to do this."""
+    """401 or 403 in Hevo's own words: the API key or secret is wrong, revoked, or not allowed to do this."""
 
 
 class HevoNotFoundError(HevoAPIError):
-    """404: there is no such pipeline, job or object for this account and region."""
+    """404 in Hevo's own words: there is no such pipeline, job or object for this account and region."""
 
 
 class HevoConflictError(HevoAPIError):
@@ -119,6 +120,14 @@ class HevoServerError(HevoAPIError):
     A gateway or Hevo itself failed: 5xx, and 408, 425 and 499, which only gateways send.
 
     It is no word of Hevo's on what was asked for: it may pass, and a POST may have been applied all the same.
+    """
+
+
+class HevoGatewayError(HevoServerError):
+    """
+    401, 403 or 404 with a page that is not Hevo's: no word on the key or the pipeline.
+
+    A firewall that wants a login says so, or an edge that has lost its way to Hevo for a moment.
     """
 
 

@@ -23,6 +23,7 @@ from hevo_provider.exceptions import (
     HevoConnectionError,
     HevoConnectionNotFoundError,
     HevoError,
+    HevoGatewayError,
     HevoNotFoundError,
     HevoResponseError,
     HevoTransportError,
@@ -42,6 +43,7 @@ LOOK_UP_TIMEOUT = 60.0  # seconds that Airflow may take to look the connection u
 _ADVICE: Mapping[type[HevoError], str] = {
     HevoAuthError: "Check login (the API key) and password (the API secret), and that they belong to this region.",
     HevoNotFoundError: "What answers there is not Hevo's API: check the host.",
+    HevoGatewayError: "Check the host, and what stands between.",
     HevoResponseError: "What answers there is not Hevo's API: check the host.",
 }
 

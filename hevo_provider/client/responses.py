@@ -17,6 +17,7 @@ from hevo_provider.exceptions import (
     HevoAPIError,
     HevoAuthError,
     HevoConflictError,
+    HevoGatewayError,
     HevoNotFoundError,
     HevoRateLimitError,
     HevoResponseError,
@@ -29,8 +30,11 @@ _SUCCESS, _REDIRECT, _SERVER_ERROR = 2, 3, 5  # hundreds of HTTP statuses
 # What gateways say of their own waiting for Hevo or for us (a time-out, too early, the client has left; the last is
 # nginx's own): no 4xx in their meaning, which is that the request was wrong.
 GATEWAY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499})
+# What these say of key and pipeline is only true if it is Hevo that says it.
+_ONLY_HEVOS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _RUNNING_JOB_WORDS = re.compile(r"in[ _-]?progress|already|running|active|busy|conflict", re.IGNORECASE)
 _LONGEST_MESSAGE = 500  # characters
+_LONGEST_ERROR = 65536  # bytes of an error that are read
 _LONGEST_RETRY_AFTER = 9  # digits
 
 
@@ -68,6 +72,9 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
         message = f"a redirect to {target}, which is not followed: check the connection's host"
         raise HevoAPIError(status, method, path, message)
     message = _message_of(body)
+    if status in _ONLY_HEVOS and _is_foreign(body):
+        message = f"not from Hevo's API, but a page of a gateway, firewall or proxy: {message}"
+        raise HevoGatewayError(status, method, path, message, retry_after=retry_after_of(headers))
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise HevoAuthError(status, method, path, message)
     if status == HTTPStatus.NOT_FOUND:
@@ -111,9 +118,20 @@ def printable(text: str, longest: int = _LONGEST_MESSAGE) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:longest]).strip()
 
 
+def _is_foreign(body: bytes) -> bool:
+    """Return whether an error's body cannot be Hevo's: its API answers in JSON, or with nothing."""
+    if not body.strip():
+        return False
+    try:
+        from_json(body[:_LONGEST_ERROR])
+    except ValueError:
+        return True
+    return False
+
+
 def _message_of(body: bytes) -> str:
     try:
-        value = from_json(body[:65536])
+        value = from_json(body[:_LONGEST_ERROR])
     except ValueError:
         value = None
     text = ""

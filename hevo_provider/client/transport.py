@@ -32,6 +32,7 @@ from hevo_provider.exceptions import (
     HevoAPIError,
     HevoAuthError,
     HevoError,
+    HevoGatewayError,
     HevoRateLimitError,
     HevoResponseError,
     HevoTransportError,
@@ -185,7 +186,8 @@ class HevoTransport:
         """Return the seconds to wait before the request is repeated; None if it should not be."""
         if not isinstance(error, HevoAPIError):
             return backoff(attempt, self._retry_delay)
-        if error.status not in self._retryable_status_codes:
+        status = HTTPStatus.BAD_GATEWAY if isinstance(error, HevoGatewayError) else error.status  # it amounts to one
+        if status not in self._retryable_status_codes:
             return None
         if error.retry_after is None:
             return backoff(attempt, self._retry_delay)

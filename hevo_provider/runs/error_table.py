@@ -52,7 +52,7 @@ class Meaning(Enum):
     OUTAGE = auto()  # no answer, 5xx, a gateway's own words, an answer that cannot be read
     OVER_THE_LIMIT = auto()  # too many requests: nothing was applied
     REFUSED = auto()  # 401 or 403 in Hevo's own words
-    MISSING = auto()  # 404, or 400 and the like for an id that is none of Hevo's
+    MISSING = auto()  # 404 in Hevo's own words, or 400 and the like for an id that is none of its own
     NO_CONNECTION = auto()  # Airflow says that it has none of this name: or its database or secrets backend stumbled
     WRONG_CONNECTION = auto()  # there is one, and it cannot be used
     HOPELESS = auto()  # a wrong parameter, and what is no answer at all

@@ -10,10 +10,10 @@ answer to the POST                     what it means
 2xx                                    accepted: the job is searched for, and it is this run's own
 no connection, 429                     not applied: sent again a few times, then put off
 no answer, unreadable, 5xx, and a      nobody knows: the job is searched for; only if none shows for a minute of
-gateway's 408, 425, 499                readable answers is the action sent again, three times in all
+gateway's 408, 425, 499, or its page   readable answers is the action sent again, three times in all
 409, or a 500 that says so             a job is running: the list of jobs decides whose it is
 400                                    the pipeline is in no state to run: the task fails
-401, 403, 404                          refused: the task fails for good
+401, 403, 404 in Hevo's own words      refused: the task fails for good
 =====================================  ================================================================================
 """
 

@@ -398,6 +398,16 @@ def test_a_host_that_is_not_hevo_is_told_as_such(hevo: Sandbox, fault: Fault) ->
     assert message.endswith("What answers there is not Hevo's API: check the host.")
 
 
+def test_a_page_of_a_firewall_is_told_as_such(hevo: Sandbox) -> None:
+    hevo.inject("list_pipelines", Fault.html(403))
+
+    ok, message = HevoHook().test_connection()
+
+    assert not ok
+    assert "not from Hevo's API, but a page of a gateway, firewall or proxy" in message
+    assert message.endswith("Check the host, and what stands between.")
+
+
 def test_a_connection_without_credentials_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     connection(monkeypatch, login=None)
 

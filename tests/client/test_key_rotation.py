@@ -70,6 +70,17 @@ async def test_a_second_refusal_is_final(hevo: Sandbox, clock: VirtualClock) -> 
     assert vault.asked == 1
 
 
+async def test_a_page_of_an_edge_is_no_reason_to_read_the_connection_again(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.html(401), Fault.html(403))
+    vault = Vault(hevo)
+
+    async with connect(hevo, clock, reauthenticate=vault) as client:
+        assert (await client.get_pipeline(7)).id == 7
+
+    assert vault.asked == 0
+
+
 async def test_without_anyone_to_ask_the_first_refusal_is_final(hevo: Sandbox, clock: VirtualClock) -> None:
     async with connect(hevo, clock, secret="wrong-secret") as client:
         with pytest.raises(HevoAuthError):

@@ -19,6 +19,7 @@ from hevo_provider.exceptions import (
     HevoConfigError,
     HevoConflictError,
     HevoError,
+    HevoGatewayError,
     HevoNotFoundError,
     HevoRateLimitError,
     HevoResponseError,
@@ -34,6 +35,9 @@ PASSING = {
     "reset": Fault.reset(),
     "500": Fault.status(500),
     "502 in HTML": Fault.html(502),
+    "401 in HTML": Fault.html(401),
+    "403 in HTML": Fault.html(403),
+    "404 in HTML": Fault.html(404),
     "503": Fault.status(503),
     "408": Fault.status(408),
     "425": Fault.status(425),
@@ -352,6 +356,23 @@ def test_each_error_status_has_its_own_exception(status: int, message: str, erro
     assert f"Hevo answered {status} to POST /api/v1/pipelines/7: " in str(raised.value)
     if status != 303:
         assert str(raised.value).endswith(f"Error: {message}")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("page", [b"<html>Sign in</html>", b"Access denied", b"upstream: \xff\xfe", b"{" * 100_000])
+def test_a_page_that_is_not_hevos_is_no_word_on_the_key_or_the_pipeline(status: int, page: bytes) -> None:
+    with pytest.raises(HevoGatewayError, match=f"answered {status} .* not from Hevo's API") as raised:
+        raise_for_error(status, {"Retry-After": "7"}, page, method="GET", path="/")
+
+    assert isinstance(raised.value, HevoServerError)
+    assert raised.value.retry_after == 7
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, HevoAuthError), (403, HevoAuthError), (404, HevoNotFoundError)])
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"{}", b'"Forbidden"', b'{"error": 5}', b"null"])
+def test_json_and_nothing_at_all_may_be_hevos_own_word(status: int, error: type[HevoAPIError], body: bytes) -> None:
+    with pytest.raises(error):
+        raise_for_error(status, {}, body, method="GET", path="/")
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])

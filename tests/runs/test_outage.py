@@ -43,6 +43,7 @@ OUTAGES = {
     "gateway-errors": Fault.status(503),
     "too-many-calls": Fault.status(429, headers={"Retry-After": "40"}),
     "pages-of-a-proxy": Fault.html(),
+    "sign-in-pages-of-a-firewall": Fault.html(403),
     "answers-cut-off": Fault.truncated(),
     "answers-that-are-null": Fault.json(None),
     "a-list-that-is-none": Fault.json({"data": "maintenance"}),
