@@ -92,7 +92,7 @@ def test_an_answer_that_is_lost_costs_no_second_job(
     )
     hevo.inject(action.lower(), LOST[lost](after=applied))
 
-    job_id = play(operator_of(action=action, deferrable=deferrable), ti)
+    job_id = play(operator_of(action, deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
@@ -108,7 +108,7 @@ def test_an_answer_that_makes_no_sense_costs_no_second_job(
     pipeline = hevo.add_pipeline(7, appear_after=15, duration=90)
     hevo.inject(action.lower(), GARBLED[garbled](after=applied))
 
-    job_id = play(operator_of(action=action, deferrable=deferrable), ti)
+    job_id = play(operator_of(action, deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
@@ -181,7 +181,7 @@ def test_a_resync_that_hevo_begins_just_before_it_would_be_sent_again_is_not_sen
     hevo.inject("resync", Fault.reset())
     restart_before_the_second_call(hevo, pipeline)
 
-    job_id = play(operator_of(action="RESYNC", deferrable=deferrable), ti)
+    job_id = play(operator(action="RESYNC", deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert sent_at(hevo, "resync") == [0]
@@ -196,7 +196,7 @@ def test_too_many_calls_are_waited_out_and_the_action_is_sent_again_when_hevo_al
     hevo.inject(action.lower(), Fault.status(429, headers={"Retry-After": "3"}))
     hevo.inject(action.lower(), Fault.status(429, headers={"Retry-After": "100"}))
 
-    job_id = play(operator_of(action=action, deferrable=deferrable), ti)
+    job_id = play(operator_of(action, deferrable=deferrable), ti)
 
     assert sent_at(hevo, action.lower()) == [0, 3, pytest.approx(103, abs=1)]
     assert [job.id for job in pipeline.jobs] == [job_id]
@@ -215,7 +215,7 @@ def test_a_job_that_another_starts_while_hevo_lets_the_action_wait_is_not_taken_
 
     hevo.on_request = on_request
 
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs[1:]] == [job_id]
 
@@ -340,6 +340,6 @@ def test_a_pipeline_that_another_user_restarts_meanwhile_is_not_cancelled_either
     restart_before_the_second_call(hevo, pipeline)
 
     with pytest.raises(AirflowTaskTimeout, match="may still run"):
-        play(operator_of(action="RESYNC", deferrable=deferrable, timeout=600), ti)
+        play(operator(action="RESYNC", deferrable=deferrable, timeout=600), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [0]

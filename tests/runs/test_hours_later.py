@@ -15,11 +15,11 @@ from hevo_provider.exceptions import HevoJobFailedError, HevoPipelineBusyError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clock import START, VirtualClock
+from tests.stage.marks import in_both_modes
 from tests.stage.tasks import Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
 
 HOUR = 3600.0
 
-in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
 retried_or_cleared = pytest.mark.parametrize("cleared", [False, True], ids=["retried", "cleared"])
 
 

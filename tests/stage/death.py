@@ -19,7 +19,7 @@ import pytest
 from yarl import URL
 
 from hevo_provider.clock import Clock
-from hevo_provider.sandbox.requests import match
+from hevo_provider.sandbox.api import match
 from tests.stage.tasks import StateStore, TaskInstance, deferred, work
 
 

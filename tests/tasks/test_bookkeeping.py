@@ -12,9 +12,8 @@ from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
-from tests.stage.tasks import ACTIONS, Deferral, StateStore, TaskInstance, operator_of, play, work
-
-in_both_modes = pytest.mark.parametrize("deferrable", [True, False], ids=["deferrable", "blocking"])
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import ACTIONS, Deferral, StateStore, TaskInstance, operator, operator_of, play, work
 
 
 class FailingStore(StateStore):
@@ -72,7 +71,7 @@ def test_a_record_that_cannot_be_changed_after_the_call_changes_nothing(
     pipeline = hevo.add_pipeline(7)
     ti.store = FailingStore(fails)
 
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     called = fails.split(maxsplit=1)[0] in ti.store.calls and ti.store.calls.count(fails.split(maxsplit=1)[0]) >= int(
@@ -89,11 +88,11 @@ def test_a_job_that_failed_fails_the_task_although_its_record_cannot_be_dropped(
     ti.store = FailingStore("delete 1")
 
     with pytest.raises(HevoJobFailedError):
-        play(operator_of(deferrable=deferrable), ti)
+        play(operator(deferrable=deferrable), ti)
 
     pipeline.ends = "COMPLETED"
     ti.next_try()
-    assert play(operator_of(deferrable=deferrable), ti) == pipeline.jobs[1].id
+    assert play(operator(deferrable=deferrable), ti) == pipeline.jobs[1].id
 
 
 @in_both_modes
@@ -125,7 +124,7 @@ def test_xcoms_that_cannot_be_pushed_change_no_verdict(
 def test_a_wait_whose_token_could_not_be_pushed_has_none_to_be_told_by(hevo: Sandbox, clock: VirtualClock) -> None:
     hevo.add_pipeline(7)
 
-    left_behind = work(lambda: operator_of().execute(Mute(clock).context))
+    left_behind = work(lambda: operator().execute(Mute(clock).context))
 
     assert isinstance(left_behind, Deferral)
     assert left_behind.kwargs["run_token"] is None

@@ -12,7 +12,7 @@ from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
-from tests.stage.tasks import Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
+from tests.stage.tasks import Deferral, TaskInstance, event_of, operator, play, run_in_triggerer, work
 
 STRICT = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
 
@@ -28,9 +28,9 @@ def event_of_a_wait(task: Any, ti: TaskInstance) -> Any:
 def test_another_pipeline_does_not_answer_for_the_job(hevo: Sandbox, ti: TaskInstance, later: Any) -> None:
     job_id = hevo.add_pipeline(7).jobs
     hevo.add_pipeline(8)
-    event = event_of_a_wait(operator_of(), ti)
+    event = event_of_a_wait(operator(), ti)
     (job,) = hevo.pipelines[7].jobs
-    task = operator_of()
+    task = operator()
     task.pipeline_id = later
 
     assert job_id == []
@@ -41,11 +41,11 @@ def test_another_pipeline_does_not_answer_for_the_job(hevo: Sandbox, ti: TaskIns
 def test_the_failing_objects_are_those_of_the_job_that_ran(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7, ends="FAILED")
     hevo.add_pipeline(8)
-    event = event_of_a_wait(operator_of(), ti)
+    event = event_of_a_wait(operator(), ti)
     hevo.reset_record()
 
     with pytest.raises(HevoJobFailedError, match=r"Pipeline 7: .* Failing objects: orders"):
-        operator_of(pipeline_id=8).execute_complete(ti.context, event)
+        operator(pipeline_id=8).execute_complete(ti.context, event)
 
     assert {request.pipeline_id for request in hevo.requests} == {7}
 
@@ -56,28 +56,28 @@ def test_requests_go_where_the_job_runs_although_the_connection_is_another_by_no
     monkeypatch.setenv("AIRFLOW_CONN_OF_THEN", os.environ["AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID"])
     monkeypatch.delenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID")
     hevo.add_pipeline(7, ends="FAILED")
-    event = event_of_a_wait(operator_of(connection_id="of_then"), ti)
+    event = event_of_a_wait(operator(connection_id="of_then"), ti)
 
     with pytest.raises(HevoJobFailedError, match="Failing objects"):
-        operator_of().execute_complete(ti.context, event)
+        operator().execute_complete(ti.context, event)
 
 
 def test_what_was_accepted_when_the_job_was_started_is_accepted_at_its_end(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7, ends="COMPLETED_WITH_FAILURES")
-    event = event_of_a_wait(operator_of(accept_completed_with_failures=True), ti)
+    event = event_of_a_wait(operator(accept_completed_with_failures=True), ti)
 
-    assert operator_of().execute_complete(ti.context, event) == hevo.pipelines[7].jobs[0].id
+    assert operator().execute_complete(ti.context, event) == hevo.pipelines[7].jobs[0].id
 
 
 def test_a_run_that_has_to_be_sent_again_is_the_one_that_was_sent(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7)
     pipeline.start_job(appear_after=0, duration=60)
     hevo.add_pipeline(8)
-    event = event_of_a_wait(operator_of(on_active_job="wait"), ti)
+    event = event_of_a_wait(operator(on_active_job="wait"), ti)
 
-    left_behind = work(lambda: operator_of(pipeline_id=8).execute_complete(ti.context, event))
+    left_behind = work(lambda: operator(pipeline_id=8).execute_complete(ti.context, event))
 
-    job_id = play(operator_of(pipeline_id=8), ti, left_behind)
+    job_id = play(operator(pipeline_id=8), ti, left_behind)
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
     assert hevo.pipelines[8].jobs == []
 
@@ -101,7 +101,7 @@ class Resumed(TaskInstance):
 
 def test_a_template_that_cannot_be_rendered_any_more_loses_nothing(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7)
-    event = event_of_a_wait(operator_of(), ti)
+    event = event_of_a_wait(operator(), ti)
     resumed = Resumed(ti.clock, store=ti.store)
     task = HevoPipelineOperator(task_id="task", pipeline_id="{{ gone.away }}")
 

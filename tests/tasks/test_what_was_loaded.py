@@ -148,14 +148,14 @@ if not IS_AIRFLOW_2:  # which has no references
 
         monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", Supervisor(), raising=False)
 
-    @deferred_or_not
+    @in_both_modes
     def test_the_event_of_an_outlet_that_is_named_by_a_reference_says_it_too(
         hevo: Sandbox, ti: TaskInstance, events: Events, supervisor: None, deferrable: bool
     ) -> None:
         outlets: list[Any] = [Asset.ref(name=ORDERS.name), Asset.ref(uri=CUSTOMERS.uri)]
         pipeline = hevo.add_pipeline(7, duration=60)
 
-        play(operator_of(deferrable=deferrable, outlets=outlets), ti)
+        play(operator(deferrable=deferrable, outlets=outlets), ti)
 
         assert {events.told(asset)["job_id"] for asset in (ORDERS, CUSTOMERS)} == {pipeline.jobs[0].id}
         assert events.told(ORDERS)["events_loaded"] == 1000
@@ -165,7 +165,7 @@ if not IS_AIRFLOW_2:  # which has no references
     ) -> None:
         pipeline = hevo.add_pipeline(7)
 
-        play(operator_of(outlets=[Asset.ref(name="no asset"), ORDERS]), ti)
+        play(operator(outlets=[Asset.ref(name="no asset"), ORDERS]), ti)
 
         assert events.told(ORDERS)["job_id"] == pipeline.jobs[0].id
         assert "The event of the outlet AssetNameRef(name='no asset') does not tell what was loaded" in story()
