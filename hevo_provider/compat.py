@@ -18,15 +18,17 @@ RUN_TOKEN_KEY = "hevo_run_token"  # noqa: S105 - names a run, opens nothing; the
 # Operators
 
 
-def was_given_when_mapped(operator: Any, name: str) -> bool:
+def is_expanded_over(operator: Any, name: str) -> bool:
     """
-    Return whether a mapped task was given a parameter, be it None.
+    Return whether a mapped task is expanded over a parameter by its name: ``.expand(name=…)``.
 
-    No Airflow says so in public. An operator that a worker made of a mapped one keeps what it was made of.
+    No Airflow tells an operator of this that was made of a mapped one; its DAG still has the mapped one. What comes
+    from ``.partial(…)`` or stands in a row of ``.expand_kwargs(…)`` was written by somebody, also where it is None.
     """
-    return getattr(operator, "_BaseOperator__from_mapped", False) and name in getattr(
-        operator, "_BaseOperator__init_kwargs", {}
-    )
+    if not was_unmapped(operator) or operator.dag is None:
+        return False
+    values = getattr(getattr(operator.dag.get_task(operator.task_id), "expand_input", None), "value", None)
+    return isinstance(values, dict) and name in values
 
 
 def was_unmapped(operator: Any) -> bool:

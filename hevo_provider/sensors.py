@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -19,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import first_poke_of, was_unmapped
+from hevo_provider.compat import first_poke_of, is_expanded_over, was_unmapped
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoJobNotFoundError,
@@ -149,12 +150,12 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         with self._failing_like_a_sensor():
-            outcome, wait = self._poll(self._new_run(context))
-            if outcome is not None:
-                return self._conclude_outcome(context, outcome)
-            order = wait.run.order  # what was polled here is not polled again there
-            order = replace(order, retry_limit=order.retry_limit - wait.polls)
-            return self._defer_until_done(context, wait.run.under(order))
+            run = self._new_run(context)
+            with self._going_on_if_silent(context, run):
+                outcome, wait = self._poll(run)
+                if outcome is not None:
+                    return self._conclude_outcome(context, outcome)
+            return self._defer_until_done(context, _without_what_was_polled(wait))
 
     def execute_complete(self, context: Context, event: object = None) -> Any:
         """
@@ -171,10 +172,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self._begin_work()
         with self._failing_like_a_sensor():
             told = read_event(event)
-            if told.error is not None:
-                raise told.error
             run = told.run or told.run_under(self._ordered(context))  # version 1.0.0 sent none along
-            return self._conclude_outcome(context, Outcome(told.ending or Ending.START, run, told.job))
+            with self._going_on_if_silent(context, run):
+                if told.error is not None:
+                    raise told.error
+                return self._conclude_outcome(context, Outcome(told.ending or Ending.START, run, told.job))
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once. The base class calls this in the modes ``poke`` and ``reschedule``."""
@@ -184,6 +186,20 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                 return PokeReturnValue(is_done=True, xcom_value=self._conclude_outcome(context, outcome))
         self.poke_interval = wait.pause
         return PokeReturnValue(is_done=False)
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Any, context: Context, *more: Any, **how: Any
+    ) -> None:
+        try:
+            super()._do_render_template_fields(parent, template_fields, context, *more, **how)
+        except Exception as error:
+            if isinstance(self.completed_after, str) and re.search(r"data_interval|logical_date|\bds\b", str(error)):
+                raise AirflowFailException(
+                    f"completed_after={self.completed_after!r} cannot be rendered ({error}): this DAG run has no such "
+                    "time. A run that was started by hand or by an asset has none on Airflow 3; "
+                    '"{{ data_interval_end | default(dag_run.run_after) }}" works in every run.'
+                ) from error
+            raise
 
     # One poll
 
@@ -290,6 +306,23 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                 raise AirflowSkipException(str(error)) from error
             raise
 
+    @contextmanager
+    def _going_on_if_silent(self, context: Context, run: Run) -> Iterator[None]:
+        """Give ``silent_fail`` its meaning of the other modes: what a poke fails with is told, and polled past."""
+        try:
+            with hopeless_errors_fail_for_good():
+                yield
+        except (AirflowSensorTimeout, AirflowFailException, AirflowTaskTimeout):
+            raise
+        except Exception as error:
+            if not self.silent_fail:
+                raise
+            self.log.error("The sensor goes on although it has failed (silent_fail): %s", error)
+            rested = process_clock().now() + self.poll_interval
+            if run.order.deadline is not None and rested >= run.order.deadline:
+                raise AirflowSensorTimeout(f"{error} {_timed_out(run)}") from error
+            self._defer_until_done(context, run.resting(rested))
+
     # From parameters to a run
 
     def _new_run(self, context: Context) -> Run:
@@ -326,6 +359,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             job_types=member_of(JobType, "job_type", self.job_type).wire_names,
             cancel_on_kill=False,
             poll_interval=self.poll_interval,
+            poll_growth=2.0 if self.deferrable and self.exponential_backoff else 1.0,
+            longest_poll_interval=self.max_wait.total_seconds() if self.deferrable and self.max_wait else None,
             retry_limit=self.wait_for_job_max_attempts,
             find_delay=self.wait_for_job_initial_delay,
             find_interval=self.wait_for_job_interval,
@@ -337,9 +372,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
 
     def _check(self, *, only_literals: bool = False) -> None:
         """Refuse what makes no sense: literals when the DAG is parsed, rendered values before any request."""
-        if self.job_id is None and (self.expects_job_id or self._is_mapped_over("job_id")):
+        if only_literals and was_unmapped(self):
+            return  # execute checks, and fails the task for good
+        if self.job_id is None and (self.expects_job_id or is_expanded_over(self, "job_id")):
             raise HevoConfigError("job_id rendered to None: the task that should have returned it did not.")
-        if self.expects_job_id and self.expects_completion and not (only_literals and was_unmapped(self)):
+        if self.expects_job_id and self.expects_completion:
             raise HevoConfigError("job_id and completed_after exclude each other: follow one job, or wait for any.")
         checks: dict[str, Callable[[Any], object]] = {
             "pipeline_id": pipeline_id_of,
@@ -347,9 +384,19 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             "job_type": lambda value: member_of(JobType, "job_type", value),
             "job_id": lambda value: None if value is None else job_id_of(value),
         }
-        if self.expects_completion or self._is_mapped_over("completed_after"):
+        if self.expects_completion or is_expanded_over(self, "completed_after"):
             checks["completed_after"] = lambda value: moment_of("completed_after", value)
         self._check_values(checks, only_literals=only_literals)
+
+
+def _without_what_was_polled(wait: Wait) -> Run:
+    """Return the run for the triggerer: the polls of a search that were made here are not made again there."""
+    from hevo_provider.runs.run import Phase
+
+    run = wait.run
+    if run.phase is not Phase.FIND:
+        return run
+    return run.under(replace(run.order, retry_limit=run.order.retry_limit - wait.polls))
 
 
 def _timed_out(run: Run) -> str:

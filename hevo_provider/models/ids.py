@@ -30,6 +30,11 @@ def job_id_of(value: object) -> str:
     """
     if isinstance(value, int) and not isinstance(value, bool):  # an id of digits, rendered as a native object
         value = str(value)
+    if isinstance(value, list | tuple):
+        raise HevoConfigError(
+            "job_id is a list: the task that should have returned one job's id returned a list. Map the sensor over it "
+            "(.expand(job_id=…)) or choose one."
+        )
     if not isinstance(value, str) or value.strip() in {"", "None"}:
         raise HevoConfigError(f"job_id is {value!r}: the task that should have returned the job's id did not.")
     if not re.fullmatch(ID_PATTERN, value):

@@ -30,25 +30,27 @@ class CompletedSearch(WaitPhase):
     :param logger: where the story is told.
     """
 
-    __slots__ = ("_log",)
+    __slots__ = ("_log", "polls")
 
     is_steady = True
 
     def __init__(self, logger: Logger) -> None:
         self._log = logger
+        self.polls = 0
 
     async def poll(self, hevo: HevoAsyncClient, run: Run) -> Step:
         """Ask once: GET /pipelines/{id}/jobs."""
         enough = reaches_back_far_enough(run)
         listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE, enough=enough, retry_limit=0)
         completed = completed_since(listing, run)
+        self.polls += 1
         return (
             Step(without_completed(listing, run, self._log)) if completed is None else found(run, completed, self._log)
         )
 
     def pause(self, run: Run) -> float:
-        """Return the ``poll_interval``."""
-        return run.order.poll_interval
+        """Return the ``poll_interval``, which may grow."""
+        return run.order.pause_after(max(1, self.polls))
 
 
 def reaches_back_far_enough(run: Run) -> Callable[[Sequence[Job]], bool]:

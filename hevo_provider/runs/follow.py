@@ -23,7 +23,7 @@ class Follow(WaitPhase):
     :param logger: where the story is told.
     """
 
-    __slots__ = ("_clock", "_job", "_log", "_progress", "_unchanged_since")
+    __slots__ = ("_clock", "_job", "_log", "_progress", "_unchanged_since", "polls")
 
     is_steady = True
 
@@ -33,6 +33,7 @@ class Follow(WaitPhase):
         self._job: Job | None = None
         self._progress = Progress(clock)
         self._unchanged_since = clock.monotonic()
+        self.polls = 0
 
     async def poll(self, hevo: HevoAsyncClient, run: Run) -> Step:
         """
@@ -44,6 +45,7 @@ class Follow(WaitPhase):
             raise HevoJobNotFoundError("There is no job to follow.", pipeline_id=run.pipeline_id)
         answered = await hevo.poll_job(run.pipeline_id, run.job_id)
         job, before = answered.value, self._job
+        self.polls += 1
         if job.job_id != run.job_id:
             raise HevoResponseError(f"Hevo was asked for job {run.job_id} and answered with job {job.job_id}.")
         self._job = job
@@ -63,8 +65,8 @@ class Follow(WaitPhase):
         return _step(run, job)
 
     def pause(self, run: Run) -> float:
-        """Return the ``poll_interval``."""
-        return run.order.poll_interval
+        """Return the ``poll_interval``, which may grow."""
+        return run.order.pause_after(self.polls)
 
     def first_pause(self, run: Run) -> float:  # noqa: ARG002 - the job may have ended while nobody polled
         """Poll at once."""

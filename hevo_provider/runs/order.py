@@ -39,6 +39,8 @@ class Order:
     :param completed_after: for a run that only follows: any job will do that completed at this time (Hevo's clock, ms)
         or later, and none that ended otherwise ends the wait.
     :param poll_interval: seconds between polls of the running job.
+    :param poll_growth: by what factor these grow, each time.
+    :param longest_poll_interval: seconds beyond which they do not grow.
     :param retry_limit: how many polls may be made to find the job.
     :param find_delay: seconds before the first of these.
     :param find_interval: seconds between them grow from ``find_delay`` to this; None means ``poll_interval``.
@@ -56,6 +58,8 @@ class Order:
     wait_for_completion: bool = True
     cancel_on_kill: bool = True
     poll_interval: float = 15.0
+    poll_growth: float = 1.0
+    longest_poll_interval: float | None = None
     retry_limit: int = 10
     find_delay: float = 1.0
     find_interval: float | None = None
@@ -66,6 +70,15 @@ class Order:
     accept_completed_with_failures: bool | None = None
     objects: tuple[str, ...] = ()
     object_ids: tuple[str, ...] = ()
+
+    def pause_after(self, polls: int) -> float:
+        """
+        Return the seconds from a poll of the running job to the next.
+
+        :param polls: how many there have been.
+        """
+        pause = self.poll_interval * self.poll_growth ** min(polls - 1, 30)
+        return pause if self.longest_poll_interval is None else min(pause, self.longest_poll_interval)
 
     def starts_the_same_as(self, other: Order) -> bool:
         """Return whether both send the same action, by the same connection, to the same pipeline."""

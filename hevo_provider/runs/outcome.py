@@ -58,7 +58,7 @@ class WaitPhase(ABC):
     __slots__ = ()
 
     polls: int = 0
-    """How many polls of this process have shown nothing."""
+    """How many polls there have been in this process, without those that were not answered."""
 
     is_steady: bool = False
     """Whether all polls are alike, a ``poll_interval`` apart, for as long as it takes."""

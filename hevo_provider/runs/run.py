@@ -145,6 +145,14 @@ class Run:
         """Wait until the pipeline is no longer RESTARTING, and a job of that has had its time to show."""
         return replace(self, phase=Phase.READY, settling=True)
 
+    def resting(self, until: float) -> Self:
+        """
+        Poll no more for a while, in whatever phase.
+
+        :param until: seconds since the epoch.
+        """
+        return replace(self, not_before=until)
+
     def called_again(self) -> Self:
         """Take note that the time is over for which Hevo asked not to be called."""
         return replace(self, not_before=None)

@@ -70,7 +70,8 @@ class Wait:
         :raises HevoJobStalledError: the job's status leads nowhere.
         :raises HevoError: what is endured no longer: see :mod:`hevo_provider.runs.error_table`.
         """
-        pause = self._phase.first_pause(self.run)
+        rest = 0.0 if self.run.not_before is None else self.run.not_before - self._clock.now()
+        pause = max(rest, self._phase.first_pause(self.run))
         is_spread = False
         while True:
             await self._clock.sleep(min(pause, max(0.0, self._time_left())))

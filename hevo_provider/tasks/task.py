@@ -12,7 +12,7 @@ from uuid import uuid4
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import is_resumed, was_given_when_mapped, was_unmapped
+from hevo_provider.compat import is_resumed, was_unmapped
 from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRunError
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.models.ids import pipeline_id_of
@@ -94,10 +94,6 @@ class HevoTask(Base):
             value = getattr(self, name)
             if not (only_literals and is_unrendered(value)):
                 check(value)
-
-    def _is_mapped_over(self, name: str) -> bool:
-        """Return whether a mapped task was given the parameter, be it None; known once it has been made."""
-        return was_given_when_mapped(self, name)
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Context, *more: Any, **how: Any

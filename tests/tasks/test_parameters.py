@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any, cast
 
+import jinja2
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator
 from hypothesis import given
@@ -278,7 +279,7 @@ def test_a_sensor_can_be_mapped_over_jobs(hevo: Sandbox, ti: TaskInstance) -> No
 def test_a_sensor_that_is_mapped_over_none_follows_no_other_job(hevo: Sandbox, ti: TaskInstance, name: str) -> None:
     hevo.add_pipeline(7).start_job(appear_after=0)
     with DAG("dag", schedule=None):
-        task: Any = HevoSensor.partial(task_id="task", pipeline_id=7).expand_kwargs([{name: None}])
+        task: Any = HevoSensor.partial(task_id="task", pipeline_id=7).expand(**{name: [None]})
 
     with pytest.raises(AirflowFailException, match=f"{name} rendered to None"):
         play(task.unmap({name: None}), ti)
@@ -296,3 +297,55 @@ def test_a_mapped_value_that_makes_no_sense_fails_its_task_for_good_before_any_r
         play(task, ti)
 
     assert hevo.requests == []
+
+
+def test_a_list_where_one_job_is_meant_is_told_with_a_way_out(hevo: Sandbox, ti: TaskInstance) -> None:
+    sensor = HevoSensor(task_id="task", pipeline_id=7)
+    sensor.job_id = ["a", "b"]  # type: ignore[assignment] # as a template renders that stands for a mapped task's output
+
+    with pytest.raises(AirflowFailException, match=r"returned a list\. Map the sensor over it .* or choose one"):
+        play(sensor, ti)
+
+
+@pytest.mark.parametrize(
+    "given", [{"job_id": None}, {"completed_after": None}, {"job_id": None, "completed_after": None}]
+)
+@pytest.mark.parametrize("is_row", [False, True], ids=["partial", "expand_kwargs"])
+def test_none_that_somebody_wrote_means_the_default(
+    hevo: Sandbox, ti: TaskInstance, given: dict[str, Any], is_row: bool
+) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=60)
+    with DAG("dag", schedule=None):
+        task: Any = HevoSensor.partial(task_id="task", **({} if is_row else given))
+        mapped = task.expand_kwargs([{"pipeline_id": 7, **given}]) if is_row else task.expand(pipeline_id=[7])
+
+    assert play(mapped.unmap({"pipeline_id": 7, **(given if is_row else {})}), ti) == job.id
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "message"),
+    [
+        (HevoPipelineOperator, {"poll_interval": 0}, "poll_interval must be above 0"),
+        (HevoPipelineOperator, {"on_active_job": "nonsense"}, "on_active_job must be one of"),
+        (HevoPipelineOperator, {"deferrable": "False"}, "deferrable must be True or False"),
+        (HevoSensor, {"wait_for_job_max_attempts": 0}, "wait_for_job_max_attempts must be"),
+    ],
+)
+def test_a_wrong_plain_parameter_of_a_mapped_task_fails_it_for_good(
+    hevo: Sandbox, ti: TaskInstance, kind: Any, wrong: dict[str, Any], message: str
+) -> None:
+    with DAG("dag", schedule=None):
+        mapped = kind.partial(task_id="task", **wrong).expand(pipeline_id=[7])
+
+    with pytest.raises(AirflowFailException, match=message):
+        play(mapped.unmap({"pipeline_id": 7}), ti)
+
+    assert hevo.requests == []
+
+
+def test_a_time_that_a_run_does_not_have_is_named_with_one_that_every_run_has(ti: TaskInstance) -> None:
+    strict = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
+    sensor = HevoSensor(task_id="task", pipeline_id=7, completed_after="{{ data_interval_end }}")
+
+    with pytest.raises(AirflowFailException, match=r"data_interval_end \| default\(dag_run\.run_after\)"):
+        sensor.render_template_fields(ti.context, strict)

@@ -334,3 +334,44 @@ def test_it_comes_back_no_sooner_than_hevo_asks(hevo: Sandbox, ti: TaskInstance,
     refused, after = hevo.requests_of("get_job")[1:3]
     assert refused.status == 429
     assert after.at - refused.at >= 90
+
+
+# What Airflow's own parameters mean, deferred as poked
+
+
+@in_every_sensor_mode
+def test_a_sensor_that_fails_in_silence_waits_until_its_time_is_over(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    job = hevo.add_pipeline(7).start_job(ago=60, duration=30, ends="FAILED")
+
+    with pytest.raises(AirflowSensorTimeout):
+        sense(mode, ti, job_id=job.id, silent_fail=True, timeout=600)
+
+    assert clock.now() - START >= 580
+    assert len(hevo.requests_of("get_job")) < 600 / 10
+
+
+@in_every_sensor_mode
+def test_a_sensor_that_fails_in_silence_still_fails_for_what_is_hopeless(
+    hevo: Sandbox, ti: TaskInstance, mode: str
+) -> None:
+    with pytest.raises(AirflowFailException):
+        sense(mode, ti, job_id="none", silent_fail=True)
+
+
+@pytest.mark.parametrize("how", ["job_id", "completed_after"])
+@in_every_sensor_mode
+def test_polls_grow_apart_up_to_the_longest_wait(hevo: Sandbox, ti: TaskInstance, mode: str, how: str) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=4000)
+    parameters: dict[str, Any] = {"job_id": job.id}
+    if how == "completed_after":
+        parameters = {"completed_after": datetime.fromtimestamp(START, UTC)}
+
+    assert sense(mode, ti, exponential_backoff=True, max_wait=timedelta(seconds=400), **parameters) == job.id
+
+    times = [request.at for request in hevo.requests_of("get_job", "list_jobs")]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert max(pauses) <= 401
+    assert max(pauses) > 300
+    assert len(times) < 30, "200 without it"
