@@ -19,6 +19,7 @@ from tests.stage.airflow_home import copy_migrated_database
 
 if TYPE_CHECKING:
     from hevo_provider.sandbox import Sandbox
+    from tests.stage.clients import WireTime
     from tests.stage.clock import VirtualClock
     from tests.stage.tasks import TaskInstance
 
@@ -49,17 +50,21 @@ os.environ.update(
     AIRFLOW__CORE__DAGS_FOLDER=str(Path(__file__).parents[1] / "example_dags"),
 )
 
-# Airflow's first import has its deprecations told, not raised, whatever pyproject.toml wants. Here pytest takes that
-# back before it imports the tests.
-import airflow.configuration  # noqa: E402, F401
 
-if AIRFLOW < (3, 0):
-    # An asset makes Airflow 2 load the libraries of its forms, which use what others have deprecated.
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Airflow be imported, by who runs tests: the process that only hands them out need not wait for that."""
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        return
+    # Airflow's first import has its deprecations told, not raised, whatever pyproject.toml wants: that is taken back.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from airflow.providers_manager import ProvidersManager
+        import airflow.configuration  # noqa: F401
 
-        ProvidersManager()
+        if AIRFLOW < (3, 0):
+            # An asset makes Airflow 2 load the libraries of its forms, which use what others have deprecated.
+            warnings.simplefilter("ignore")
+            from airflow.providers_manager import ProvidersManager
+
+            ProvidersManager()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -99,6 +104,14 @@ def ti(clock: VirtualClock) -> TaskInstance:
     from tests.stage.tasks import TaskInstance
 
     return TaskInstance(clock)
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> WireTime:
+    """The time on the wire, which can be moved on."""
+    from tests.stage.clients import WireTime
+
+    return WireTime(monkeypatch)
 
 
 @pytest.fixture

@@ -42,11 +42,6 @@ async def asks(client: HevoAsyncClient, pipeline_id: int) -> str:
     return "answered"
 
 
-@pytest.fixture
-async def wire() -> WireTime:
-    return WireTime()
-
-
 # Slots
 
 

@@ -1,7 +1,7 @@
 """
 The one POST that starts a job, when nobody can tell whether it was applied: exactly one job, and the task succeeds.
 
-Request time-outs are real time, so they are made tiny; everything else happens on the virtual clock.
+All of it happens in no time: the pauses on the virtual clock, the time-outs of requests on the wire's.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from hevo_provider.exceptions import (
     HevoPipelineStateError,
     HevoTransportError,
 )
-from hevo_provider.hooks import HevoHook
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
+from tests.stage.clients import WireTime
 from tests.stage.clock import START, VirtualClock
 from tests.stage.marks import for_every_action, in_both_modes
 from tests.stage.tasks import TaskInstance, operator, operator_of, play
@@ -47,13 +47,8 @@ applied_or_not = pytest.mark.parametrize("applied", [True, False], ids=["applied
 
 
 @pytest.fixture(autouse=True)
-def _short_timeout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up soon where Hevo is told not to answer; elsewhere a busy machine may take its time."""
-    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    if parameters.get("lost") == "time-out":
-        defaults = HevoHook.__init__.__kwdefaults__
-        assert defaults is not None
-        monkeypatch.setitem(defaults, "timeout", 0.3)
+def _no_waiting_for_time_outs(hevo: Sandbox, wire: WireTime) -> None:
+    wire.pass_where_nothing_comes(hevo)
 
 
 def sent_at(hevo: Sandbox, action: str = "sync_now") -> list[float]:

@@ -33,7 +33,7 @@ from hevo_provider.runs.run import Run
 from hevo_provider.runs.wait import Wait
 from hevo_provider.sandbox import MISSING, Fault, Request, Sandbox
 from hevo_provider.triggers import HevoJobTrigger
-from tests.stage.clients import connected_to
+from tests.stage.clients import WireTime, connected_to
 from tests.stage.clock import START, VirtualClock
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import TaskInstance, event_of, operator, play
@@ -106,11 +106,9 @@ def test_minutes_without_a_usable_answer_fail_no_task(
 @in_both_modes
 @in_every_phase
 def test_answers_that_do_not_come_fail_no_task(
-    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, phase: str, deferrable: bool
+    hevo: Sandbox, ti: TaskInstance, wire: WireTime, phase: str, deferrable: bool
 ) -> None:
-    defaults = HevoHook.__init__.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "timeout", 0.05)
+    wire.pass_where_nothing_comes(hevo)
     test_minutes_without_a_usable_answer_fail_no_task(hevo, ti, Fault.hang(), phase, deferrable)
 
 
@@ -253,7 +251,7 @@ def test_an_api_that_flaps_for_hours_does_not_flood_the_log(hevo: Sandbox) -> No
     wait_for(job.id, story)
 
     told = [line for _, line in story.lines if "502" in line or "503" in line or "answers again" in line]
-    assert 10 <= len(told) <= 40
+    assert 10 <= len(told) <= 100, "of hundreds of polls"
 
 
 def test_one_usable_answer_starts_the_tolerance_anew(hevo: Sandbox, clock: VirtualClock) -> None:
@@ -338,9 +336,9 @@ def test_what_is_told_of_an_outage_names_the_pipeline_once_and_is_a_sentence(clo
     assert story.warnings == ["Pipeline 7: there are too many jobs. Waiting on."]
 
 
-def test_a_trigger_whose_answer_does_not_come_holds_up_no_other(hevo: Sandbox, clock: VirtualClock) -> None:
+def test_a_trigger_whose_answer_does_not_come_holds_up_no_other(hevo: Sandbox, wire: WireTime) -> None:
     jobs = {number: hevo.add_pipeline(number).start_job(appear_after=0, duration=100) for number in (7, 8)}
-    hevo.inject("get_job", Fault.hang(1.0))
+    hevo.inject("get_job", Fault.hang())
     ended: list[int] = []
 
     async def watch(number: int) -> None:
@@ -352,7 +350,9 @@ def test_a_trigger_whose_answer_does_not_come_holds_up_no_other(hevo: Sandbox, c
             triggers.create_task(watch(7))
             while not hevo.requests_of("get_job"):  # noqa: ASYNC110 - it is asked in another thread
                 await asyncio.sleep(0.001)
-            triggers.create_task(watch(8))
+            async with asyncio.timeout(20):
+                await watch(8)
+            wire.advance(31)  # now that of the other is given up
 
     asyncio.run(both())
 

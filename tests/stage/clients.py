@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+
+import pytest
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.runs.run import Run
 from hevo_provider.runs.wait import Connect
-from hevo_provider.sandbox import Sandbox
+from hevo_provider.sandbox import Request, Sandbox
 from tests.stage.clock import VirtualClock
 
 
@@ -35,18 +39,39 @@ def run_of(**values: Any) -> Run:
 
 class WireTime:
     """
-    The time by which an event loop ends requests, which is real, and can be moved on.
+    The time by which event loops end requests, which is real, and can be moved on. The sandbox keeps its own.
 
-    To be made in the loop that it is for.
+    :param monkeypatch: for how long.
     """
 
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        real, self._ahead = loop.time, 0.0
-        loop.time = lambda: real() + self._ahead  # type: ignore[method-assign]
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        real, self._ahead = asyncio.BaseEventLoop.time, 0.0
+        self._loops: list[asyncio.AbstractEventLoop] = []
+
+        def time(loop: asyncio.BaseEventLoop) -> float:
+            if threading.current_thread().name == "hevo-sandbox":
+                return real(loop)
+            if loop not in self._loops:
+                self._loops.append(loop)
+            return real(loop) + self._ahead
+
+        monkeypatch.setattr(asyncio.BaseEventLoop, "time", time)
 
     def advance(self, seconds: float) -> None:
+        """Move on; whose time is over then is told by its loop, in whichever thread that runs."""
         self._ahead += seconds
+        for loop in [*self._loops]:
+            with suppress(RuntimeError):  # it has been closed
+                loop.call_soon_threadsafe(lambda: None)
+
+    def pass_where_nothing_comes(self, hevo: Sandbox, seconds: float = 31.0) -> None:
+        """Let a request that Hevo leaves without an answer be given up at once, by the time-out that is its own."""
+
+        def told(request: Request) -> None:
+            if request.fault is not None and request.fault.kind == "hang":
+                self.advance(seconds)
+
+        hevo.on_request = told
 
 
 async def turns(number: int = 20) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sysconfig
 import venv
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
@@ -132,6 +133,7 @@ class Environment:
 def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Build this package, as a wheel or for an editable install."""
 
+    @cache
     def wheel(kind: str) -> Path:
         folder = tmp_path_factory.mktemp(kind)
         here = Path.cwd()
