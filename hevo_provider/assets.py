@@ -184,7 +184,7 @@ class HevoPipelineTrigger(BaseEventTrigger):
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        """Poll for all, and let them remember what has arrived in Airflow's database."""
+        """Poll for all, and let them store what has arrived in Airflow's database."""
         producer: SharedStreamProducer = shared_stream_of(cls(**kwargs)._poll().rounds)  # noqa: SLF001 - its own class
         return producer
 
@@ -194,7 +194,7 @@ class HevoPipelineTrigger(BaseEventTrigger):
 
         poll, watcher = self._poll(), self._watcher()
         poll.watchers.add(watcher)
-        await watcher.recall()
+        await watcher.read_store()
         async for round_ in shared_stream:
             jobs = await watcher.news(round_)
             for job in jobs:

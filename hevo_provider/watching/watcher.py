@@ -1,8 +1,9 @@
 """
-One watcher of a pipeline: what it wants to know, what it has told, and where it remembers that.
+One watcher of a pipeline: what it wants to know, what it has told, and where that is stored.
 
-An event is in Airflow's database a second or two after it was sent. What was told is remembered after that and not
-before: a triggerer that dies in between tells it again rather than never.
+An event is in Airflow's database a second or two after it was sent. What was told is stored after that and not before:
+a triggerer that dies in between tells it again rather than never. An event twice can be told by its ``job_id``; one
+that is missing is a DAG that never runs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hevo_provider.watching.watermark import Round, Watermark
 log = logging.getLogger(__name__)
 
 STORE_TIMEOUT = 60.0  # seconds: a triggerer's first answer takes some 10 s; one that shuts down may never give it
-REMEMBER_EVERY = 3600.0  # seconds, where there is no news: the further back a watermark is, the more there is to read
+STORE_EVERY = 3600.0  # seconds, where there is no news: the older a watermark is, the more jobs there are to read
 
 
 class WatermarkStore:
@@ -82,9 +83,9 @@ class Watcher:
         self._is_overrun = False
         self._trouble: str | None = None
 
-    async def recall(self) -> None:
-        """Read what an earlier process has remembered, so that the next round goes back so far."""
-        await self._safely(self._recall)
+    async def read_store(self) -> None:
+        """Read what an earlier process has stored, so that the next round goes back so far."""
+        await self._safely(self._read)
 
     async def news(self, round_: Round) -> tuple[Job, ...]:
         """
@@ -93,17 +94,17 @@ class Watcher:
         Of the first round of all there are none: its jobs are where the watch begins. Nor is there anything to tell
         while the store cannot be read, for it may all have been told before.
         """
-        if self.watermark is None and not await self._safely(self._recall):
+        if self.watermark is None and not await self._safely(self._read):
             return ()
         if self.watermark is None:
             self.watermark = Watermark.at(round_)
             log.info("Pipeline %s: watching for jobs that end from now on.", self._pipeline_id)
-            await self._remember(self.watermark)
+            await self._write(self.watermark)
             return ()
         if not self.watermark.is_reached_by(round_):
             return ()  # it was taken before this watcher was there: the next one goes back further
         self._tell_of_overrun(self.watermark, round_)
-        if self.watermark.news(round_, self._wants) and not await self._safely(self._recall):
+        if self.watermark.news(round_, self._wants) and not await self._safely(self._read):
             return ()
         jobs = self.watermark.news(round_, self._wants)
         self.watermark = self.watermark.after(round_, jobs)
@@ -111,13 +112,13 @@ class Watcher:
 
     def has_told(self, round_: Round, jobs: Sequence[Job]) -> None:
         """
-        Take note that all news of a round are with Airflow, to be remembered once they are in its database.
+        Take note that all news of a round are with Airflow, to be stored once they are in its database.
 
         :param jobs: what was told.
         """
         watermark = self.watermark
-        if watermark is not None and (jobs or self._clock.monotonic() - self._written_at >= REMEMBER_EVERY):
-            round_.receipts.append(lambda: self._remember(watermark))
+        if watermark is not None and (jobs or self._clock.monotonic() - self._written_at >= STORE_EVERY):
+            round_.receipts.append(lambda: self._write(watermark))
 
     def _tell_of_overrun(self, watermark: Watermark, round_: Round) -> None:
         """Say once that there may be news beyond what was read: of a long list in no order there is in every round."""
@@ -130,13 +131,13 @@ class Watcher:
                 f"{len(round_.listing.jobs):,}",
             )
 
-    async def _recall(self) -> None:
-        # Also what another triggerer has told, which took over while this one stalled.
+    async def _read(self) -> None:
+        # Also what another triggerer has told: it gets the triggers of one that stalls, which goes on when it wakes.
         stored = await self._store.read()
         if stored is not None:
             self.watermark = stored if self.watermark is None else self.watermark.joined_with(stored)
 
-    async def _remember(self, watermark: Watermark) -> None:
+    async def _write(self, watermark: Watermark) -> None:
         async def write() -> None:
             stored = await self._store.read()
             await self._store.write(watermark if stored is None else watermark.joined_with(stored))
@@ -146,7 +147,7 @@ class Watcher:
             self._written_at = float("-inf")  # with the next round
 
     async def _safely(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """Read or write what is remembered; return whether Airflow let it be done, and tell once if not."""
+        """Read or write the store; return whether Airflow let it be done, and tell once if not."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT):
                 await work()

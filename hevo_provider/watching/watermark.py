@@ -2,7 +2,7 @@
 Which ended jobs a watcher of a pipeline has told of, in a size that does not grow.
 
 Jobs do not end in the order in which they were created, show late, and may be over when they first show. So what was
-told is remembered by id for as long as a job could still come up, and what had not ended by id until it does.
+told is kept by id for as long as the job could still come up, and what had not ended, by id until it does.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Round:
         return (*self.listing.jobs, *self.unlisted)
 
     async def delivered(self) -> None:
-        """Let those who told something of this round remember it."""
+        """Let those who told something of this round store that."""
         for receipt in self.receipts:
             await receipt()
 
@@ -87,7 +87,7 @@ class Watermark:
 
     def after(self, round_: Round, told: Sequence[Job] = ()) -> Self:
         """
-        Return the watermark after a round_.
+        Return the watermark after a round.
 
         :param told: what is not to be told again.
         """

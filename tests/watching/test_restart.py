@@ -191,7 +191,7 @@ class TwoTriggerers:
     async def stall(self) -> None:
         """Let one poll for the first time, and the other take over."""
         await tell(self.stalled, await self.poll())
-        await self.new.recall()
+        await self.new.read_store()
 
 
 @pytest.fixture
