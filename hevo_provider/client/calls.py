@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from pydantic_core import from_json
-
 from hevo_provider.client.access import Access, Credentials
 from hevo_provider.client.responses import Response
 from hevo_provider.client.transport import HevoTransport, Repeatable
 from hevo_provider.exceptions import HevoAPIError, HevoResponseError
-from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage
+from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage, json_of
 from hevo_provider.models.ids import job_id_of, object_id_of, pipeline_id_of
 from hevo_provider.models.object import JobObject, JobObjectPage, PipelineObject, PipelineObjectPage
 
@@ -327,7 +325,7 @@ def _words_of(body: bytes) -> str | None:
     if not body.strip():  # a 204, which is documented beside the 200 with a message
         return None
     try:
-        value = from_json(body)
+        value = json_of(body)
     except ValueError:
         raise HevoResponseError("Hevo's answer to an action is not JSON.") from None
     message = value.get("message") if isinstance(value, dict) else None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import aiohttp
-from pydantic_core import from_json
 
 from hevo_provider.client.access import host_of
 from hevo_provider.exceptions import (
@@ -23,6 +22,7 @@ from hevo_provider.exceptions import (
     HevoResponseError,
     HevoServerError,
 )
+from hevo_provider.models.answers import json_of
 
 MAX_BODY = 10 * 1024 * 1024  # bytes
 HEADERS_OF_ERRORS = ("Date", "Location", "Retry-After")  # what is read of an error beside its body
@@ -36,6 +36,9 @@ _RUNNING_JOB_WORDS = re.compile(r"in[ _-]?progress|already|running|active|busy|c
 _LONGEST_MESSAGE = 500  # characters
 _LONGEST_ERROR = 65536  # bytes of an error that are read
 _LONGEST_RETRY_AFTER = 9  # digits
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_MOST_MEMBERS = 16  # of a gzip stream: each costs a copy of what follows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def _is_foreign(body: bytes) -> bool:
     if not body.strip():
         return False
     try:
-        from_json(body[:_LONGEST_ERROR])
+        json_of(body[:_LONGEST_ERROR])
     except ValueError:
         return True
     return False
@@ -131,7 +134,7 @@ def _is_foreign(body: bytes) -> bool:
 
 def _message_of(body: bytes) -> str:
     try:
-        value = from_json(body[:_LONGEST_ERROR])
+        value = json_of(body[:_LONGEST_ERROR])
     except ValueError:
         value = None
     text = ""
@@ -145,33 +148,75 @@ async def read_limited(response: aiohttp.ClientResponse) -> bytes:
     """
     Read the body.
 
-    :raises HevoResponseError: it is larger than :data:`MAX_BODY`, also once it is decompressed.
+    :raises HevoResponseError: it is larger than :data:`MAX_BODY`, packed or once it is unpacked, or cannot be unpacked.
     """
+    try:
+        return b"".join([chunk async for chunk in _unpacked(response)])
+    except HevoResponseError:
+        response.close()  # the rest of it is of no use
+        raise
+
+
+async def _unpacked(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     unpack = _unpacker(response.headers.get("Content-Encoding"))
-    chunks: list[bytes] = []
-    room = MAX_BODY
-    while chunk := await response.content.readany():
-        content = chunk if unpack is None else unpack(chunk, room + 1)
-        room -= len(content)
-        if room < 0:
-            response.close()
+    room = room_packed = MAX_BODY
+    while packed := await response.content.readany():
+        chunk = packed if unpack is None else unpack(packed, room + 1)
+        room, room_packed = room - len(chunk), room_packed - len(packed)
+        if min(room, room_packed) < 0:
             raise HevoResponseError(f"Hevo's answer is larger than {MAX_BODY} bytes and was not read.")
-        chunks.append(content)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        yield chunk
 
 
 def _unpacker(encoding: str | None) -> Callable[[bytes, int], bytes] | None:
-    """Return what undoes a compression that was not asked for; it never makes more than it may."""
-    if encoding is None or encoding.strip().lower() in {"", "identity"}:
+    """Return what undoes a compression that was not asked for."""
+    encoding = (encoding or "").strip().lower()
+    if encoding in {"", "identity"}:
         return None
-    if encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise HevoResponseError("Hevo's answer is compressed in a way that was not asked for.")
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    return _Unpacker(may_be_raw=encoding == "deflate")
 
-    def unpack(chunk: bytes, most: int) -> bytes:
-        try:
-            return stream.decompress(chunk, most)
-        except zlib.error:
-            raise HevoResponseError("Hevo's answer is compressed and cannot be unpacked.") from None
 
-    return unpack
+class _Unpacker:
+    """
+    Undoes gzip and deflate, chunk by chunk.
+
+    By RFC 9110 "deflate" is zlib's format; servers that misread it send the raw stream. By RFC 1952 a gzip stream may
+    have several members, one after the other.
+    """
+
+    def __init__(self, *, may_be_raw: bool) -> None:
+        self._may_be_raw = may_be_raw
+        self._head = b""  # until the format can be seen
+        self._members = 0
+        self._stream = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
+
+    def __call__(self, chunk: bytes, most: int) -> bytes:
+        """
+        Return what a chunk unpacks to, but not much more than ``most`` bytes.
+
+        :raises HevoResponseError: it cannot be unpacked, or goes on after its end.
+        """
+        if not self._members:
+            chunk = self._head + chunk
+            if len(chunk) < len(_GZIP_MAGIC):
+                self._head = chunk
+                return b""
+            if self._may_be_raw and not chunk.startswith(_GZIP_MAGIC) and chunk[0] & 0x0F != zlib.DEFLATED:
+                self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+            self._members = 1
+        parts: list[bytes] = []
+        while chunk and most > 0:
+            if self._stream.eof:
+                self._members += 1
+                if not chunk.startswith(_GZIP_MAGIC[: len(chunk)]) or self._members > _MOST_MEMBERS:
+                    raise HevoResponseError("Hevo's answer is compressed and goes on after its end.")
+                self._stream = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
+            try:
+                parts.append(self._stream.decompress(chunk, most))
+            except zlib.error:
+                raise HevoResponseError("Hevo's answer is compressed and cannot be unpacked.") from None
+            most -= len(parts[-1])
+            chunk = self._stream.unused_data
+        return b"".join(parts)

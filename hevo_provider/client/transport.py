@@ -45,6 +45,7 @@ T = TypeVar("T")
 MAX_RETRY_PAUSE = 60.0
 KEEP_ALIVE = 120.0  # seconds; longer than any usual poll_interval, so that a poll finds its connection open
 CONNECT_TIMEOUT = 10.0
+LONGEST_HEADER = 64 * 1024  # bytes; aiohttp's own 8 KB are less than what a gateway's policies and cookies may take
 DEFAULT_REST = 1.0  # seconds without calls after a 429 that does not say how long
 RETRYABLE_STATUS_CODES = frozenset({429, *GATEWAY_STATUSES, *range(500, 600)})
 RENEWALS_APART = 1.0  # seconds from the end of one look-up of the credentials to the next
@@ -309,7 +310,13 @@ class HevoTransport:
     def _use(self, access: Access) -> None:
         self._access = access
         self._auth_headers = access.all_headers()
-        self._request_kwargs = {**access.request_kwargs, "allow_redirects": False, "auto_decompress": False}
+        self._request_kwargs = {
+            "max_line_size": LONGEST_HEADER,
+            "max_field_size": LONGEST_HEADER,
+            **access.request_kwargs,
+            "allow_redirects": False,
+            "auto_decompress": False,
+        }
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

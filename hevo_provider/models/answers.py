@@ -7,9 +7,11 @@ answer is only refused where the one thing that is needed from it, an id or the 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import from_json
 
 from hevo_provider.exceptions import HevoResponseError
 from hevo_provider.models.enums import TERMINAL_STATUSES
@@ -41,29 +43,54 @@ class Answer(BaseModel):
         """
         try:
             answer = cls.model_validate_json(body)
-        except ValidationError as error:
-            return cls._without_nonsense(error, body)
+        except ValidationError:
+            return cls._without_nonsense(body)
         # Which fields were sent is of no interest here, and the set of their names would be half of the memory.
         object.__setattr__(answer, "__pydantic_fields_set__", _UNTOLD)
         return answer
 
     @classmethod
-    def _without_nonsense(cls, error: ValidationError, body: bytes) -> Self:
-        # Rare, so it may be slow: read again without the fields that pydantic complained about.
-        from pydantic_core import from_json
-
+    def _without_nonsense(cls, body: bytes) -> Self:
+        # Rare, so it may be slow: read again without the fields that pydantic complains about.
         try:
-            value = from_json(body)
+            value = json_of(body)
         except ValueError:
             raise HevoResponseError(f"Hevo's answer is not JSON: {_excerpt(body)}") from None
-        for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            _drop(value, problem["loc"])
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            for problem in error.errors(include_url=False, include_context=False, include_input=False):
+                _drop(value, problem["loc"])
         try:
             return cls.model_validate(value)
         except ValidationError as remaining:
             fields = sorted({".".join(map(str, p["loc"])) or "(all)" for p in remaining.errors(include_input=False)})
             message = f"Hevo's answer lacks what is needed ({', '.join(fields)}): {_excerpt(body)}"
             raise HevoResponseError(message) from None
+
+
+_UNESCAPED = r"(?<!\\)((?:\\\\)*)"  # what precedes is an even number of backslashes, which are escaped themselves
+_FIRST, _SECOND = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+# Half of a surrogate pair, as in an error text that was cut in the middle of an emoji.
+_HALF_A_PAIR = re.compile(rf"{_UNESCAPED}(?:{_FIRST}(?!{_SECOND})|(?<!{_FIRST}){_SECOND})")
+_MOST_MENDED = 1024 * 1024  # bytes: it must not keep the event loop busy for long
+
+
+def json_of(body: bytes) -> Any:
+    """
+    Read JSON, also where a text in it is in odd dress: a byte order mark, bytes that are not UTF-8, half a pair.
+
+    Hevo hands on texts of others, such as a source's error. What nobody needs must not make an answer unreadable, and
+    what is needed (ids, statuses, times) is ASCII: it is either there undamaged or does not fit its model.
+
+    :raises ValueError: it is no JSON.
+    """
+    try:
+        return from_json(body)
+    except ValueError:
+        if len(body) > _MOST_MENDED:
+            raise
+        return from_json(_HALF_A_PAIR.sub(r"\1\\ufffd", body.decode("utf-8-sig", "replace")))
 
 
 def _drop(value: Any, location: tuple[int | str, ...]) -> None:

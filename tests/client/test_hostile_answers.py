@@ -7,15 +7,19 @@ import gzip
 import json
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.client.responses import MAX_BODY
+from hevo_provider.client.responses import MAX_BODY, _unpacker
 from hevo_provider.exceptions import (
     HevoAPIError,
+    HevoAuthError,
     HevoConfigError,
     HevoError,
     HevoResponseError,
@@ -69,7 +73,41 @@ async def test_a_body_that_unpacks_to_more_than_the_limit_is_not_unpacked(
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("Deflate", zlib.compress)])
+async def test_what_follows_the_end_of_a_compressed_text_is_not_kept(hevo: Sandbox, client: HevoAsyncClient) -> None:
+    body = gzip.compress(b'{"id": 7}') + bytes(3 * MAX_BODY)
+    hevo.inject("get_pipeline", Fault.raw(body, headers={"Content-Encoding": "gzip"}))
+
+    with pytest.raises(HevoResponseError, match="goes on after its end"):
+        await client.get_pipeline(7)
+
+
+async def test_a_compressed_text_of_endless_parts_is_not_unpacked(hevo: Sandbox, client: HevoAsyncClient) -> None:
+    body = gzip.compress(b"") * 10_000
+    hevo.inject("get_pipeline", Fault.raw(body, headers={"Content-Encoding": "gzip"}))
+
+    with pytest.raises(HevoResponseError, match="goes on after its end"):
+        await client.get_pipeline(7)
+
+
+def raw_deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+def gzip_in_two_members(body: bytes) -> bytes:
+    return gzip.compress(body[:4]) + gzip.compress(body[4:])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", gzip_in_two_members),
+        ("Deflate", zlib.compress),
+        ("deflate", raw_deflate),
+        ("deflate", gzip.compress),
+    ],
+)
 async def test_an_answer_that_is_compressed_unasked_is_understood(
     hevo: Sandbox, client: HevoAsyncClient, encoding: str, pack: Any
 ) -> None:
@@ -117,6 +155,28 @@ async def test_headers_that_are_not_utf_8_are_read_as_far_as_they_make_sense(
             else:
                 with pytest.raises(error):
                     await client.sync_now(7)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, gzip_in_two_members, zlib.compress, raw_deflate])
+@given(text=st.binary(max_size=200), data=st.data())
+def test_a_compressed_text_is_unpacked_however_the_network_cuts_it(
+    pack: Callable[[bytes], bytes], text: bytes, data: st.DataObject
+) -> None:
+    packed = pack(text)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(packed)))))
+    unpack = _unpacker("deflate")
+    assert unpack is not None
+
+    pieces = [packed[start:end] for start, end in pairwise([0, *cuts, len(packed)]) if end > start]
+
+    assert b"".join(unpack(piece, 1000) for piece in pieces) == text
+
+
+async def test_a_header_of_64_kilobytes_is_taken(hevo: Sandbox, client: HevoAsyncClient) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("get_pipeline", Fault.with_headers({"Content-Security-Policy": "x" * 65_000}))
+
+    assert (await client.get_pipeline(7)).id == 7
 
 
 async def test_headers_without_end_are_cut_off(hevo: Sandbox, client: HevoAsyncClient) -> None:
@@ -276,6 +336,42 @@ async def test_a_cursor_stays_a_value_of_the_query_whatever_it_holds(hevo: Sandb
 
 
 # Fields that make no sense
+
+ODD_TEXTS = {
+    "half a pair": b'"\\ud83d"',
+    "the other half": b'"a\\\\\\ude00"',
+    "two first halves": b'"\\ud83d\\ud83d\\ude00"',
+    "a byte that is not UTF-8": b'"caf\xe9"',
+    "UTF-8 of half a pair": b'"\xed\xa0\xbd"',
+}
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["without-a-byte-order-mark", "with-one"])
+@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS)
+@pytest.mark.parametrize("name", [b"error_message", b"type"], ids=["nobody-needs", "makes-no-sense-then"])
+async def test_a_text_in_odd_dress_does_not_make_a_job_unreadable(
+    hevo: Sandbox, client: HevoAsyncClient, bom: bytes, text: bytes, name: bytes
+) -> None:
+    body = b'{"job_id": "job", "status": "COMPLETED", "events_loaded": 5, %s: %s}' % (b'"' + name + b'"', text)
+    hevo.inject("get_job", Fault.raw(bom + body))
+    hevo.inject("list_jobs", Fault.raw(bom + b'{"data": [%s]}' % body))
+
+    read = await client.get_job(7, "job")
+
+    assert (read.job_id, read.status, read.events_loaded, read.type) == ("job", "COMPLETED", 5, None)
+    assert (await client.newest_jobs(7)).value.data == (read,)
+
+
+async def test_a_text_in_odd_dress_does_not_make_an_action_or_an_error_unreadable(
+    hevo: Sandbox, client: HevoAsyncClient
+) -> None:
+    hevo.inject("sync_now", Fault.raw(b'\xef\xbb\xbf{"message": "gestartet f\xfcr \\ud83d"}'))
+    hevo.inject("get_pipeline", Fault.raw(b'\xef\xbb\xbf{"message": "kein Schl\xfcssel \\ud83d"}', status=403))
+
+    assert (await client.sync_now(7)).message == "gestartet f\ufffdr \ufffd"
+    with pytest.raises(HevoAuthError, match="kein Schl\ufffdssel"):
+        await client.get_pipeline(7)
+
 
 NONSENSE: list[Any] = [
     None,
