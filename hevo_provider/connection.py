@@ -12,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from yarl import URL
-
 from hevo_provider.client.access import Access, Credentials, base_url_of
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of
@@ -133,16 +131,7 @@ def _flag(extra: Mapping[str, Any], name: str) -> bool:
 
 def _proxy(extra: Mapping[str, Any]) -> dict[str, Any]:
     proxy = _text(extra, "proxy")
-    if proxy is None:
-        return {}
-    try:
-        url = URL(proxy)
-        usable = url.scheme in {"http", "https"} and bool(url.host)
-    except ValueError:
-        usable = False
-    if not usable:  # not shown: it may hold a password
-        raise HevoConfigError('"proxy" in the connection\'s extra must be a URL such as http://proxy.example.com:3128.')
-    return {"proxy": proxy}
+    return {} if proxy is None else {"proxy": proxy}
 
 
 def _tls(extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -281,8 +281,8 @@ class HevoHook(BaseHook):
         settings = self._settings or await self._look_up()
         async with self._client_for(settings, retry_limit=0) as hevo:  # somebody is waiting at the button
             async for pipeline in hevo.list_pipelines(limit=1):
-                return f"Connected to {hevo.host}; pipeline {pipeline.id} is there."
-            return f"Connected to {hevo.host}; there are no pipelines."
+                return f"Connected to {hevo.way}; pipeline {pipeline.id} is there."
+            return f"Connected to {hevo.way}; there are no pipelines."
 
     # The API, call by call
 

@@ -38,7 +38,8 @@ if AIRFLOW >= (3, 0):
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="hevo-tests-"))
 
 # What a developer has set for a real Airflow must neither reach the tests nor be changed by them.
-for name in [name for name in os.environ if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_"))]:
+OF_THE_MACHINE = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+for name in [name for name in os.environ if name.upper().startswith(OF_THE_MACHINE)]:
     del os.environ[name]
 os.environ.update(
     AIRFLOW_HOME=str(AIRFLOW_HOME),

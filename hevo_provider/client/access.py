@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from base64 import b64encode
 from collections.abc import Mapping
@@ -10,11 +11,14 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Self
 from urllib.parse import quote
+from urllib.request import getproxies_environment, proxy_bypass
 
 from multidict import CIMultiDict
 from yarl import URL
 
 from hevo_provider.exceptions import HevoConfigError
+
+log = logging.getLogger(__name__)
 
 DOMAIN = "hevodata.com"
 SHORTEST_SECRET = 6  # bytes; a shorter one looks like ordinary text in an answer
@@ -42,6 +46,7 @@ class Access:
     :param request_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
     :raises HevoConfigError: one of them cannot be used.
 
+    ``proxy`` is what requests go through: what ``request_kwargs`` names, be it None, or else the environment.
     ``secrets`` are key and secret in the forms in which an answer may hold them, the longest first. ``all_secrets``
     are also what headers and proxy hold, which may be a secret or an ordinary word: they are for errors, not for data.
     """
@@ -50,6 +55,7 @@ class Access:
     credentials: Credentials
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     request_kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    proxy: str | None = field(init=False, repr=False)
     # A gateway's error page may echo the request; what it says ends in logs.
     secrets: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
     all_secrets: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
@@ -63,6 +69,7 @@ class Access:
             raise HevoConfigError(f"The Hevo connection has no {missing}.")
         if ":" in self.credentials.key:
             raise HevoConfigError("The Hevo API key (login) must not contain a colon.")
+        object.__setattr__(self, "proxy", self._proxy())
         secrets = (self._token, self.credentials.secret, self.credentials.key)
         object.__setattr__(self, "secrets", _spellings(*secrets))
         others = (*self._proxy_secrets(), *self._header_secrets())
@@ -85,6 +92,15 @@ class Access:
         """The host that requests go to."""
         return URL(self.base_url).host or self.base_url
 
+    @property
+    def way(self) -> str:
+        """Where requests go and through which proxy, in words and without credentials."""
+        if self.proxy is None:
+            return self.host
+        named = "" if "proxy" in self.request_kwargs else " (HTTPS_PROXY)"
+        proxy = URL(self.proxy)
+        return f"{self.host} through the proxy {proxy.host}:{proxy.port}{named}"
+
     def all_headers(self) -> CIMultiDict[str]:
         """Return what is sent with every request, with the credentials."""
         headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity"})
@@ -105,14 +121,23 @@ class Access:
         values = [str(value) for name, value in headers.items() if name.lower() not in _NO_SECRETS]
         return values + [value.rpartition(" ")[2] for value in values]  # the token of "Bearer …"
 
+    def _proxy(self) -> str | None:
+        if "proxy" not in self.request_kwargs:
+            return proxy_of_environment(self.base_url)
+        proxy = self.request_kwargs["proxy"]
+        return None if proxy is None else checked_proxy(str(proxy))
+
     def _proxy_secrets(self) -> tuple[str, ...]:
-        try:
-            url = URL(str(self.request_kwargs.get("proxy") or ""))
-        except ValueError:
-            url = URL()
+        url = URL(self.proxy or "")
         auth = self.request_kwargs.get("proxy_auth")
         user, password = (auth.login, auth.password) if auth is not None else (url.user or "", url.password or "")
-        token = b64encode(f"{user}:{password}".encode("latin1", "replace")).decode()  # as aiohttp sends it
+        encoding = getattr(auth, "encoding", "latin1")  # as aiohttp sends it
+        try:
+            token = b64encode(f"{user}:{password}".encode(encoding)).decode()
+        except UnicodeEncodeError:
+            raise HevoConfigError(
+                "The proxy's user or password has a character that HTTP cannot send: only those of Latin-1 can be."
+            ) from None
         return token, user, password, url.raw_user or "", url.raw_password or ""
 
 
@@ -149,6 +174,41 @@ def checked_request_kwargs(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     if forbidden := _OURS_ALONE & set(kwargs):
         raise HevoConfigError(f"extra_kwargs must not contain {', '.join(sorted(forbidden))}.")
     return dict(kwargs)
+
+
+def checked_proxy(proxy: str) -> str:
+    """
+    Return the URL of a proxy.
+
+    :raises HevoConfigError: it is no http(s) URL. It is not in the message: it may hold a password.
+    """
+    try:
+        url = URL(proxy)
+        usable = url.scheme in {"http", "https"} and bool(url.host)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise HevoConfigError("The proxy must be a URL such as http://proxy.example.com:3128.")
+    return proxy
+
+
+def proxy_of_environment(base_url: str) -> str | None:
+    """
+    Return the proxy that HTTPS_PROXY names (HTTP_PROXY for http), unless NO_PROXY excepts the host.
+
+    aiohttp would do so itself with ``trust_env``, but it takes credentials from netrc along, and then refuses every
+    request for having two. ``getproxies`` would also ask macOS, which crashes the processes that Airflow forks.
+    """
+    url = URL(base_url)
+    proxies = getproxies_environment()
+    proxy = proxies.get(url.scheme)
+    if not proxy or is_loopback(url.host or "") or proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    try:
+        return checked_proxy(proxy if "://" in proxy else f"http://{proxy}")
+    except HevoConfigError:  # it works without, as it always has; where it does not, this says why
+        log.warning("The proxy of %s_PROXY is not used: it is no http(s) URL.", url.scheme.upper())
+        return None
 
 
 def _spellings(*secrets: str) -> tuple[bytes, ...]:

@@ -26,24 +26,24 @@ _NOT_TLS = {
 }
 
 
-def transport_error_of(error: Exception, *, request: str, host: str, timeout: float) -> HevoTransportError:
+def transport_error_of(error: Exception, *, request: str, way: str, timeout: float) -> HevoTransportError:
     """
     Return our error for one of :data:`NO_ANSWER`.
 
     :param request: method and path, for the message.
-    :param host: whom it was sent to.
+    :param way: where it was to go, and through which proxy.
     :param timeout: seconds that were granted.
     """
     if isinstance(error, TimeoutError):
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             advice = "check the host, and whether a firewall or proxy stands between"
-            return HevoTimeoutError(f"{request}: no connection to {host} could be made in time; {advice}", sent=False)
-        return HevoTimeoutError(f"{request}: no answer from {host} within {round(timeout, 2):g} s")
+            return HevoTimeoutError(f"{request}: no connection to {way} could be made in time; {advice}", sent=False)
+        return HevoTimeoutError(f"{request}: no answer from {way} within {round(timeout, 2):g} s")
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return HevoTransportError(f"{request}: the proxy refused to connect to {host} ({error.status})", sent=False)
+        return HevoTransportError(f"{request}: the proxy refused to connect to {way}: {error.status}", sent=False)
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
-        return HevoTransportError(f"{request}: cannot connect to {host}: {_why_no_connection(error)}", sent=False)
-    return HevoTransportError(f"{request}: the connection to {host} failed: {_name(error)}{_in_brackets(error)}")
+        return HevoTransportError(f"{request}: cannot connect to {way}: {_why_no_connection(error)}", sent=False)
+    return HevoTransportError(f"{request}: the connection to {way} failed: {_name(error)}{_in_brackets(error)}")
 
 
 def _why_no_connection(error: Exception) -> str:

@@ -61,10 +61,11 @@ class Response:
         return milliseconds_of(self.date)
 
 
-def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str) -> None:
+def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, method: str, path: str, way: str) -> None:
     """
     Turn an error status into its exception; return for any 2xx.
 
+    :param way: where the request went, for the message.
     :raises HevoAPIError: or one of its children.
     """
     family = status // 100
@@ -76,7 +77,7 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
         raise HevoAPIError(status, method, path, message)
     message = _message_of(body)
     if status in _ONLY_HEVOS and _is_foreign(body):
-        message = f"not from Hevo's API, but a page of a gateway, firewall or proxy: {message}"
+        message = f"not from Hevo's API, but a page of a gateway, firewall or proxy on the way to {way}: {message}"
         raise HevoGatewayError(status, method, path, message, retry_after=retry_after_of(headers))
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise HevoAuthError(status, method, path, message)

@@ -110,6 +110,8 @@ class HevoTransport:
         self._on_retry = on_retry
         self._renewal: asyncio.Task[None] | None = None
         self._next_renewal = clock.monotonic()
+        if session is not None and "proxy" not in access.request_kwargs:
+            access = access.with_more({}, {"proxy": None})  # a borrowed session knows its way
         self._use(access)
 
     def __repr__(self) -> str:
@@ -258,7 +260,7 @@ class HevoTransport:
             raise
         except NO_ANSWER as error:
             allowed = min(passage.ended_after or self._gate.timeout, self._gate.timeout)
-            failure = transport_error_of(error, request=f"{method} {path}", host=access.host, timeout=allowed)
+            failure = transport_error_of(error, request=f"{method} {path}", way=access.way, timeout=allowed)
         failure.sent_at = sent_at
         raise failure  # here, so that aiohttp's exception is not even its context
 
@@ -277,7 +279,7 @@ class HevoTransport:
         content = without(access.all_secrets, content)
         headers = {name: access.redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
         try:
-            raise_for_error(response.status, headers, content, method=method, path=path)
+            raise_for_error(response.status, headers, content, method=method, path=path, way=access.way)
         except HevoAPIError as error:
             self._rest_if_asked(error)
             raise
@@ -307,6 +309,11 @@ class HevoTransport:
         """The host that this transport talks to at present."""
         return self._access.host
 
+    @property
+    def way(self) -> str:
+        """Where requests go at present and through which proxy, in words."""
+        return self._access.way
+
     def _use(self, access: Access) -> None:
         self._access = access
         self._auth_headers = access.all_headers()
@@ -314,6 +321,7 @@ class HevoTransport:
             "max_line_size": LONGEST_HEADER,
             "max_field_size": LONGEST_HEADER,
             **access.request_kwargs,
+            "proxy": access.proxy,
             "allow_redirects": False,
             "auto_decompress": False,
         }

@@ -98,6 +98,7 @@ def test_a_ca_file_takes_the_place_of_the_systems_authorities() -> None:
         ({"proxy": "socks5://user:hunter2@proxy.example.com"}, "proxy"),
         ({"proxy": "http://user:hunter2@[proxy"}, "proxy"),
         ({"proxy": {"https": "http://proxy.example.com"}}, "proxy"),
+        ({"proxy": "http://user:\u2603hunter2@proxy.example.com"}, "proxy.*Latin-1"),
         ({"ca_file": "/nowhere/ca.pem"}, "/nowhere/ca.pem"),
         ({"ca_file": __file__}, "test_connection_form"),
         ({"ca_file": "a\0b"}, "CA file"),

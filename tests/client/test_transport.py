@@ -350,7 +350,7 @@ def test_each_error_status_has_its_own_exception(status: int, message: str, erro
     body = b'{"error": "Error", "message": "%s"}' % message.encode()
 
     with pytest.raises(HevoAPIError) as raised:
-        raise_for_error(status, {}, body, method="POST", path="/api/v1/pipelines/7")
+        raise_for_error(status, {}, body, method="POST", path="/api/v1/pipelines/7", way="us.hevodata.com")
 
     assert type(raised.value) is error
     assert f"Hevo answered {status} to POST /api/v1/pipelines/7: " in str(raised.value)
@@ -362,7 +362,7 @@ def test_each_error_status_has_its_own_exception(status: int, message: str, erro
 @pytest.mark.parametrize("page", [b"<html>Sign in</html>", b"Access denied", b"upstream: \xff\xfe", b"{" * 100_000])
 def test_a_page_that_is_not_hevos_is_no_word_on_the_key_or_the_pipeline(status: int, page: bytes) -> None:
     with pytest.raises(HevoGatewayError, match=f"answered {status} .* not from Hevo's API") as raised:
-        raise_for_error(status, {"Retry-After": "7"}, page, method="GET", path="/")
+        raise_for_error(status, {"Retry-After": "7"}, page, method="GET", path="/", way="us.hevodata.com")
 
     assert isinstance(raised.value, HevoServerError)
     assert raised.value.retry_after == 7
@@ -372,12 +372,12 @@ def test_a_page_that_is_not_hevos_is_no_word_on_the_key_or_the_pipeline(status: 
 @pytest.mark.parametrize("body", [b"", b" \r\n", b"{}", b'"Forbidden"', b'{"error": 5}', b"null"])
 def test_json_and_nothing_at_all_may_be_hevos_own_word(status: int, error: type[HevoAPIError], body: bytes) -> None:
     with pytest.raises(error):
-        raise_for_error(status, {}, body, method="GET", path="/")
+        raise_for_error(status, {}, body, method="GET", path="/", way="us.hevodata.com")
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_no_success_is_an_error(status: int) -> None:
-    raise_for_error(status, {}, b"", method="GET", path="/")
+    raise_for_error(status, {}, b"", method="GET", path="/", way="us.hevodata.com")
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_no_success_is_an_error(status: int) -> None:
 )
 def test_hevos_own_words_are_kept_as_one_short_line(body: bytes, message: str) -> None:
     with pytest.raises(HevoServerError) as raised:
-        raise_for_error(502, {}, body, method="GET", path="/")
+        raise_for_error(502, {}, body, method="GET", path="/", way="us.hevodata.com")
 
     assert raised.value.message == message
 
