@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -132,6 +133,18 @@ async def test_requests_go_to_the_proxy_with_its_credentials_and_an_error_says_s
     assert proxy.asked[0].startswith("CONNECT us.hevodata.com:443")
     assert f"Proxy-Authorization: Basic {b64encode(b'user:hunter2').decode()}" in proxy.asked[0]
     assert "Authorization: Basic " + b64encode(b"a-key:a-secret").decode() not in proxy.asked[0]
+
+
+async def test_a_proxy_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> None:
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+
+    async with HevoAsyncClient(HEVO, "a-key", "a-secret", clock=clock.clock, retry_limit=0) as client:
+        with pytest.raises(HevoTransportError, match=r"there is no such host as proxy\.example\.com"):
+            await client.get_pipeline(7)
 
 
 async def test_a_borrowed_session_goes_its_own_way(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> None:

@@ -67,6 +67,10 @@ class Access:
         if not self.credentials.key or not self.credentials.secret:
             missing = "API key (login)" if not self.credentials.key else "API secret (password)"
             raise HevoConfigError(f"The Hevo connection has no {missing}.")
+        for name, text in (("key (login)", self.credentials.key), ("secret (password)", self.credentials.secret)):
+            if text != text.strip():
+                # Pasted, or read from a file with the end of its line: Hevo refuses it, and nobody can see why.
+                raise HevoConfigError(f"The Hevo API {name} begins or ends with white space or a line break.")
         if ":" in self.credentials.key:
             raise HevoConfigError("The Hevo API key (login) must not contain a colon.")
         object.__setattr__(self, "proxy", self._proxy())

@@ -137,6 +137,17 @@ def test_a_missing_credential_is_named(field: str, named: str, value: str | None
         settings_of(**missing)
 
 
+@pytest.mark.parametrize(("field", "named"), [("login", r"key \(login\)"), ("password", r"secret \(password\)")])
+@pytest.mark.parametrize("value", ["a-value\n", "a-value\r\n", " a-value", "a-value\t", "a-value\u00a0"])
+def test_a_credential_with_white_space_at_an_end_is_named_and_not_repeated(field: str, named: str, value: str) -> None:
+    pasted: dict[str, Any] = {field: value}
+
+    with pytest.raises(HevoConfigError, match=rf"API {named} begins or ends with white space") as raised:
+        settings_of(**pasted)
+
+    assert "a-value" not in str(raised.value)
+
+
 def test_headers_come_from_the_extra() -> None:
     assert settings_of({"headers": {"X-Team": "data"}}).access.headers == {"X-Team": "data"}
 

@@ -343,7 +343,21 @@ def test_a_wrong_region_is_told_by_what_to_check(monkeypatch: pytest.MonkeyPatch
     ok, message = HevoHook().test_connection()
 
     assert not ok
-    assert "cannot connect to us9.hevodata.com: there is no such host; check the region" in message
+    assert "cannot connect to us9.hevodata.com: there is no such host as us9.hevodata.com; check the region" in message
+
+
+def test_a_name_server_that_is_out_is_not_taken_for_a_wrong_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    connection(monkeypatch, host="us")
+
+    ok, message = HevoHook().test_connection()
+
+    assert not ok
+    assert "the name server does not answer when asked for us.hevodata.com" in message
+    assert "region" not in message
 
 
 def test_a_host_where_nothing_listens_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
