@@ -5,18 +5,19 @@ from __future__ import annotations
 import ast
 import json
 import ssl
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hevo_provider.client.access import Access, Credentials, base_url_of
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of
 
 CONNECTION_TYPE = "hevo"
+_FILES = {"ca_file": "CA file", "client_cert": "client certificate", "client_key": "client key"}
 
 
 class AirflowConnection(Protocol):
@@ -73,7 +74,7 @@ class ConnectionSettings:
 
 def names_a_file(extra: Mapping[str, Any]) -> bool:
     """Return whether :meth:`ConnectionSettings.of` will read a file."""
-    return isinstance(extra, Mapping) and _value(extra, "ca_file") is not None
+    return isinstance(extra, Mapping) and any(_value(extra, name) is not None for name in _FILES)
 
 
 def texts_of(name: str, value: object) -> dict[str, str]:
@@ -135,19 +136,55 @@ def _proxy(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tls(extra: Mapping[str, Any]) -> dict[str, Any]:
-    if _flag(extra, "skip_tls_verification"):
+    skips, relaxed = _flag(extra, "skip_tls_verification"), _flag(extra, "relaxed_ca_checks")
+    files = _Files(*(_text(extra, name) for name in _FILES))
+    if files.client_key is not None and files.client_cert is None:
+        raise HevoConfigError('"client_key" in the connection\'s extra is of no use without "client_cert".')
+    if skips and files.client_cert is None:
         return {"ssl": False}
-    ca_file = _text(extra, "ca_file")
-    if ca_file is None:
+    if not relaxed and files == _Files():
         return {}
-    try:
-        return {"ssl": _tls_context(ca_file, Path(ca_file).stat().st_mtime_ns)}
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise HevoConfigError(f"The CA file {ca_file!r} cannot be used: {reason}.") from None
+    changed_at = tuple(_changed_at(what, file) for what, file in zip(_FILES.values(), files, strict=True) if file)
+    return {"ssl": _tls_context(files, changed_at, skips=skips, relaxed=relaxed)}
+
+
+class _Files(NamedTuple):
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+
+
+def _changed_at(what: str, file: str) -> int:
+    with _naming(what, file):
+        return Path(file).stat().st_mtime_ns
 
 
 @lru_cache(maxsize=16)
-def _tls_context(ca_file: str, _changed_at: int) -> ssl.SSLContext:
-    """Return one context for a file as long as it does not change, so that settings can be compared."""
-    return ssl.create_default_context(cafile=ca_file)
+def _tls_context(files: _Files, _changed_at: tuple[int, ...], *, skips: bool, relaxed: bool) -> ssl.SSLContext:
+    """Return one context for files as long as they do not change, so that settings can be compared."""
+    with _naming(_FILES["ca_file"], files.ca_file):
+        context = ssl.create_default_context(cafile=None if skips else files.ca_file)
+    if skips:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if relaxed:
+        # Python 3.13 began to refuse authorities that do not keep to RFC 5280 in all, as companies' own may not.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if files.client_cert is not None:
+        with _naming(_FILES["client_cert"], files.client_cert):
+            # OpenSSL would ask for the password of an encrypted key at the terminal, and wait.
+            context.load_cert_chain(files.client_cert, files.client_key, password=_no_password)
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted, and there is nobody to ask for its password")
+
+
+@contextmanager
+def _naming(what: str, file: str | None) -> Iterator[None]:
+    """Name the file that cannot be used."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
+        raise HevoConfigError(f"The {what} {file!r} cannot be used: {reason}.") from None

@@ -110,7 +110,8 @@ class HevoHook(BaseHook):
 
     Methods that start with ``a`` are for async code, the others block. The connection's type is ``hevo`` or ``http``:
     host (``us.hevodata.com``, a bare region, or a URL), login (API key), password (API secret); extra may hold
-    ``headers``, ``timeout``, ``proxy``, ``ca_file``, ``skip_tls_verification``, ``link`` and ``lineage_namespaces``.
+    ``headers``, ``timeout``, ``proxy``, ``ca_file``, ``relaxed_ca_checks``, ``client_cert``, ``client_key``,
+    ``skip_tls_verification``, ``link`` and ``lineage_namespaces``.
 
     :param connection_id: the connection.
     :param retry_limit: how often a request is repeated after a failure that may pass; one that starts a job, only after

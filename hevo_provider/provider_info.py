@@ -43,6 +43,23 @@ CONNECTION_FORM: dict[str, Any] = {
             "of the system's.",
             "schema": _TEXT,
         },
+        "relaxed_ca_checks": {
+            "label": "Relaxed CA checks",
+            "description": "Accept certificate authorities that do not keep to RFC 5280 in every detail, such as a "
+            "company's own may not. Python 3.13 refuses them.",
+            "schema": {"type": ["boolean", "null"], "default": False},
+        },
+        "client_cert": {
+            "label": "Client certificate",
+            "description": "Path of a PEM file on workers and triggerers, for a gateway that wants one (mTLS).",
+            "schema": _TEXT,
+        },
+        "client_key": {
+            "label": "Client key",
+            "description": "Path of a PEM file with the certificate's key, unencrypted; empty if it is in the same "
+            "file.",
+            "schema": _TEXT,
+        },
         "skip_tls_verification": {
             "label": "Skip TLS verification",
             "description": "Accept any certificate. The API key is then sent to whoever answers: not for production.",

@@ -20,6 +20,17 @@ from hevo_provider.hooks import HevoHook
 from hevo_provider.sandbox import Fault, Sandbox
 
 CA_FILE = certifi.where()
+FIELDS = [
+    "headers",
+    "timeout",
+    "proxy",
+    "ca_file",
+    "relaxed_ca_checks",
+    "client_cert",
+    "client_key",
+    "skip_tls_verification",
+    "link",
+]
 
 
 def settings(**extra: Any) -> ConnectionSettings:
@@ -36,8 +47,8 @@ def connect(hevo: Sandbox, monkeypatch: pytest.MonkeyPatch, **extra: Any) -> Non
     "empty",
     [
         {},
-        dict.fromkeys(["headers", "timeout", "proxy", "ca_file", "skip_tls_verification", "link"]),
-        dict.fromkeys(["headers", "timeout", "proxy", "ca_file", "skip_tls_verification", "link"], ""),
+        dict.fromkeys(FIELDS),
+        dict.fromkeys(FIELDS, ""),
         {"headers": {}, "skip_tls_verification": False},
     ],
 )
