@@ -82,12 +82,8 @@ def _twin(
 
     @wraps(method)
     def call(self: HevoHook, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return BlockingCall().run(method, self, *args, **kwargs)
         name = method.__name__
-        raise RuntimeError(f"HevoHook.{name} would block the event loop that calls it: use a{name} there.")
+        return BlockingCall(f"HevoHook.{name}", f"use a{name}").run(method, self, *args, **kwargs)
 
     return call
 
@@ -173,7 +169,7 @@ class HevoHook(BaseHook):
 
     def get_conn(self) -> HevoAsyncClient:
         """
-        Return a client for the connection, looked up now: ``async with hook.get_conn() as hevo``.
+        Return a client for the connection, looked up now. That blocks: an event loop has :meth:`client`.
 
         :raises HevoConfigError: the connection cannot be used.
         """
@@ -273,7 +269,7 @@ class HevoHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Call the API once, for the Test button: GET /pipelines. Returns whether it worked, and what to do if not."""
         try:
-            return True, BlockingCall().run(self._check)
+            return True, BlockingCall("HevoHook.test_connection").run(self._check)
         except HevoError as error:
             advice = [words for kind, words in _ADVICE.items() if isinstance(error, kind)]
             return False, " ".join([f"{str(error).rstrip('.')}.", *advice])

@@ -284,7 +284,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
                 async with client as hevo:
                     await cancel_job_of(hevo, run, self.log)
 
-        BlockingCall().run(cancel)
+        BlockingCall(f"The task {self.task_id!r}").run(cancel)
 
     def _store(self, context: Context) -> RunStore:
         """Return where an earlier worker of this task has put its run on record."""

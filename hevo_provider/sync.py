@@ -23,9 +23,16 @@ JOIN_TIMEOUT = 2.0  # seconds: Airflow kills a worker 5 s after its SIGTERM
 
 
 class BlockingCall:
-    """One coroutine function's call from sync code; :meth:`cancel` ends it from a signal handler or another thread."""
+    """
+    One coroutine function's call from sync code; :meth:`cancel` ends it from a signal handler or another thread.
 
-    def __init__(self) -> None:
+    :param name: of what is called, for the message where it may not block.
+    :param instead: what to do there instead.
+    """
+
+    def __init__(self, name: str, instead: str = "call it in a thread, with asyncio.to_thread,") -> None:
+        self._name = name
+        self._instead = instead
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[object] | None = None
         self._ended = threading.Event()
@@ -35,8 +42,14 @@ class BlockingCall:
         Run ``function`` to its end in an event loop of its own.
 
         :returns: what it returns.
-        :raises RuntimeError: there is an event loop in this thread already: await the function there.
+        :raises RuntimeError: this thread runs an event loop, as a notebook's does, and would stop it.
         """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise RuntimeError(f"{self._name} would block the event loop that calls it: {self._instead} there.")
 
         async def tracked() -> T:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()

@@ -145,7 +145,7 @@ class HevoTask(Base):
         """Run a coroutine function to its end; a signal ends it too."""
         from hevo_provider.sync import BlockingCall
 
-        self._call = call = BlockingCall()
+        self._call = call = BlockingCall(f"The task {self.task_id!r}")
         try:
             return call.run(function, *args, **kwargs)
         except asyncio.CancelledError:

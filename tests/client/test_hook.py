@@ -97,6 +97,8 @@ async def test_a_sync_method_in_an_event_loop_names_the_async_one(hevo: Sandbox)
             call(7)
     with pytest.raises(RuntimeError, match="use alist_jobs there"):
         HevoHook().list_jobs(7)
+    with pytest.raises(RuntimeError, match=r"HevoHook\.test_connection would block .*asyncio\.to_thread"):
+        HevoHook().test_connection()
 
     assert hevo.requests == []
 
