@@ -142,8 +142,11 @@ class HevoPipelineTrigger(BaseEventTrigger):
         statuses: Statuses = JobStatus.COMPLETED,
         poll_interval: float = USUAL_INTERVAL,
         asset: str | None = None,
+        **unknown: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        if unknown:  # stored by a later version: DAGs are often parsed by it before triggerers run it
+            self.log.warning("Parameters that this version does not know are ignored: %s.", ", ".join(sorted(unknown)))
         try:
             self.pipeline_id = pipeline_id_of(pipeline_id)
             self.connection_id = connection_id_of(connection_id)

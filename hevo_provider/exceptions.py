@@ -31,6 +31,8 @@ None of them is an Airflow exception: a sensor's ``soft_fail`` turns those into 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class HevoError(Exception):
     """
@@ -40,6 +42,15 @@ class HevoError(Exception):
     """
 
     sent_at: float | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are copied by calling their class with nothing but the text, which most of these want more than.
+        # They travel: from a worker's process to its supervisor, and in error trackers.
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(kind: type[HevoError], args: tuple[Any, ...]) -> HevoError:
+    return kind.__new__(kind, *args)
 
 
 class HevoConfigError(HevoError, ValueError):

@@ -17,7 +17,7 @@ from hevo_provider.hooks import HevoHook
 from hevo_provider.parameters import DEFAULT_CONNECTION_ID
 from hevo_provider.runs.cancel import cancel_job_of, end_in_time
 from hevo_provider.runs.events import event_of, event_of_error
-from hevo_provider.runs.run import Run
+from hevo_provider.runs.run import Run, unknown_in
 from hevo_provider.runs.wait import Wait
 
 # Seconds. Airflow fails a task that runs again before the scheduler has seen the end of the process that deferred it
@@ -56,6 +56,8 @@ class HevoJobTrigger(BaseTrigger):
         self.connection_id = connection_id
         self.run_token = run_token
         self.ordered = Run.from_json({"pipeline_id": pipeline_id, "connection_id": connection_id, **run})
+        if unknown := unknown_in(run):
+            self.log.debug("A later version has stored what this one does not know: %s.", ", ".join(unknown))
         self._wait: Wait | None = None
         self._client: SharedClient | None = None
 

@@ -317,6 +317,12 @@ class Run:
         return cls(order=_read(Order, value), **_values_of(cls, value))
 
 
+def unknown_in(value: Mapping[str, Any]) -> list[str]:
+    """Return the names in what was stored that this version does not know: a later one has stored it."""
+    known = {_STORED_AS.get(each.name, each.name) for kind in (Order, Run) for each in fields(kind)}
+    return sorted(value.keys() - known)
+
+
 # Names that the code has outgrown, and databases have not.
 _STORED_AS = {"polled": "looked", "answered": "waited"}
 _ENUMS: Mapping[str, type[StrEnum]] = {

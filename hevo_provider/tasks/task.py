@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
 DEADLINE_MARGIN = 5.0  # seconds: Airflow 2's own sweep of timed out deferrals would lose the job's id
+_OF_A_RUN = frozenset({"_call", "_course", "_hook", "_wait"})  # of a task's attributes: what cannot be copied
 DETAILS_TIMEOUT = 5.0  # seconds for what is only nice to know
 
 
@@ -58,6 +59,11 @@ class HevoTask(Base):
     _verdict: Verdict | None = None
     _at_work_since: float | None = None
     _wrong_parameter: HevoConfigError | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Copy what the DAG says, and not what this process knows of a run: locks, event loops, credentials."""
+        memo |= {id(value): None for name, value in vars(self).items() if name in _OF_A_RUN and value is not None}
+        return super().__deepcopy__(memo)
 
     # Parameters
 

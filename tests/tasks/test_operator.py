@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from time import monotonic
 
+import certifi
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowTaskTimeout
 
@@ -311,3 +314,21 @@ def test_a_time_out_says_what_became_of_the_job(
         play(operator(deferrable=deferrable, timeout=100, cancel_on_kill=cancel_on_kill), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [int(cancel_on_kill)]
+
+
+@deferred_or_not
+def test_a_task_that_has_run_can_be_copied_and_the_copy_can_run(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    extra = {"ca_file": certifi.where()}
+    connection = {"conn_type": "hevo", "host": hevo.url, "login": hevo.key, "password": hevo.secret, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps(connection))
+    pipeline = hevo.add_pipeline(7)
+    original = operator(deferrable=deferrable)
+    play(original, ti)
+
+    copied = copy.deepcopy(original)
+
+    assert (copied._hook, copied._course) == (None, None)
+    assert play(copied, ti) == pipeline.jobs[-1].id
+    assert len(pipeline.jobs) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +46,20 @@ def airflow_hangs_over_the_look_up(monkeypatch: pytest.MonkeyPatch, times: int) 
     monkeypatch.setattr(hooks, "get_async_connection", hang)
     monkeypatch.setattr("hevo_provider.triggers.LAST_CONNECT", 0.01)
     monkeypatch.setattr("hevo_provider.hooks.LOOK_UP_TIMEOUT", 0.02)
+
+
+async def test_what_a_later_version_has_stored_is_passed_over_with_a_word(
+    hevo: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = hevo.add_pipeline(7, duration=30).start_job(appear_after=0)
+    said: list[str] = []
+    monkeypatch.setattr(HevoJobTrigger, "log", SimpleNamespace(debug=lambda text, *of: said.append(text % of)))
+
+    trigger = HevoJobTrigger(7, job_id=job.id, poll_interval=5, mood="hopeful", also=[1])
+
+    assert said == ["A later version has stored what this one does not know: also, mood."]
+    monkeypatch.undo()
+    assert (await event_of(trigger))["job_id"] == job.id
 
 
 def test_what_is_stored_of_a_wait_starts_the_same_wait_again(hevo: Sandbox, ti: TaskInstance) -> None:
