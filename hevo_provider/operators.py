@@ -26,6 +26,7 @@ from hevo_provider.parameters import (
     connection_id_of,
     count_of,
     flag_of,
+    in_one_order,
     member_of,
     seconds_of,
     several_of,
@@ -383,8 +384,8 @@ class HevoResyncObjectsOperator(HevoPipelineOperator):
             if name in kwargs:
                 raise HevoConfigError(f"{name} is for HevoPipelineOperator: this one resyncs chosen objects.")
         super().__init__(**kwargs)
-        self.objects = objects
-        self.object_ids = object_ids
+        self.objects = in_one_order(objects)
+        self.object_ids = in_one_order(object_ids)
         self.expects_objects = objects is not None
         self.expects_object_ids = object_ids is not None
         self.on_active_job = self._parameter(_but_not_follow, "on_active_job", self.on_active_job)

@@ -73,6 +73,11 @@ def several_of(name: str, value: object) -> tuple[str, ...]:
     return tuple(sorted(names) if isinstance(items, AbstractSet) else names)
 
 
+def in_one_order(value: Any) -> Any:
+    """Return a set as a list, always in the same order: what a DAG serializes to must not differ between two parses."""
+    return sorted(value, key=str) if isinstance(value, AbstractSet) else value
+
+
 def _list_in(text: str) -> list[object]:
     """Return the list that a text shows; one that shows none is the only item."""
     if text.strip().startswith("["):

@@ -31,6 +31,7 @@ from hevo_provider.clock import SYSTEM_CLOCK, Clock
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoAuthError,
+    HevoConfigError,
     HevoError,
     HevoGatewayError,
     HevoRateLimitError,
@@ -72,7 +73,8 @@ class HevoTransport:
     One session with Hevo.
 
     :param access: where Hevo is and how to get in.
-    :param session: an aiohttp session to borrow; it is not closed. None: one is opened, and closed by :meth:`close`.
+    :param session: an aiohttp session to borrow; it is not closed, and its own proxy is used. None: one is opened, and
+        closed by :meth:`close`.
     :param timeout: seconds that one request may take, from the moment it is sent.
     :param retry_limit: how often a request is repeated after a failure that may pass.
     :param retry_delay: seconds before the first repetition; doubles, with full jitter, up to a minute.
@@ -82,6 +84,7 @@ class HevoTransport:
         were refused meanwhile. Where it returns an :class:`Access`, requests go where that leads from then on.
     :param on_retry: called for each request that is sent again.
     :param clock: where time comes from.
+    :raises HevoConfigError: the borrowed session has credentials of its own.
     """
 
     def __init__(  # noqa: PLR0913 - all but the first have a default
@@ -98,6 +101,8 @@ class HevoTransport:
         on_retry: Callable[[], None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        if session is not None and session.auth is not None:
+            raise HevoConfigError("The session has credentials of its own (auth=), and can send no others beside them.")
         self.clock = clock
         self._session = session
         self._owns_session = session is None
@@ -324,6 +329,7 @@ class HevoTransport:
             "proxy": access.proxy,
             "allow_redirects": False,
             "auto_decompress": False,
+            "raise_for_status": False,  # whatever a borrowed session does
         }
 
     def _open_session(self) -> aiohttp.ClientSession:

@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import re
+from typing import SupportsIndex, SupportsInt
 
 from hevo_provider.exceptions import HevoConfigError
 
 # An id goes into the path of a URL: nothing that could lead to another path, or into a log line, is one.
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}"
 
+_TOO_LARGE = 10**18  # for an id that anybody has seen; Hevo counts them
+
 
 def pipeline_id_of(value: object) -> int:
     """
     Return the id as a number.
 
+    :param value: a number of whatever type, or its text: what a database, pandas or a JSON file makes of 7 is numpy's
+        int64, a Decimal, 7.0 or "7.0".
     :raises HevoConfigError: it is not a positive whole number.
     """
-    number = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value) else value
-    if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
+    number = _whole(value)
+    if number is None or not 0 < number < _TOO_LARGE:
         raise HevoConfigError(f"pipeline_id must be a positive whole number, not {value!r}.")
     return number
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        digits = re.fullmatch(r"\s*([0-9]{1,18})(?:\.0+)?\s*", value)
+        return None if digits is None else int(digits[1])
+    try:
+        if isinstance(value, SupportsIndex):
+            return value.__index__()
+        if isinstance(value, SupportsInt):
+            return int(value) if int(value) == value else None
+    except (TypeError, ValueError, ArithmeticError):  # an array of several, NaN, infinity
+        pass
+    return None
 
 
 def job_id_of(value: object) -> str:

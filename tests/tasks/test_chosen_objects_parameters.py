@@ -55,6 +55,15 @@ def test_what_is_not_for_chosen_objects_is_refused(name: str) -> None:
         objects_operator(objects=["orders"], **{name: "RESYNC"})
 
 
+def test_a_set_of_objects_is_serialized_in_one_order() -> None:
+    """Else the DAG would differ from parse to parse, and each would be another version of it."""
+    names = {f"public.table_{number}" for number in range(20)}
+
+    made = operator(objects=names, object_ids=frozenset(names))
+
+    assert list(made.objects) == list(made.object_ids) == sorted(names)
+
+
 def test_default_args_for_other_operators_of_the_dag_do_no_harm(ti: TaskInstance) -> None:
     with DAG("dag", schedule=None, default_args={"action": "SYNC_NOW", "drop_and_load": True, "poll_interval": 3}):
         made = objects_operator(objects=["orders"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, cast
 
 import jinja2
@@ -40,13 +42,35 @@ def rendered(task: Task, *, native: bool = False, **values: Any) -> Task:
 # Literals, when the DAG is parsed
 
 
+class Int64:
+    """A number as numpy has it: no int, but good for an index."""
+
+    def __index__(self) -> int:
+        return 7
+
+
+SEVENS = [7, 7.0, "7", " 7 ", "7.0", Decimal(7), Decimal("7.0"), Fraction(7), Int64()]
+
+
+@pytest.mark.parametrize("value", SEVENS, ids=lambda value: type(value).__name__)
+def test_a_pipelines_id_may_be_a_number_of_any_type_or_its_text(value: Any) -> None:
+    assert pipeline_id_of(value) == 7
+    assert operator(pipeline_id=value).pipeline_id is value
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"pipeline_id": 0},
         {"pipeline_id": -7},
         {"pipeline_id": True},
-        {"pipeline_id": 7.0},
+        {"pipeline_id": 7.5},
+        {"pipeline_id": float("inf")},
+        {"pipeline_id": float("nan")},
+        {"pipeline_id": Decimal("sNaN")},
+        {"pipeline_id": 1e300},
+        {"pipeline_id": "7.5"},
+        {"pipeline_id": [7]},
         {"pipeline_id": None},
         {"pipeline_id": ""},
         {"pipeline_id": "orders"},
@@ -235,7 +259,7 @@ def test_a_pipeline_id_is_a_positive_number_or_refused(value: object) -> None:
         return
     assert type(pipeline_id) is int
     assert pipeline_id > 0
-    assert int(str(value)) == pipeline_id
+    assert Decimal(str(value)) == pipeline_id
 
 
 # Values that only another task knows
