@@ -113,6 +113,7 @@ class HevoTransport:
         self._retryable_status_codes = retryable_status_codes
         self._reauthenticate = reauthenticate
         self._on_retry = on_retry
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._next_renewal = clock.monotonic()
         if session is not None and "proxy" not in access.request_kwargs:
@@ -131,12 +132,13 @@ class HevoTransport:
         await self.close()
 
     async def close(self) -> None:
-        """Close the session if it was opened here."""
+        """Close the session if it was opened here. The client may be used again then, also in another event loop."""
         if self._renewal is not None:
             self._renewal.cancel()
         if self._owns_session and self._session is not None:
             session, self._session = self._session, None
             await session.close()
+        self._loop, self._gate = None, Gate(self.clock, self._gate.timeout)
 
     async def request(
         self,
@@ -163,7 +165,9 @@ class HevoTransport:
         :param longest_pause: overrides the transport's own.
         :returns: what ``read`` returned.
         :raises HevoError: see :mod:`hevo_provider.exceptions`.
+        :raises RuntimeError: the client was used in another event loop before, and not closed.
         """
+        self._stay_in_one_event_loop()
         attempts = 1 + (self._retry_limit if retry_limit is None else retry_limit)
         attempt = 1
         while True:
@@ -177,6 +181,16 @@ class HevoTransport:
                 self.count_retry()
                 log.info("%s; asking again in %.1f s (%s of %s)", error, pause, attempt, attempts)
                 await self.clock.sleep(pause)
+
+    def _stay_in_one_event_loop(self) -> None:
+        # Session and gate belong to a loop. In another, time-outs would never come: they wait for the first to go on.
+        loop = asyncio.get_running_loop()
+        if self._loop not in {None, loop}:
+            raise RuntimeError(
+                "This client of Hevo belongs to the event loop in which it was first used: close it there, or make one "
+                "for each event loop."
+            )
+        self._loop = loop
 
     def count_retry(self) -> None:
         """Take note of a request that is sent again; also for loops that repeat by themselves."""

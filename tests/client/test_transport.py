@@ -449,6 +449,41 @@ async def test_a_borrowed_session_is_used_and_left_open(hevo: Sandbox, clock: Vi
     assert hevo.requests[0].headers["X-Mine"] == "1"
 
 
+async def test_a_borrowed_session_that_raises_for_every_error_leaves_errors_as_they_are(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        with pytest.raises(HevoNotFoundError, match="Pipeline 7 does not exist"):
+            await connect(hevo, clock, session=session).get_pipeline(7)
+
+
+@pytest.mark.filterwarnings("ignore:.* deprecated:DeprecationWarning")
+async def test_a_borrowed_session_with_credentials_of_its_own_is_refused(hevo: Sandbox, clock: VirtualClock) -> None:
+    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "hunter2")) as session:
+        with pytest.raises(HevoConfigError, match=r"credentials of its own \(auth=\)"):
+            connect(hevo, clock, session=session)
+
+
+def test_a_client_belongs_to_the_event_loop_in_which_it_was_first_used(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    client = connect(hevo, clock)
+    first = asyncio.new_event_loop()
+    first.run_until_complete(client.get_pipeline(7))
+
+    with pytest.raises(RuntimeError, match="belongs to the event loop in which it was first used"):
+        asyncio.run(client.get_pipeline(7))
+    assert first.run_until_complete(client.get_pipeline(7)).id == 7
+
+    first.run_until_complete(client.close())
+    first.close()
+
+    async def again() -> None:
+        async with client:
+            assert (await client.get_pipeline(7)).id == 7
+
+    asyncio.run(again())
+
+
 async def test_a_closed_client_can_be_used_again(hevo: Sandbox, clock: VirtualClock) -> None:
     hevo.add_pipeline(7)
     client = connect(hevo, clock)
