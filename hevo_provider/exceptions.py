@@ -13,7 +13,7 @@ What can go wrong, as a tree. Callers decide by type and field, never by an erro
     ├── HevoAPIError             Hevo answered with an error status
     │   ├── HevoAuthError        401, 403 in Hevo's own words
     │   ├── HevoNotFoundError    404 in Hevo's own words
-    │   ├── HevoConflictError    409, or a 500 whose words say that a job is in progress
+    │   ├── HevoConflictError    409; or, to a call that starts a job, a 500 that says that one is running
     │   ├── HevoRateLimitError   429: too many calls
     │   └── HevoServerError      other 5xx, and a gateway's 408, 425, 499: a POST may have been applied or not
     │       └── HevoGatewayError 401, 403, 404 with a page that is not Hevo's
@@ -119,7 +119,7 @@ class HevoNotFoundError(HevoAPIError):
 
 
 class HevoConflictError(HevoAPIError):
-    """409, or a 500 that speaks of a job in progress: the action was most likely refused."""
+    """409; or a 500 to a call that starts a job, in words that say that one is running: a failure may use them too."""
 
 
 class HevoRateLimitError(HevoAPIError):

@@ -32,7 +32,12 @@ _SUCCESS, _REDIRECT, _SERVER_ERROR = 2, 3, 5  # hundreds of HTTP statuses
 GATEWAY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499})
 # What these say of key and pipeline is only true if it is Hevo that says it.
 _ONLY_HEVOS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
-_RUNNING_JOB_WORDS = re.compile(r"in[ _-]?progress|already|running|active|busy|conflict", re.IGNORECASE)
+_STARTS_A_JOB = re.compile(r"/actions/(?:sync-now|resync)$")  # of a pipeline, and of some of its objects
+# Whole words, in any order: "inactive" is none, nor is "connection already closed". Codes have "_" for a space.
+_JOB_WORD = re.compile(r"(?<![a-z])(?:job|sync|resync|load|run|pipeline)(?![a-z])", re.IGNORECASE)
+_RUNS_WORD = re.compile(
+    r"(?<![a-z])(?<!not[ _])(?<!no[ _])(?:in[ _-]?progress|running|active|busy)(?![a-z])", re.IGNORECASE
+)
 _LONGEST_MESSAGE = 500  # characters
 _LONGEST_ERROR = 65536  # bytes of an error that are read
 _LONGEST_RETRY_AFTER = 9  # digits
@@ -84,7 +89,10 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
     if status == HTTPStatus.NOT_FOUND:
         raise HevoNotFoundError(status, method, path, message)
     if status == HTTPStatus.CONFLICT or (
-        status == HTTPStatus.INTERNAL_SERVER_ERROR and _RUNNING_JOB_WORDS.search(message)
+        status == HTTPStatus.INTERNAL_SERVER_ERROR
+        and method == "POST"
+        and _STARTS_A_JOB.search(path)
+        and _says_that_a_job_runs(message)
     ):
         raise HevoConflictError(status, method, path, message)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -92,6 +100,10 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
     if family == _SERVER_ERROR or status in GATEWAY_STATUSES:
         raise HevoServerError(status, method, path, message, retry_after=retry_after_of(headers))
     raise HevoAPIError(status, method, path, message)
+
+
+def _says_that_a_job_runs(message: str) -> bool:
+    return _JOB_WORD.search(message) is not None and _RUNS_WORD.search(message) is not None
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:

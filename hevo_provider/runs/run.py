@@ -65,6 +65,7 @@ class Run:
     :param ownership: whose job it is.
     :param posts: how many times the action was sent without being refused.
     :param fate: what became of it; None before it was sent.
+    :param refused: whether the answer of unknown fate was that a job is running: the list of jobs has to confirm it.
     :param baseline: ids of jobs that were there before the action was sent.
     :param baseline_floor: a job created before this (Hevo's clock, ms) was there too, although it is not listed.
     :param created_after: Hevo's clock (ms): a job created earlier is older than the action.
@@ -91,6 +92,7 @@ class Run:
     ownership: Ownership = Ownership.ADOPTED
     posts: int = 0
     fate: Fate | None = None
+    refused: bool = False
     baseline: tuple[str, ...] = ()
     baseline_floor: int | None = None
     created_after: int | None = None
@@ -189,7 +191,7 @@ class Run:
 
         :param now: Hevo's clock, ms.
         """
-        return replace(self, phase=Phase.READY, posts=self.posts + 1, posted_at=now or self.posted_at)
+        return replace(self, phase=Phase.READY, posts=self.posts + 1, posted_at=now or self.posted_at, refused=False)
 
     def accepted(self, *, at: int | None, earliest: int | None) -> Self:
         """
@@ -206,18 +208,19 @@ class Run:
             run = replace(self, created_after=earliest, posted_at=at)
         return replace(run, put_off=0).searching(Fate.ANSWERED)
 
-    def doubtful(self, note: str, *, given_up_at: int | None) -> Self:
+    def doubtful(self, note: str, *, given_up_at: int | None, refused: bool = False) -> Self:
         """
         Go on to find the job of an action that may have been applied or not.
 
         :param note: what went wrong.
         :param given_up_at: Hevo's clock, ms.
+        :param refused: whether Hevo said that a job is running.
         """
-        return replace(self, note=note, given_up_at=given_up_at).searching(Fate.UNKNOWN)
+        return replace(self, note=note, given_up_at=given_up_at, refused=refused).searching(Fate.UNKNOWN)
 
     def not_applied(self) -> Self:
         """Take note that nothing was sent that Hevo may have applied."""
-        return replace(self, posts=0)
+        return replace(self, posts=0, refused=False)
 
     def noting(self, note: str) -> Self:
         """Keep what Hevo said, for a later message."""

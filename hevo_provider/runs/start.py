@@ -11,7 +11,10 @@ answer to the POST                     what it means
 no connection, 429                     not applied: sent again a few times, then put off
 no answer, unreadable, 5xx, and a      nobody knows: the job is searched for; only if none shows for a minute of
 gateway's 408, 425, 499, or its page   readable answers is the action sent again, three times in all
-409, or a 500 that says so             a job is running: the list of jobs decides whose it is
+409                                    a job is running: the list of jobs decides whose it is; one that cannot be read
+                                       leaves the fate unknown
+500 that says that a job is running    nobody knows either: a failure may use these words. If no job of its own shows,
+                                       and another's is active, it was refused
 400                                    the pipeline is in no state to run: the task fails
 401, 403, 404 in Hevo's own words      refused: the task fails for good
 =====================================  ================================================================================
@@ -120,7 +123,7 @@ class Start:
         waiting = self._check_status(state.pipeline)
         if waiting is not None:
             return waiting
-        decided = self._go_on(state.listing) if run.posts else self._begin(state.listing)
+        decided = await self._go_on(state.listing) if run.posts else self._begin(state.listing)
         if decided is not None:
             return decided
         self._object_ids = chosen_ids(run, objects)
@@ -174,12 +177,15 @@ class Start:
             return put_off(run, HevoRunError(why), self._clock.now(), self._log, least=CANCELLED_WITHIN)
         return self._give_way(listing, "nothing was started")
 
-    def _go_on(self, listing: Listing) -> Run | None:
+    async def _go_on(self, listing: Listing) -> Run | None:
         """Decide after a POST of unknown fate; None: send again."""
         run = self.run
         job = choose(listing, run).job
         if job is not None:
             return self._following(job, Ownership.ASSUMED)
+        if run.refused and any(cannot_be_own(job, run) for job in listing.active):
+            await self._was_not_applied(run.not_applied())
+            return self._give_way(listing, f"Hevo refused {run.order.action} ({run.note})", may_follow=True)
         if listing.active and run.order.on_active_job is not OnActiveJob.START:
             return self._give_way(listing, "no job of this task's own appeared, and none is started beside it")
         if run.posts >= MOST_POSTS:
@@ -195,14 +201,20 @@ class Start:
         )
         return None
 
-    def _give_way(self, listing: Listing, why: str) -> Run:
-        """Wait for the active jobs, follow one, or fail: as the user wants it."""
+    def _give_way(self, listing: Listing, why: str, *, may_follow: bool = False) -> Run:
+        """
+        Wait for the active jobs, follow one, or fail: as the user wants it.
+
+        :param may_follow: whether who wants to start a job all the same follows one: Hevo has refused that.
+        """
         run, active = self.run, listing.active
         if run.order.on_active_job is OnActiveJob.WAIT:
             there = jobs_in_words(active)
             self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, there, run.order.action)
             return run.waiting()
-        if run.order.on_active_job is OnActiveJob.FOLLOW:
+        if run.order.on_active_job is OnActiveJob.FOLLOW or (
+            may_follow and run.order.on_active_job is OnActiveJob.START
+        ):
             return self._adopt(listing)
         raise self._busy(active, why)
 
@@ -278,24 +290,24 @@ class Start:
             self.run.order.action,
             error,
         )
-        return self.run.doubtful(str(error), given_up_at=self._hevo_time(self._clock.monotonic()))
+        is_refusal = isinstance(error, HevoConflictError)
+        return self.run.doubtful(str(error), given_up_at=self._hevo_time(self._clock.monotonic()), refused=is_refusal)
 
-    async def _after_refusal(self, error: HevoConflictError) -> Run:  # noqa: PLR0911
-        """Let the job list decide what Hevo's words only hint at."""
+    async def _after_refusal(self, error: HevoConflictError) -> Run:
+        """Let the list of jobs confirm a refusal. After a 500 that takes until the task's own job would show."""
+        if error.status != HTTPStatus.CONFLICT:
+            return self._after_doubt(error)
         self.run = run = self.run.noting(str(error))
         try:
             listing = await read_listing(self._hevo, run.pipeline_id)
-        except (HevoRateLimitError, HevoTransportError, HevoServerError, HevoResponseError):
+        except HevoError:
             return self._after_doubt(error)
-        others = [job for job in listing.active if cannot_be_own(job, run)]
         if run.posts > 1:
             job = choose(listing, run).job
             if job is not None:  # by the call before, whose fate was unknown
                 return self._following(job, Ownership.ASSUMED)
-            if not others:
+            if not any(cannot_be_own(job, run) for job in listing.active):
                 return run.searching(Fate.UNKNOWN)
-        if error.status != HTTPStatus.CONFLICT and not others:
-            return self._after_doubt(error)
         await self._was_not_applied(run.not_applied())
         run = self.run
         if self._may_be_cancelled and not run.put_off:

@@ -335,8 +335,7 @@ def test_the_pause_doubles_with_full_jitter_up_to_a_limit() -> None:
         (409, "whatever the words", HevoConflictError),
         (429, "Slow down", HevoRateLimitError),
         (500, "Something broke", HevoServerError),
-        (500, "A job is already in progress for this pipeline", HevoConflictError),
-        (500, "job is in-progress", HevoConflictError),
+        (500, "A job is already in progress for this pipeline", HevoServerError),
         (502, "A job is already in progress", HevoServerError),
         (503, "Unavailable", HevoServerError),
         (599, "Unheard of", HevoServerError),
@@ -373,6 +372,42 @@ def test_a_page_that_is_not_hevos_is_no_word_on_the_key_or_the_pipeline(status: 
 def test_json_and_nothing_at_all_may_be_hevos_own_word(status: int, error: type[HevoAPIError], body: bytes) -> None:
     with pytest.raises(error):
         raise_for_error(status, {}, body, method="GET", path="/", way="us.hevodata.com")
+
+
+JOB_RUNS = "A job is already in progress for this pipeline"
+
+
+@pytest.mark.parametrize("action", ["actions/sync-now", "actions/resync", "objects/actions/resync"])
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        (JOB_RUNS, HevoConflictError),
+        ("job is in-progress", HevoConflictError),
+        ("JOB_ALREADY_RUNNING", HevoConflictError),
+        ("The pipeline has an active job", HevoConflictError),
+        ("connection already closed", HevoServerError),
+        ("The job queue is inactive", HevoServerError),
+        ("The job service is not running", HevoServerError),
+        ("Conflict", HevoServerError),
+        ("No active objects", HevoServerError),
+    ],
+)
+def test_a_500_to_a_call_that_starts_a_job_is_a_refusal_if_it_says_that_a_job_runs(
+    action: str, message: str, error: type[HevoAPIError]
+) -> None:
+    with pytest.raises(HevoAPIError) as raised:
+        raise_for_error(500, {}, message.encode(), method="POST", path=f"/api/v1/pipelines/7/{action}", way="us")
+
+    assert type(raised.value) is error
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/jobs"), ("GET", "/jobs/sync-now"), ("POST", "/jobs/1/actions/cancel"), ("POST", "/actions/enable")],
+)
+def test_a_500_to_any_other_call_is_a_failure_whatever_its_words(method: str, path: str) -> None:
+    with pytest.raises(HevoServerError):
+        raise_for_error(500, {}, JOB_RUNS.encode(), method=method, path=f"/api/v1/pipelines/7{path}", way="us")
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])

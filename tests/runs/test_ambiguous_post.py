@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.client.responses import Response
 from hevo_provider.exceptions import (
+    HevoJobFailedError,
     HevoJobNotFoundError,
     HevoPipelineBusyError,
     HevoPipelineStateError,
@@ -138,6 +139,52 @@ def test_nothing_is_sent_again_before_hevo_has_shown_no_job_for_a_minute(
     polls = [request for request in hevo.requests_of("list_jobs") if request.status == 200 and request.at > START]
     assert second - (polls[0].at - START) >= 60
     assert first == 0
+
+
+@in_both_modes
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 503])
+@pytest.mark.parametrize("refusal", [409, 500])
+def test_a_refusal_that_the_list_of_jobs_cannot_confirm_proves_nothing(
+    hevo: Sandbox, ti: TaskInstance, refusal: int, status: int, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=90)
+    hevo.inject("sync_now", Fault.status(refusal, body=IN_PROGRESS, after=True))
+    hevo.inject("list_jobs", Fault.no_op(), *[Fault.status(status)] * 4)
+
+    job_id = play(operator_of(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+@pytest.mark.parametrize("on_active_job", ["start", "follow", "wait", "fail"])
+def test_beside_anothers_job_a_500_in_the_words_of_a_refusal_does_not_hide_that_the_own_job_failed(
+    hevo: Sandbox, ti: TaskInstance, on_active_job: str, deferrable: bool
+) -> None:
+    """The list hid the other job when it was first read; by the time of the refusal it shows."""
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, duration=30, ends="FAILED")
+    other = pipeline.start_job(ago=8, appear_after=3600, duration=600, ends="COMPLETED")
+    hevo.on_request = lambda request: setattr(other, "appear_after", 0) if request.route == "sync_now" else None
+    hevo.inject("sync_now", Fault.status(500, body=IN_PROGRESS, after=True))
+
+    with pytest.raises(HevoJobFailedError) as failure:
+        play(operator_of(deferrable=deferrable, on_active_job=on_active_job), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [failure.value.job_id]
+
+
+@in_both_modes
+@pytest.mark.parametrize("words", ["connection already closed", "The scheduler is inactive"])
+def test_a_500_that_does_not_speak_of_a_running_job_is_no_refusal(
+    hevo: Sandbox, ti: TaskInstance, words: str, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True)
+    pipeline.start_job(ago=60, duration=3600)
+    hevo.inject("sync_now", Fault.json({"error": words}, status=500))
+
+    job_id = play(operator_of(deferrable=deferrable, on_active_job="start"), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
 
 
 @in_both_modes
