@@ -437,12 +437,13 @@ def _but_not_follow(name: str, value: OnActiveJob | None) -> OnActiveJob | None:
 
 def _timed_out(outcome: Outcome) -> str:
     run = outcome.run
+    said = f" Hevo said: {run.note}." if run.note and not run.job_id else ""
     if not run.job_id and not run.posts:
         waited_for = f"; it was waiting for job {run.yield_to} to be cancelled" if run.yield_to else ""
-        return f"Pipeline {run.pipeline_id}: nothing had been started when the task's time was over{waited_for}."
+        return f"Pipeline {run.pipeline_id}: nothing had been started when the task's time was over{waited_for}.{said}"
     what = f"job {run.job_id} had not ended" if run.job_id else "its job had not been found"
     fate = "Hevo was asked to cancel it" if outcome.cancelled else "it may still run"
-    return f"Pipeline {run.pipeline_id}: {what} when the task's time was over; {fate}."
+    return f"Pipeline {run.pipeline_id}: {what} when the task's time was over; {fate}.{said}"
 
 
 HevoOperator = HevoPipelineOperator

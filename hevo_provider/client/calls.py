@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from hevo_provider.client.access import Access, Credentials
-from hevo_provider.client.responses import Response
+from hevo_provider.client.responses import Response, message_of
 from hevo_provider.client.transport import HevoTransport, Repeatable
 from hevo_provider.exceptions import HevoAPIError, HevoResponseError
 from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage, json_of
@@ -318,15 +318,18 @@ def _answers(read: Callable[[bytes], T]) -> Callable[[Response], Answered[T]]:
 
 
 def _read_action(response: Response) -> ActionResponse:
-    return ActionResponse(_words_of(response.body), response.server_time, response.sent_at)
+    return ActionResponse(_words_of(response), response.server_time, response.sent_at)
 
 
-def _words_of(body: bytes) -> str | None:
+def _words_of(response: Response) -> str | None:
+    body = response.body
     if not body.strip():  # a 204, which is documented beside the 200 with a message
         return None
     try:
         value = json_of(body)
     except ValueError:
         raise HevoResponseError("Hevo's answer to an action is not JSON.") from None
+    if isinstance(value, dict) and value.get("error"):  # nobody knows whether it was applied all the same
+        raise HevoResponseError(f"Hevo answered 200 with an error: {message_of(body)}")
     message = value.get("message") if isinstance(value, dict) else None
     return message if isinstance(message, str) else None

@@ -80,7 +80,7 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
         target = host_of(headers.get("Location")) or "another path"
         message = f"a redirect to {target}, which is not followed: check the connection's host"
         raise HevoAPIError(status, method, path, message)
-    message = _message_of(body)
+    message = message_of(body)
     if status in _ONLY_HEVOS and _is_foreign(body):
         message = f"not from Hevo's API, but a page of a gateway, firewall or proxy on the way to {way}: {message}"
         raise HevoGatewayError(status, method, path, message, retry_after=retry_after_of(headers))
@@ -145,7 +145,8 @@ def _is_foreign(body: bytes) -> bool:
     return False
 
 
-def _message_of(body: bytes) -> str:
+def message_of(body: bytes) -> str:
+    """Return what a body says of what went wrong, as one line."""
     try:
         value = json_of(body[:_LONGEST_ERROR])
     except ValueError:

@@ -80,7 +80,7 @@ class Run:
         the pipeline, and a 401 or 404 is a stumble.
     :param settling: whether the pipeline was seen RESTARTING: after that, its job needs some seconds to show.
     :param yield_to: a job that is being cancelled, by this very task or by others: its end is waited for.
-    :param note: what Hevo said last, for messages.
+    :param note: what Hevo said last, for messages; None once it has accepted the action.
     :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
     :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
     """
@@ -206,7 +206,7 @@ class Run:
                 # An earlier call may have started the job after all: the older bound holds then.
                 earliest = max(self.created_after, earliest) if self.posts == 1 else self.created_after
             run = replace(self, created_after=earliest, posted_at=at)
-        return replace(run, put_off=0).searching(Fate.ANSWERED)
+        return replace(run, put_off=0, note=None).searching(Fate.ANSWERED)
 
     def doubtful(self, note: str, *, given_up_at: int | None, refused: bool = False) -> Self:
         """

@@ -10,7 +10,8 @@ answer to the POST                     what it means
 2xx                                    accepted: the job is searched for, and it is this run's own
 no connection, 429                     not applied: sent again a few times, then put off
 no answer, unreadable, 5xx, and a      nobody knows: the job is searched for; only if none shows for a minute of
-gateway's 408, 425, 499, or its page   readable answers is the action sent again, three times in all
+gateway's 408, 425, 499, or its page;  readable answers is the action sent again, three times in all
+a 2xx with an error in it
 409                                    a job is running: the list of jobs decides whose it is; one that cannot be read
                                        leaves the fate unknown
 500 that says that a job is running    nobody knows either: a failure may use these words. If no job of its own shows,
@@ -295,9 +296,10 @@ class Start:
 
     async def _after_refusal(self, error: HevoConflictError) -> Run:
         """Let the list of jobs confirm a refusal. After a 500 that takes until the task's own job would show."""
+        self.run = run = self.run.noting(str(error))
+        self._log.warning("Pipeline %s: Hevo refused %s (%s).", run.pipeline_id, run.order.action, error)
         if error.status != HTTPStatus.CONFLICT:
             return self._after_doubt(error)
-        self.run = run = self.run.noting(str(error))
         try:
             listing = await read_listing(self._hevo, run.pipeline_id)
         except HevoError:

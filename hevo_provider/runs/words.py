@@ -77,10 +77,19 @@ def found_none(run: Run, choice: Choice, polls: int) -> str:
             "Start the job before the sensor, or allow more polls (wait_for_job_max_attempts)."
         )
     return (
-        f"Pipeline {run.pipeline_id}: Hevo accepted {run.order.action}, but no job of type {wanted} appeared in "
+        f"Pipeline {run.pipeline_id}: {_why_there_is_one(run)}, but no job of type {wanted} appeared in "
         f"{polls} polls.{instead} See the pipeline's jobs in Hevo before another start; if they take long to appear, "
         "raise retry_limit."
     )
+
+
+def _why_there_is_one(run: Run) -> str:
+    """Return what says that there must be a job."""
+    if run.fate is Fate.REFUSED:
+        return f"Hevo refused {run.order.action} because of a running job ({run.note})"
+    if run.note is not None:  # Hevo has not said that it accepted the action
+        return f"the pipeline was RESTARTING after {run.order.action}, so this was applied ({run.note})"
+    return f"Hevo accepted {run.order.action}"
 
 
 def failing_in_words(names: Sequence[str]) -> str:

@@ -28,6 +28,7 @@ from tests.stage.clock import START, VirtualClock
 from tests.stage.marks import for_every_action, in_both_modes
 from tests.stage.tasks import TaskInstance, operator, operator_of, play
 
+NO_WORKER = {"error": "No worker is free", "message": "try later"}  # under a 200
 IN_PROGRESS = {"error": "Internal Server Error", "message": "job is in progress"}
 
 LOST: dict[str, Callable[..., Fault]] = {
@@ -42,6 +43,7 @@ GARBLED: dict[str, Callable[..., Fault]] = {
     "time-out-of-a-gateway": partial(Fault.status, 408),
     "too-early-for-a-gateway": partial(Fault.status, 425),
     "gateway-that-took-us-for-gone": partial(Fault.status, 499),
+    "error-under-a-200": partial(Fault.json, NO_WORKER),
 }
 
 applied_or_not = pytest.mark.parametrize("applied", [True, False], ids=["applied", "not-applied"])
@@ -200,6 +202,35 @@ def test_a_call_that_never_arrives_is_given_up_after_three(hevo: Sandbox, ti: Ta
 
 
 @in_both_modes
+@for_every_action
+def test_a_200_with_an_error_again_and_again_fails_the_task_with_hevos_words_and_was_never_accepted(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], action: str, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.inject(action.lower(), Fault.json(NO_WORKER), times=None)
+
+    with pytest.raises(HevoJobNotFoundError, match=r"sent 3 times and no job appeared.*No worker is free: try later"):
+        play(operator_of(action=action, deferrable=deferrable, timeout=600), ti)
+
+    told = story()
+    assert pipeline.jobs == []
+    assert told.count("was applied is not known (Hevo answered 200 with an error: No worker is free: try later)") == 3
+    assert "accepted" not in told
+
+
+@in_both_modes
+@pytest.mark.parametrize("fault", [Fault.json(NO_WORKER), Fault.json(NO_WORKER, status=429)], ids=["200", "429"])
+def test_a_task_whose_time_is_over_before_hevo_took_its_call_fails_with_hevos_words(
+    hevo: Sandbox, ti: TaskInstance, fault: Fault, deferrable: bool
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("sync_now", fault, times=None)
+
+    with pytest.raises(AirflowTaskTimeout, match="No worker is free: try later"):
+        play(operator_of(deferrable=deferrable, timeout=100), ti)
+
+
+@in_both_modes
 def test_a_call_that_is_given_up_after_three_is_told_with_what_hevo_said_last(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -312,6 +343,47 @@ def test_an_action_that_hevo_never_has_time_for_is_not_sent_without_pause(
 
 
 # What Hevo has refused was not applied: nobody searches for its job, in this try or the next.
+
+
+@in_both_modes
+def test_a_refusal_because_of_a_job_that_never_shows_is_told_as_a_refusal(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, refusal_message="a job is queued that nobody can see")
+    pipeline.start_job(appear_after=1e6, duration=1e6)
+
+    with pytest.raises(HevoJobNotFoundError, match=r"Hevo refused SYNC_NOW .*nobody can see") as failure:
+        play(operator_of(deferrable=deferrable, on_active_job="start"), ti)
+
+    assert "accepted" not in story() + str(failure.value)
+
+
+@in_both_modes
+def test_a_restart_after_a_lost_answer_is_not_told_as_hevos_word_that_it_accepted_the_call(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], deferrable: bool
+) -> None:
+    hevo.add_pipeline(7, restarting_for=20, appear_after=1e6)
+    hevo.inject("resync", Fault.status(502, after=True))
+
+    with pytest.raises(HevoJobNotFoundError, match=r"the pipeline was RESTARTING after RESYNC.*502") as failure:
+        play(operator_of(action="RESYNC", deferrable=deferrable), ti)
+
+    assert "accepted" not in story() + str(failure.value)
+
+
+@in_both_modes
+@pytest.mark.parametrize("on_active_job", ["wait", "start", "follow"])
+@pytest.mark.parametrize("refusal", [409, 500])
+def test_each_refusal_is_told_in_the_log(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], refusal: int, on_active_job: str, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, baseline_lag=8, refusal=refusal)
+    pipeline.start_job(ago=2, duration=100)
+
+    play(operator_of(on_active_job=on_active_job, deferrable=deferrable), ti)
+
+    refusals = [request for request in hevo.requests_of("sync_now") if request.status == refusal]
+    assert story().count(f"Hevo refused SYNC_NOW (Hevo answered {refusal} to POST") == len(refusals) > 0
 
 
 @in_both_modes
