@@ -283,7 +283,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             client = self._hevo().last_client(KILL_TIMEOUT / 2)
             if client is not None:
                 async with client as hevo:
-                    await cancel_job_of(hevo, run, self.log)
+                    await cancel_job_of(hevo, run, self.log, within=KILL_TIMEOUT / 2)
 
         BlockingCall(f"The task {self.task_id!r}").run(cancel)
 

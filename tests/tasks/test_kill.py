@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FrameType
@@ -22,10 +22,10 @@ from hevo_provider import compat
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoRunError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
-from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from hevo_provider.triggers import HevoJobTrigger
-from tests.stage.clock import VirtualClock
+from tests.stage.clock import START, VirtualClock
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import (
     ACTIONS,
@@ -233,6 +233,179 @@ def test_a_job_that_ends_with_its_time_is_a_success(hevo: Sandbox, ti: TaskInsta
     assert pipeline.jobs[0].id == job_id
 
 
+# What Hevo answers to a cancel says little: a poll says what has become of the job
+
+BUSY = {"error": "Internal Server Error", "message": "A job is already in progress"}
+NOT_NOW: dict[str, Fault] = {
+    **{str(status): Fault.status(status) for status in (403, 404, 408, 409, 425, 499, 502)},
+    "429": Fault.status(429, headers={"Retry-After": "50"}),
+    "500-busy": Fault.status(500, body=BUSY),
+    "200-with-an-error": Fault.json(BUSY),
+    "reset": Fault.reset(),
+}
+
+
+def hide(pipeline: SandboxPipeline) -> None:
+    for job in pipeline.jobs:
+        job.hidden = True
+
+
+def killed_while_its_job_runs(hevo: Sandbox, ti: TaskInstance, clock: VirtualClock) -> SandboxPipeline:
+    """Kill a deferred task whose job runs: the trigger's last work, to its end."""
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    run_in_triggerer(watched_then_killed(deferred(operator_of(), ti), clock, 60))
+    return pipeline
+
+
+@pytest.fixture
+def _is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    airflow_says(monkeypatch, "failed")
+
+
+@pytest.mark.usefixtures("_is_killed")
+@pytest.mark.parametrize("fault", NOT_NOW.values(), ids=NOT_NOW)
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_cancel_that_fails_is_repeated_until_the_job_is_seen_to_be_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, fault: Fault, times: int
+) -> None:
+    hevo.inject("cancel_job", fault, times=times)
+
+    pipeline = killed_while_its_job_runs(hevo, ti, clock)
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
+
+
+@pytest.mark.usefixtures("_is_killed")
+@pytest.mark.parametrize("fault", [Fault.status(404), Fault.status(503), Fault.reset()], ids=["404", "503", "reset"])
+def test_a_job_that_cannot_be_seen_for_a_moment_is_cancelled_all_the_same(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, fault: Fault
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    trigger = deferred(operator_of(), ti)
+
+    async def killed_while_hevo_stumbles() -> None:
+        waiting = asyncio.ensure_future(event_of(trigger))
+        while clock.now() < START + 60:  # noqa: ASYNC110 - the clock is no event
+            await asyncio.sleep(0)
+        waiting.cancel("user-action")
+        await asyncio.wait([waiting])
+        hevo.inject("get_job", fault, times=3)
+        await trigger.on_kill()
+
+    run_in_triggerer(killed_while_hevo_stumbles())
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
+
+
+@pytest.mark.usefixtures("_is_killed")
+@pytest.mark.parametrize("answer", [Fault.status(404, after=True), Fault.reset(after=True)], ids=["404", "reset"])
+def test_a_cancel_that_hevo_applied_and_answered_badly_is_not_sent_again(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, story: Callable[[], str], answer: Fault
+) -> None:
+    hevo.inject("cancel_job", answer)
+
+    pipeline = killed_while_its_job_runs(hevo, ti, clock)
+
+    (job,) = pipeline.jobs
+    assert job.cancel_requests == 1
+    assert f"job {job.id} is CANCELLING" in story()
+
+
+@pytest.mark.usefixtures("_is_killed")
+@pytest.mark.parametrize("fault", NOT_NOW.values(), ids=NOT_NOW)
+def test_a_job_that_cannot_be_cancelled_is_said_to_run_on_after_a_minute_or_two(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, story: Callable[[], str], fault: Fault
+) -> None:
+    hevo.inject("cancel_job", fault, times=None)
+
+    pipeline = killed_while_its_job_runs(hevo, ti, clock)
+
+    (job,) = pipeline.jobs
+    told = story()
+    assert f"job {job.id} could not be cancelled" in told
+    assert "it still runs (IN_PROGRESS)" in told
+    assert "had ended" not in told
+    assert 60 <= clock.now() - START - 60 <= 120
+    assert len(hevo.requests_of("cancel_job")) <= 16  # each 403 has the key looked up and is asked again
+
+
+@pytest.mark.usefixtures("_is_killed")
+def test_however_long_hevo_asks_to_be_left_alone_the_cancel_is_sent_once_more(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    hevo.inject("cancel_job", Fault.status(429, headers={"Retry-After": "3600"}))
+
+    pipeline = killed_while_its_job_runs(hevo, ti, clock)
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
+    assert clock.now() - START - 60 < 320
+
+
+@pytest.mark.usefixtures("_is_killed")
+def test_a_cancel_that_hevo_has_a_reason_to_refuse_is_not_repeated(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, story: Callable[[], str]
+) -> None:
+    hevo.inject("cancel_job", Fault.status(400, body={"message": "Schema work goes on"}), times=None)
+
+    pipeline = killed_while_its_job_runs(hevo, ti, clock)
+
+    told = story()
+    assert len(hevo.requests_of("cancel_job")) == 1
+    assert f"job {pipeline.jobs[0].id} could not be cancelled" in told
+    assert "Schema work goes on" in told
+    assert "it still runs (IN_PROGRESS)" in told
+
+
+@pytest.mark.usefixtures("_is_killed")
+def test_a_job_that_nobody_can_see_any_more_is_not_said_to_have_ended(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, story: Callable[[], str]
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    hevo.inject("cancel_job", Fault.status(409), times=None)
+    hevo.on_request = lambda request: hide(pipeline) if request.route == "cancel_job" else None
+
+    run_in_triggerer(watched_then_killed(deferred(operator_of(), ti), clock, 60))
+
+    assert "whether it still runs could not be seen" in story()
+
+
+@pytest.mark.usefixtures("_is_killed")
+def test_a_cancel_that_hevo_accepts_and_forgets_is_sent_again(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    hevo.inject("cancel_job", Fault.json({"message": "Job is being cancelled"}), times=2)
+
+    pipeline = killed_while_its_job_runs(hevo, ti, clock)
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("fault", [NOT_NOW["409"], NOT_NOW["429"], NOT_NOW["reset"]], ids=["409", "429", "reset"])
+def test_a_task_whose_time_is_over_cancels_its_job_though_hevo_stumbles(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, fault: Fault
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    hevo.inject("cancel_job", fault, times=2)
+
+    with pytest.raises(AirflowTaskTimeout, match="Hevo was asked to cancel it"):
+        play(operator_of(deferrable=deferrable, timeout=100), ti)
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("answer", [None, Fault.status(409), Fault.status(404)], ids=["200", "409", "404"])
+def test_a_job_that_ends_well_while_it_is_to_be_cancelled_has_ended_well(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, answer: Fault | None
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    hevo.inject("cancel_job", answer or Fault.json({"message": "Job is being cancelled"}))
+    hevo.on_request = lambda request: pipeline.jobs[0].end() if request.route == "cancel_job" else None
+
+    assert play(operator_of(deferrable=deferrable, timeout=100), ti) == pipeline.jobs[0].id
+
+
 # A worker that blocks
 
 
@@ -242,13 +415,13 @@ class Terminated(Exception):  # noqa: N818 - stands for Airflow 2's answer to SI
 
 @pytest.fixture
 def sigterm(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the worker wait in earnest from its fifth sleep on, and send the process a SIGTERM then."""
+    """Let the worker wait in earnest in its fifth sleep, and send the process a SIGTERM then."""
     sleeps, main = 0, threading.main_thread().ident or 0
 
     async def sleep(seconds: float) -> None:
         nonlocal sleeps
         sleeps += 1
-        if sleeps < 5:
+        if sleeps != 5:
             await clock.sleep(seconds)
             return
         signal.pthread_kill(main, signal.SIGTERM)
@@ -277,6 +450,29 @@ def test_sigterm_to_a_blocking_worker_cancels_the_job(hevo: Sandbox, ti: TaskIns
         task.execute(ti.context)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [1]
+
+
+@pytest.mark.usefixtures("sigterm")
+def test_a_worker_that_is_killed_has_time_to_repeat_a_cancel_and_to_say_what_it_saw(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, story: Callable[[], str]
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    hevo.inject("cancel_job", Fault.status(409), times=None)
+    task = operator_of(deferrable=False)
+    killed_at: list[float] = []
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        killed_at.append(clock.now())
+        task.on_kill()
+
+    signal.signal(signal.SIGTERM, terminate)
+
+    with pytest.raises(HevoRunError):
+        task.execute(ti.context)
+
+    assert f"job {pipeline.jobs[0].id} could not be cancelled" in story()
+    assert len(hevo.requests_of("cancel_job")) > 1
+    assert clock.now() - killed_at[0] <= 3
 
 
 @pytest.mark.usefixtures("sigterm")
