@@ -35,13 +35,14 @@ class Search(WaitPhase):
     :param run: as it is when the search begins here.
     """
 
-    __slots__ = ("_began_polled", "_clock", "_log", "_since", "polls")
+    __slots__ = ("_began_polled", "_clock", "_log", "_read_at", "_searched_for", "polls")
 
     def __init__(self, clock: Clock, logger: Logger, run: Run) -> None:
         self._clock = clock
         self._log = logger
         self._began_polled = run.polled
-        self._since: float | None = None
+        self._read_at: float | None = None  # when the poll before this was answered; None if it was not
+        self._searched_for = 0.0  # seconds of answers, one poll after the other
         self.polls = 0
 
     async def poll(self, hevo: HevoAsyncClient, run: Run) -> Step:
@@ -50,6 +51,7 @@ class Search(WaitPhase):
 
         :raises HevoJobNotFoundError: no job has appeared in time.
         """
+        read_before, self._read_at = self._read_at, None
         listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE, enough=reaches_back(run), retry_limit=0)
         run = since_search_began(run, listing, self._clock.now())
         choice = choose_to_follow(listing, run) if _follows(run) else choose(listing, run)
@@ -59,13 +61,14 @@ class Search(WaitPhase):
             return found(run, choice.job, self._log, server_time=listing.server_time)
         if run.order.may_restart and not _follows(run) and await _is_restarting(hevo, run):
             # A resync passes through this state, so it was applied. It takes its time before there is a job to find.
-            self.polls, self._since = 0, None
+            self.polls, self._searched_for = 0, 0.0
             return Step(run.restarted())
         if run.order.action is None and not run.polled and run.searching_since is None:
             run = with_first_poll(run, listing)
         self.polls += 1
-        if self._since is None:
-            self._since = self._clock.monotonic()
+        self._read_at = self._clock.monotonic()
+        # Between two answers with an outage in between nobody could have seen the job: that is no time of search.
+        self._searched_for += 0.0 if read_before is None else self._read_at - read_before
         return self._without_job(run, choice) if self._is_over(run) else Step(run)
 
     def pause(self, run: Run) -> float:
@@ -80,7 +83,7 @@ class Search(WaitPhase):
         pause = min(first * 2.0 ** min(self.polls, 30), longest) if self.polls else first
         if run.fate is not Fate.UNKNOWN and self.polls + 1 >= order.retry_limit:
             # The last poll comes late enough for Hevo to have shown the job, however few polls there are.
-            return max(pause, order.find_window - self._searched_for())
+            return max(pause, order.find_window - self._searched_for)
         return pause
 
     def first_pause(self, run: Run) -> float:
@@ -95,15 +98,12 @@ class Search(WaitPhase):
     def _is_over(self, run: Run) -> bool:
         order = run.order
         if run.fate is Fate.UNKNOWN:
-            return self._searched_for() >= UNKNOWN_FATE_WINDOW
+            return self._searched_for >= UNKNOWN_FATE_WINDOW
         if run.searching_since is None:
             return self.polls >= order.retry_limit
         # A process that is rescheduled cannot count polls, but it knows for how long there have been some.
         last_poll = order.find_delay + (order.retry_limit - 2) * (order.find_interval or order.poll_interval)
         return order.retry_limit == 1 or self._clock.now() - run.searching_since >= last_poll
-
-    def _searched_for(self) -> float:
-        return 0.0 if self._since is None else self._clock.monotonic() - self._since
 
     def _without_job(self, run: Run, choice: Choice) -> Step:
         if choice.fallback is not None:

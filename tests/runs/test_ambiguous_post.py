@@ -144,6 +144,28 @@ def test_nothing_is_sent_again_before_hevo_has_shown_no_job_for_a_minute(
 
 
 @in_both_modes
+@pytest.mark.parametrize("unreadable", [Fault.status(503), Fault.status(404), Fault.html()], ids=["503", "404", "page"])
+def test_time_in_which_hevo_cannot_be_read_does_not_count_into_the_minute(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, unreadable: Fault, deferrable: bool
+) -> None:
+    """The list is read once and then not for minutes; the job shows twenty seconds after it is read again."""
+    pipeline = hevo.add_pipeline(7, appear_after=1e6, duration=300)
+    hevo.inject("sync_now", Fault.reset(after=True))
+    hevo.fault_source = lambda _: unreadable if START + 3 < clock.now() < START + 200 else None
+
+    def show_soon(request: Request) -> None:
+        if request.status == 200 and request.at > START + 200 and pipeline.jobs[0].appear_after == 1e6:
+            pipeline.jobs[0].appear_after = request.at - START + 20
+
+    hevo.on_request = show_soon
+
+    job_id = play(operator_of(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert sent_at(hevo) == [0]
+
+
+@in_both_modes
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 503])
 @pytest.mark.parametrize("refusal", [409, 500])
 def test_a_refusal_that_the_list_of_jobs_cannot_confirm_proves_nothing(
