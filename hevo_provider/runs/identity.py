@@ -3,6 +3,11 @@ Whose job is whose.
 
 Starting a pipeline returns no job id, so the job is told from others by what was there before, by its type, and by when
 Hevo's own clock says it was created: two readings of one clock are compared, never two clocks.
+
+Hevo's own clock may be two: of the service that dates the jobs, and of the server that dates the answers. How far the
+first is ahead at least, the lists show: no job was created or touched after the answer that it is in. A job that is at
+work shows as well how far it is behind at most. Where no list has shown that, a job that seems a few seconds older than
+the action may be its own all the same. It is taken for that only once the own one would show, if none fits better.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ UNKNOWN_FATE_WINDOW = 60.0  # seconds of readable answers without a new job befo
 BASELINE_SPAN = 10 * 60 * 1000  # ms
 BASELINE_SIZE = 20
 CLOCK_TOLERANCE = 1000  # ms: the Date header has whole seconds
+LARGEST_SKEW = 5000  # ms between the clocks of two of Hevo's servers; 3 s were seen
 APPLIED_WITHIN = 90_000  # ms after which a sync of unknown fate starts no job any more: longer than sending may take
 RESTARTS_WITHIN = 900_000  # ms for which a pipeline may be RESTARTING before a resync's job is created
 PROMPT = 2000  # ms after the action within which its job is created, as a rule; the Date header has whole seconds
@@ -46,12 +52,22 @@ def with_baseline(run: Run, listing: Listing) -> Run:
     """Return the run with a note of which jobs were there, and of the time, before the action is sent."""
     known, floor = _seen_in(listing)
     now = listing.server_time
+    run = with_skew(run, listing)
     return run.with_baseline(known, floor, created_after=None if now is None else now - CLOCK_TOLERANCE, now=now)
 
 
 def with_first_poll(run: Run, listing: Listing) -> Run:
     """Return a run that only follows, with a note of which jobs were there when it first polled."""
     return run.with_first_poll(*_seen_in(listing))
+
+
+def with_skew(run: Run, listing: Listing) -> Run:
+    """Return the run with a note of how far Hevo's times of jobs are ahead of its answers' dates, as a list shows."""
+    if listing.server_time is None:
+        return run
+    shown = [max(job.created_ts or 0, job.updated_ts or 0) - listing.server_time for job in listing.jobs]
+    plausible = [ahead for ahead in shown if abs(ahead) <= LARGEST_SKEW + CLOCK_TOLERANCE]
+    return run.with_skew(max(plausible, default=None))
 
 
 def _seen_in(listing: Listing) -> tuple[list[str], int | None]:
@@ -93,28 +109,31 @@ def reaches_back(run: Run) -> Callable[[Sequence[Job]], bool]:
         oldest = jobs[-1] if jobs else None
         if oldest is None or oldest.job_id in run.baseline:
             return True
-        return oldest.created_ts is None or oldest.created_ts < (run.created_after or run.baseline_floor or 0)
+        since = run.created_after - LARGEST_SKEW if run.created_after is not None else run.baseline_floor
+        return oldest.created_ts is None or oldest.created_ts < (since or 0)
 
     return enough
 
 
 def choose(listing: Listing, run: Run) -> Choice:
     """Tell which of the jobs is the one that the run's action has started."""
+    run = with_skew(run, listing)
     new = [job for job in listing.jobs if not _was_there(job, run)]
-    timely = [job for job in new if not cannot_be_own(job, run)]
-    expected = [job for job in timely if job.type in run.order.job_types]
+    possible = [job for job in new if not cannot_be_own(job, run)]
+    expected = [job for job in possible if job.type in run.order.job_types]
+    timely = [job for job in expected if _is_timely(job, run)]
     # A job that was created later may show earlier: the run's own gets its time to show first.
-    sure = expected if _own_would_show(listing, run) else [job for job in expected if _is_prompt(job, run)]
+    sure = expected if _own_would_show(listing, run) else [job for job in timely if _is_prompt(job, run)]
     others = [job for job in new if job.type is not None and job.type not in run.order.job_types]
-    vague = [job for job in timely if job.type is None]
-    if run.fate is Fate.ANSWERED and not any(job in timely for job in others):
-        # Something was started, and nothing else could be it: the clocks of two servers of Hevo may differ.
-        vague += [job for job in new if job.type in run.order.job_types and job not in timely]
+    vague = [job for job in possible if job.type is None]
+    if run.fate is Fate.ANSWERED and not any(job in possible for job in others):
+        # Something was started, and nothing else could be it: the clocks of two servers of Hevo may differ by more.
+        vague += [job for job in new if job.type in run.order.job_types and job not in expected]
     return Choice(
         job=min(sure, key=lambda job: _distance(job, run), default=None),
         fallback=min(vague, key=lambda job: _distance(job, run), default=None),
         others=tuple(others),
-        has_rivals=sum(_is_prompt(job, run) for job in sure) > 1,
+        has_rivals=sum(_is_prompt(job, run) for job in timely) > 1 or any(_may_be_older(job, run) for job in expected),
     )
 
 
@@ -136,7 +155,7 @@ def choose_to_follow(listing: Listing, run: Run) -> Choice:
 
 def cannot_be_own(job: Job, run: Run) -> bool:
     """Return whether the job is known from before the run's action, or Hevo's clock says that it is older, or newer."""
-    return _was_there(job, run) or not _is_timely(job, run) or _is_too_late(job, run)
+    return _was_there(job, run) or _is_older(job, run) or _is_too_late(job, run)
 
 
 def made_in_time(made: Job | int | None, run: Run) -> bool:
@@ -176,7 +195,24 @@ def _found_first(jobs: Sequence[Job], run: Run) -> Job | None:
 
 
 def _is_timely(job: Job, run: Run) -> bool:
-    return run.created_after is None or job.created_ts is None or job.created_ts >= run.created_after
+    return run.created_after is None or job.created_ts is None or job.created_ts >= run.created_after + _ahead(run)
+
+
+def _is_older(job: Job, run: Run) -> bool:
+    """Return whether the job is older than the action, however far the clock of the jobs may be behind."""
+    if run.created_after is None or job.created_ts is None:
+        return False
+    behind = LARGEST_SKEW if run.skew is None else min(max(0, -run.skew), LARGEST_SKEW)
+    return job.created_ts < run.created_after - behind
+
+
+def _may_be_older(job: Job, run: Run) -> bool:
+    return run.created_after is not None and job.created_ts is not None and job.created_ts < run.created_after
+
+
+def _ahead(run: Run) -> int:
+    """Return how far the clock of the jobs is certainly ahead of that of the answers, ms."""
+    return min(max(0, run.skew or 0), LARGEST_SKEW)
 
 
 def _is_too_late(job: Job, run: Run) -> bool:
@@ -188,7 +224,9 @@ def _is_too_late(job: Job, run: Run) -> bool:
 
 
 def _is_prompt(job: Job, run: Run) -> bool:
-    return run.posted_at is None or (job.created_ts is not None and job.created_ts <= run.posted_at + PROMPT)
+    if run.posted_at is None:
+        return True
+    return job.created_ts is not None and job.created_ts <= run.posted_at + _ahead(run) + PROMPT
 
 
 def _own_would_show(listing: Listing, run: Run) -> bool:
@@ -204,7 +242,7 @@ def _call_was_over(run: Run) -> int | None:
 def _distance(job: Job, run: Run) -> tuple[bool, int]:
     if job.created_ts is None:
         return (True, 0)
-    return (False, abs(job.created_ts - run.posted_at) if run.posted_at is not None else job.created_ts)
+    return (False, job.created_ts if run.posted_at is None else abs(job.created_ts - run.posted_at - _ahead(run)))
 
 
 def _created(job: Job) -> int:

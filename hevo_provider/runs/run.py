@@ -69,6 +69,8 @@ class Run:
     :param baseline: ids of jobs that were there before the action was sent.
     :param baseline_floor: a job created before this (Hevo's clock, ms) was there too, although it is not listed.
     :param created_after: Hevo's clock (ms): a job created earlier is older than the action.
+    :param skew: ms by which Hevo's times of jobs are at least ahead of its answers' dates (negative: behind at most);
+        None where nothing is known of it.
     :param posted_at: Hevo's clock (ms) when the action was sent.
     :param given_up_at: Hevo's clock (ms) when the answer to it was given up; None if it was answered.
     :param polled: whether a run that only follows has polled once, which made the baseline.
@@ -96,6 +98,7 @@ class Run:
     baseline: tuple[str, ...] = ()
     baseline_floor: int | None = None
     created_after: int | None = None
+    skew: int | None = None
     posted_at: int | None = None
     given_up_at: int | None = None
     polled: bool = False
@@ -182,6 +185,16 @@ class Run:
             created_after=created_after,
             posted_at=now,
         )
+
+    def with_skew(self, shown: int | None) -> Self:
+        """
+        Take note of how far Hevo's times of jobs are ahead of its answers' dates.
+
+        :param shown: ms, as one list shows it; the true value is no less.
+        """
+        if shown is None or (self.skew is not None and shown <= self.skew):
+            return self
+        return replace(self, skew=shown)
 
     # The action
 

@@ -15,6 +15,7 @@ from hevo_provider.runs.identity import (
     reaches_back,
     since_search_began,
     with_first_poll,
+    with_skew,
 )
 from hevo_provider.runs.listing import read_listing
 from hevo_provider.runs.logger import Logger
@@ -53,7 +54,7 @@ class Search(WaitPhase):
         """
         read_before, self._read_at = self._read_at, None
         listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE, enough=reaches_back(run), retry_limit=0)
-        run = since_search_began(run, listing, self._clock.now())
+        run = with_skew(since_search_began(run, listing, self._clock.now()), listing)
         choice = choose_to_follow(listing, run) if _follows(run) else choose(listing, run)
         if choice.has_rivals:
             run = run.assuming()

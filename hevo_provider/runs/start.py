@@ -45,7 +45,14 @@ from hevo_provider.models.enums import JobStatus, OnActiveJob, PipelineStatus
 from hevo_provider.models.object import PipelineObject
 from hevo_provider.runs.chosen_objects import chosen_ids, objects_in_words, read_objects
 from hevo_provider.runs.error_table import may_pass
-from hevo_provider.runs.identity import CLOCK_TOLERANCE, cannot_be_own, choose, choose_to_follow, with_baseline
+from hevo_provider.runs.identity import (
+    CLOCK_TOLERANCE,
+    cannot_be_own,
+    choose,
+    choose_to_follow,
+    with_baseline,
+    with_skew,
+)
 from hevo_provider.runs.listing import Listing, State, both, read_listing, read_state
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN, Action
@@ -180,7 +187,7 @@ class Start:
 
     async def _go_on(self, listing: Listing) -> Run | None:
         """Decide after a POST of unknown fate; None: send again."""
-        run = self.run
+        run = self.run = with_skew(self.run, listing)
         job = choose(listing, run).job
         if job is not None:
             return self._following(job, Ownership.ASSUMED)
@@ -304,6 +311,7 @@ class Start:
             listing = await read_listing(self._hevo, run.pipeline_id)
         except HevoError:
             return self._after_doubt(error)
+        self.run = run = with_skew(run, listing)
         if run.posts > 1:
             job = choose(listing, run).job
             if job is not None:  # by the call before, whose fate was unknown

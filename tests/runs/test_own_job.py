@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoPipelineBusyError
 from hevo_provider.sandbox import Fault, Request, Sandbox
-from tests.stage.clock import VirtualClock
+from tests.stage.clock import START, VirtualClock
 from tests.stage.death import MortalStore, lose_worker
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import TaskInstance, operator, play
@@ -27,6 +28,15 @@ def when_asked(hevo: Sandbox, route: str, act: Callable[[], object]) -> None:
             act()
 
     hevo.on_request = told
+
+
+def dates_are_off(hevo: Sandbox, clock: VirtualClock, seconds: float) -> None:
+    """Let the ``Date`` of Hevo's answers be ahead of the clock by which it dates jobs."""
+
+    def dated(_: str) -> Fault:
+        return Fault.with_headers({"Date": formatdate(clock.now() + seconds, usegmt=True)})
+
+    hevo.fault_source = dated
 
 
 @in_both_modes
@@ -298,6 +308,65 @@ def test_this_machines_clock_does_not_matter(
     job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+# Hevo dates jobs by one clock and answers by another
+
+
+@in_both_modes
+@pytest.mark.parametrize("duration", [0.2, 600])
+@pytest.mark.parametrize("seconds", [-4, -3, 3, 4])
+def test_a_call_of_unknown_fate_starts_no_second_job_where_hevos_clocks_differ(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, seconds: int, duration: float, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=10, duration=duration)
+    dates_are_off(hevo, clock, seconds)
+    hevo.inject("sync_now", Fault.reset(after=True))
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+@pytest.mark.parametrize("seconds", [-4, -3, 3, 4])
+def test_where_hevos_clocks_differ_a_job_that_the_schedule_starts_next_is_not_mistaken_for_it(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, seconds: int, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, appear_after=10, duration=600)
+    dates_are_off(hevo, clock, seconds)
+    when_asked(hevo, "sync_now", lambda: pipeline.start_job(ago=-12, appear_after=0))
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+    assert clock.now() - START < 700, "nothing is gained by waiting for the end of the search"
+
+
+@in_both_modes
+def test_where_hevos_clock_of_jobs_is_ahead_a_job_that_the_list_hid_is_not_mistaken_for_it(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, appear_after=15, baseline_lag=5, duration=600)
+    pipeline.start_job(ago=2.5)
+    dates_are_off(hevo, clock, -3)
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+@in_both_modes
+def test_a_job_that_only_a_difference_of_hevos_clocks_would_make_its_own_is_never_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=None)
+    dates_are_off(hevo, clock, 3)
+
+    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+        play(operator(deferrable=deferrable, timeout=100), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [0]
 
 
 @in_both_modes

@@ -20,7 +20,14 @@ from hevo_provider.exceptions import HevoJobNotFoundError, HevoResponseError, He
 from hevo_provider.models.answers import Job, JobPage
 from hevo_provider.models.enums import ACTIVE_STATUSES, JobStatus, OnActiveJob
 from hevo_provider.runs.events import event_of, event_of_error, read_event
-from hevo_provider.runs.identity import APPLIED_WITHIN, UNKNOWN_FATE_WINDOW, choose, choose_to_follow, with_baseline
+from hevo_provider.runs.identity import (
+    APPLIED_WITHIN,
+    LARGEST_SKEW,
+    UNKNOWN_FATE_WINDOW,
+    choose,
+    choose_to_follow,
+    with_baseline,
+)
 from hevo_provider.runs.listing import MAX_PAGES, Listing, read_listing
 from hevo_provider.runs.order import SHOWS_WITHIN, Action, Order
 from hevo_provider.runs.outcome import Ending, Outcome
@@ -83,7 +90,7 @@ def test_what_is_chosen_is_new_timely_and_of_the_expected_type(
     if chosen is not None:
         assert chosen.job_id not in known
         assert chosen.type == "INCREMENTAL"
-        assert chosen.created_ts is None or chosen.created_ts >= SENT - 1000
+        assert chosen.created_ts is None or chosen.created_ts >= SENT - 1000 - LARGEST_SKEW
         if fate is Fate.UNKNOWN:
             assert chosen.created_ts is None or chosen.created_ts <= SENT + APPLIED_WITHIN
 
@@ -104,8 +111,9 @@ def test_a_job_created_with_the_call_is_chosen_before_any_that_is_further_from_i
     listed: list[Job], took: int, after: float
 ) -> None:
     own = Job(job_id="own", type="INCREMENTAL", status="COMPLETED", created_ts=SENT + took)
+    there = [job for job in listed if (job.created_ts or 0) <= SENT + after * 1000]
 
-    chosen = choose(listing([*listed, own], after=after), a_run()).job
+    chosen = choose(listing([*there, own], after=max(after, took / 1000)), a_run()).job
 
     assert chosen is not None
     assert _distance(chosen) <= took
@@ -113,9 +121,35 @@ def test_a_job_created_with_the_call_is_chosen_before_any_that_is_further_from_i
 
 @given(lists_of_jobs, st.floats(0, SHOWS_WITHIN - 0.001))
 def test_a_job_created_later_is_not_chosen_while_the_own_one_may_still_show(listed: list[Job], after: float) -> None:
-    chosen = choose(listing(listed, after=after), a_run()).job
+    there = [job for job in listed if (job.created_ts or 0) <= SENT + after * 1000]
+
+    chosen = choose(listing(there, after=after), a_run()).job
 
     assert chosen is None or _distance(chosen) <= 2000
+
+
+@given(
+    st.integers(-LARGEST_SKEW, LARGEST_SKEW),
+    st.integers(0, 2000),
+    st.integers(4000, HOUR),
+    st.integers(2 * LARGEST_SKEW + 1, HOUR),
+    fates,
+)
+def test_however_hevos_clocks_differ_the_own_job_is_chosen_from_an_older_and_a_later_one(
+    skew: int, took: int, before: int, later: int, fate: Fate
+) -> None:
+    """A job at work shows what the clock of the jobs says when the list is made."""
+    times = {"own": took, "older": -before, "later": later}
+    seen = SENT + HOUR + skew
+    listed = [
+        Job(job_id=name, type="INCREMENTAL", status="IN_PROGRESS", created_ts=SENT + time + skew, updated_ts=seen)
+        for name, time in times.items()
+    ]
+
+    chosen = choose(listing(listed), a_run(fate=fate.value)).job
+
+    assert chosen is not None
+    assert chosen.job_id == "own"
 
 
 @given(lists_of_jobs)
@@ -123,7 +157,7 @@ def test_an_older_job_never_explains_a_call_of_unknown_fate(listed: list[Job]) -
     fallback = choose(listing(listed), a_run(fate=Fate.UNKNOWN.value)).fallback
 
     assert fallback is None or fallback.type is None
-    assert fallback is None or fallback.created_ts is None or fallback.created_ts >= SENT - 1000
+    assert fallback is None or fallback.created_ts is None or fallback.created_ts >= SENT - 1000 - LARGEST_SKEW
 
 
 @given(st.lists(jobs, max_size=60, unique_by=(lambda job: job.job_id, lambda job: job.created_ts or job.job_id)))
@@ -318,6 +352,8 @@ runs = st.builds(
     baseline=st.lists(ids, max_size=5).map(tuple),
     baseline_floor=st.none() | moments,
     created_after=st.none() | moments,
+    skew=st.none() | st.integers(-10_000, 10_000),
+    refused=st.booleans(),
     note=st.none() | st.text(),
 )
 
