@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hevo_provider.models.answers import Job
+from hevo_provider.models.enums import JobType
 from hevo_provider.runs.listing import Listing
 from hevo_provider.runs.order import SHOWS_WITHIN, Action
 from hevo_provider.runs.run import Fate, Run
@@ -121,14 +122,18 @@ def choose(listing: Listing, run: Run) -> Choice:
     new = [job for job in listing.jobs if not _was_there(job, run)]
     possible = [job for job in new if not cannot_be_own(job, run)]
     expected = [job for job in possible if job.type in run.order.job_types]
+    others = [job for job in new if job.type is not None and job.type not in run.order.job_types]
+    if any(job in possible and job.type != JobType.REFRESHER for job in others):
+        # That is what the action has started, under a type that is not waited for. A later one is somebody else's.
+        expected = [job for job in expected if not _is_late(job, run)]
     timely = [job for job in expected if _is_timely(job, run)]
     # A job that was created later may show earlier: the run's own gets its time to show first.
     sure = expected if _own_would_show(listing, run) else [job for job in timely if _is_prompt(job, run)]
-    others = [job for job in new if job.type is not None and job.type not in run.order.job_types]
     vague = [job for job in possible if job.type is None]
     if run.fate is Fate.ANSWERED and not any(job in possible for job in others):
         # Something was started, and nothing else could be it: the clocks of two servers of Hevo may differ by more.
-        vague += [job for job in new if job.type in run.order.job_types and job not in expected]
+        older = [job for job in new if job not in possible and not _is_too_late(job, run)]
+        vague += [job for job in older if job.type in run.order.job_types]
     return Choice(
         job=min(sure, key=lambda job: _distance(job, run), default=None),
         fallback=min(vague, key=lambda job: _distance(job, run), default=None),
@@ -216,11 +221,21 @@ def _ahead(run: Run) -> int:
 
 
 def _is_too_late(job: Job, run: Run) -> bool:
-    # An action that Hevo accepted has a job, however late, and a resync restarts the pipeline first.
-    if run.fate is not Fate.UNKNOWN or run.order.action is not Action.SYNC_NOW:
-        return False
+    # A resync restarts the pipeline first, and nobody knows for how long.
+    return run.order.action is Action.SYNC_NOW and _is_late(job, run)
+
+
+def _is_late(job: Job, run: Run) -> bool:
+    """Return whether the job was created after any that a call could have started for which the run searches."""
     over = _call_was_over(run)
-    return job.created_ts is not None and over is not None and job.created_ts > over + APPLIED_WITHIN
+    if run.fate not in {Fate.ANSWERED, Fate.UNKNOWN} or job.created_ts is None or over is None:
+        return False
+    limit = APPLIED_WITHIN
+    if run.fate is Fate.ANSWERED:  # it has a job, and the user says for how long that may be searched for
+        order = run.order
+        longest_pause = order.poll_interval if order.find_interval is None else order.find_interval
+        limit = max(limit, round(order.retry_limit * longest_pause * 1000))
+    return job.created_ts > over + limit
 
 
 def _is_prompt(job: Job, run: Run) -> bool:

@@ -198,6 +198,53 @@ def test_a_job_of_another_type_is_named_with_the_way_to_follow_it(
 
 
 @in_both_modes
+@pytest.mark.parametrize("wait_for_third", [0, 30], ids=["at-work", "over"])
+@pytest.mark.parametrize("cleared", [True, False], ids=["cleared", "retried"])
+@pytest.mark.parametrize(("action", "type_"), [("SYNC_NOW", "INCREMENTAL"), ("RESYNC", "RESYNC")])
+def test_after_a_job_of_another_type_no_later_try_takes_a_third_job_for_its_own(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    clock: VirtualClock,
+    action: str,
+    type_: str,
+    cleared: bool,
+    wait_for_third: float,
+    deferrable: bool,
+) -> None:
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, duration=20)
+    task = operator(action=action, deferrable=deferrable, on_active_job="start")
+    when_asked(hevo, action.lower(), lambda: pipeline.jobs[0].override.update(type="HISTORICAL"))
+    with pytest.raises(HevoJobNotFoundError, match=r"HISTORICAL \(job"):
+        play(task, ti)
+    clock.advance(300)
+    third = pipeline.start_job(type_, appear_after=0, duration=20)
+    clock.advance(wait_for_third)
+    ti.next_try(cleared=cleared)
+
+    job_id = play(task, ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api][1:] == [job_id]
+    assert third.cancel_requests == 0
+
+
+@in_both_modes
+def test_a_job_that_the_schedule_starts_long_after_an_accepted_call_is_not_its_own(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.json({"message": "Sync has been triggered"}))
+    with pytest.raises(HevoJobNotFoundError):
+        play(operator(deferrable=deferrable), ti)
+    clock.advance(300)
+    pipeline.start_job(ago=60)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+@in_both_modes
 def test_of_an_older_job_and_one_of_another_type_neither_is_followed(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
