@@ -54,7 +54,13 @@ def with_baseline(run: Run, listing: Listing) -> Run:
     known, floor = _seen_in(listing)
     now = listing.server_time
     run = with_skew(run, listing)
-    return run.with_baseline(known, floor, created_after=None if now is None else now - CLOCK_TOLERANCE, now=now)
+    return run.with_baseline(
+        known,
+        floor,
+        created_after=None if now is None else now - CLOCK_TOLERANCE,
+        now=now,
+        at_work=[job.job_id for job in listing.active],
+    )
 
 
 def with_first_poll(run: Run, listing: Listing) -> Run:
@@ -183,9 +189,21 @@ def _was_there(job: Job, run: Run) -> bool:
 
 
 def _came_and_went(job: Job, run: Run) -> bool:
+    if run.at_work is not None and run.order.action is not None:
+        # Hevo touches jobs long after their end, so that their updated_ts alone tells nothing.
+        return job.job_id in run.at_work or not (_was_there(job, run) or _had_ended(job, run))
     if run.created_after is not None:  # a time, where no process has lived long enough to make a baseline
         return max(job.created_ts or 0, job.updated_ts or 0) >= run.created_after
     return run.polled and not _was_there(job, run)
+
+
+def _had_ended(job: Job, run: Run) -> bool:
+    """Return whether the job, as far as its times tell, had ended before the run's action was sent."""
+    if run.created_after is None:
+        return False
+    by_its_duration = None if job.created_ts is None or job.duration is None else job.created_ts + job.duration
+    ended_by = [time for time in (job.updated_ts, by_its_duration) if time is not None]
+    return min(ended_by, default=run.created_after) < run.created_after
 
 
 def _found_first(jobs: Sequence[Job], run: Run) -> Job | None:

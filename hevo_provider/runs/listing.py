@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from hevo_provider.client.calls import MAX_PAGE, HevoAsyncClient
 from hevo_provider.exceptions import HevoResponseError
 from hevo_provider.models.answers import Job, Pipeline
-from hevo_provider.models.enums import ACTIVE_STATUSES
+from hevo_provider.models.enums import ACTIVE_STATUSES, JobStatus
 
 First = TypeVar("First")
 Second = TypeVar("Second")
@@ -19,6 +19,7 @@ Second = TypeVar("Second")
 STALE_AFTER = 6 * 3600 * 1000  # ms: an unknown status that has not changed for so long is no sign of life
 LONGEST_QUEUE = 3600 * 1000  # ms that a job may have stood in line, which its duration leaves out
 MAX_PAGES = 20
+BACK_TO_WORK = 200  # jobs among which one that is at work is searched for, though newer ones have ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +83,53 @@ async def read_listing(
         answered = await hevo.newest_jobs(pipeline_id, limit=page_size, cursor=cursor, retry_limit=retry_limit)
         if not jobs:
             server_time, asked_at = answered.server_time, answered.sent_at
-        jobs += answered.value.data
+        known = {job.job_id for job in jobs}
+        jobs += [job for job in answered.value.data if job.job_id not in known]
         page_size = MAX_PAGE
         cursor = answered.value.following
         if cursor is None and not answered.value.has_more:
             return Listing(tuple(jobs), server_time, complete=True, asked_at=asked_at)
         if _newest_first(jobs) and enough(jobs):
             return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at)
-        if cursor is None:
+        if cursor is None or (reply.page.data and len(jobs) == len(known)):  # it leads in a circle
             break
     if may_cut_short:
         return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at, cut_short=True)
-    raise HevoResponseError(
+    raise _disorder(pipeline_id, jobs)
+
+
+async def read_back_to_work(
+    hevo: HevoAsyncClient,
+    pipeline_id: int,
+    *,
+    enough: Callable[[Sequence[Job]], bool] = lambda _: True,
+    retry_limit: int | None = None,
+) -> Listing:
+    """
+    Read the newest jobs, and so far back that one which is at work is among them.
+
+    Hevo starts no job before the one before has ended: a scheduled one that falls due meanwhile is listed as SKIPPED.
+    So among SKIPPED ones it is looked for as far as may be, and among others, as some jobs may run beside each other,
+    for a while.
+
+    :param enough: whether jobs that came newest first go back far enough for what else they are read for.
+    :raises HevoResponseError: the jobs do not come newest first, and there are too many to read them all.
+    """
+
+    def far_enough(jobs: Sequence[Job]) -> bool:
+        return enough(jobs) and (
+            any(job.status in ACTIVE_STATUSES for job in jobs)
+            or (len(jobs) >= BACK_TO_WORK and any(job.status != JobStatus.SKIPPED for job in jobs))
+        )
+
+    listing = await read_listing(hevo, pipeline_id, enough=far_enough, retry_limit=retry_limit, may_cut_short=True)
+    if listing.cut_short and not _newest_first(listing.jobs):
+        raise _disorder(pipeline_id, listing.jobs)
+    return listing
+
+
+def _disorder(pipeline_id: int, jobs: Sequence[Job]) -> HevoResponseError:
+    return HevoResponseError(
         f"Pipeline {pipeline_id}: {len(jobs)} jobs were read in {MAX_PAGES} pages and there are more; "
         "they are not sorted newest first, or Hevo's cursor leads in a circle, so the newest cannot be told."
     )
@@ -107,14 +143,14 @@ async def read_state(
     retry_limit: int | None = None,
 ) -> State:
     """
-    Read a pipeline and its newest jobs with two requests at the same time, or more where one page is not enough.
+    Read a pipeline and its newest jobs, back to one that is at work: with two requests at the same time, as a rule.
 
-    :param enough: whether jobs that came newest first go back far enough.
+    :param enough: see :func:`read_back_to_work`.
     :raises HevoError: what the first failing one raised.
     """
     pipeline, listing = await both(
         hevo.get_pipeline(pipeline_id, retry_limit=retry_limit),
-        read_listing(hevo, pipeline_id, enough=enough, retry_limit=retry_limit),
+        read_back_to_work(hevo, pipeline_id, enough=enough, retry_limit=retry_limit),
     )
     return State(pipeline, listing)
 

@@ -67,6 +67,7 @@ class Run:
     :param fate: what became of it; None before it was sent.
     :param refused: whether the answer of unknown fate was that a job is running: the list of jobs has to confirm it.
     :param baseline: ids of jobs that were there before the action was sent.
+    :param at_work: ids of those of them that had not ended; None where version 1.0.0 has stored the run.
     :param baseline_floor: a job created before this (Hevo's clock, ms) was there too, although it is not listed.
     :param created_after: Hevo's clock (ms): a job created earlier is older than the action.
     :param skew: ms by which Hevo's times of jobs are at least ahead of its answers' dates (negative: behind at most);
@@ -96,6 +97,7 @@ class Run:
     fate: Fate | None = None
     refused: bool = False
     baseline: tuple[str, ...] = ()
+    at_work: tuple[str, ...] | None = None
     baseline_floor: int | None = None
     created_after: int | None = None
     skew: int | None = None
@@ -167,7 +169,13 @@ class Run:
         return replace(self, answered=True)
 
     def with_baseline(
-        self, known: Iterable[str], floor: int | None, *, created_after: int | None, now: int | None
+        self,
+        known: Iterable[str],
+        floor: int | None,
+        *,
+        created_after: int | None,
+        now: int | None,
+        at_work: Iterable[str] = (),
     ) -> Self:
         """
         Note which jobs were there before the action is sent.
@@ -176,11 +184,13 @@ class Run:
         :param floor: Hevo's clock, ms: what was created before this was there too.
         :param created_after: Hevo's clock, ms: before this the action's job cannot have been created.
         :param now: Hevo's clock, ms.
+        :param at_work: the ids of those that have not ended.
         """
         return replace(
             self,
             fate=None,
             baseline=tuple(known),
+            at_work=tuple(at_work),
             baseline_floor=floor,
             created_after=created_after,
             posted_at=now,
@@ -290,6 +300,7 @@ class Run:
             last_status=str(job.status),
             ownership=ownership or self.ownership,
             baseline=(),
+            at_work=None,
             baseline_floor=None,
             not_before=None,
         )
@@ -348,7 +359,7 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
     "ownership": Ownership,
     "fate": Fate,
 }
-_SEVERAL = {"job_types", "objects", "object_ids", "baseline", "told"}  # JSON has no tuples
+_SEVERAL = {"job_types", "objects", "object_ids", "baseline", "at_work", "told"}  # JSON has no tuples
 
 
 def _plain(value: object) -> object:
@@ -365,7 +376,7 @@ def _values_of(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
 def _typed(name: str, value: Any) -> Any:
     if name in _ENUMS and value is not None:
         return _ENUMS[name](value)
-    return tuple(value) if name in _SEVERAL else value
+    return tuple(value) if name in _SEVERAL and value is not None else value
 
 
 def _read(kind: type[Order], value: Mapping[str, Any]) -> Order:

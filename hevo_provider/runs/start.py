@@ -50,10 +50,11 @@ from hevo_provider.runs.identity import (
     cannot_be_own,
     choose,
     choose_to_follow,
+    reaches_back,
     with_baseline,
     with_skew,
 )
-from hevo_provider.runs.listing import Listing, State, both, read_listing, read_state
+from hevo_provider.runs.listing import Listing, State, both, read_back_to_work, read_state
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN, Action
 from hevo_provider.runs.outage import LONGEST_RETRY_AFTER
@@ -142,10 +143,12 @@ class Start:
         return await self._send()
 
     async def _read(self) -> tuple[State, tuple[PipelineObject, ...]]:
-        pipeline_id = self.run.pipeline_id
-        state, objects = await both(read_state(self._hevo, pipeline_id), read_objects(self._hevo, self.run))
+        pipeline_id, enough = self.run.pipeline_id, reaches_back(self.run)
+        state, objects = await both(
+            read_state(self._hevo, pipeline_id, enough=enough), read_objects(self._hevo, self.run)
+        )
         if self._clock.monotonic() - state.listing.asked_at > FRESH_FOR:  # others may have started a job since
-            state = await read_state(self._hevo, pipeline_id)
+            state = await read_state(self._hevo, pipeline_id, enough=enough)
         return state, objects
 
     def _check_status(self, pipeline: Pipeline) -> Run | None:
@@ -308,7 +311,7 @@ class Start:
         if error.status != HTTPStatus.CONFLICT:
             return self._after_doubt(error)
         try:
-            listing = await read_listing(self._hevo, run.pipeline_id)
+            listing = await read_back_to_work(self._hevo, run.pipeline_id, enough=reaches_back(run))
         except HevoError:
             return self._after_doubt(error)
         self.run = run = with_skew(run, listing)

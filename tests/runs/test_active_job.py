@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hevo_provider.exceptions import HevoPipelineBusyError
-from hevo_provider.sandbox import Sandbox
-from tests.stage.clock import VirtualClock
+from hevo_provider.sandbox import Fault, Sandbox, SandboxJob, SandboxPipeline
+from tests.stage.clock import START, VirtualClock
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import Deferral, TaskInstance, operator, play, work
 
@@ -36,6 +36,77 @@ def test_an_active_job_of_any_type_fails_the_task_before_anything_is_sent(
 
     assert "nothing was started" in str(failure.value)
     assert {request.method for request in hevo.requests} == {"GET"}
+
+
+def behind_newer_jobs(pipeline: SandboxPipeline, newer: int, *, ends: str = "COMPLETED") -> SandboxJob:
+    """Start a job that is at work for days, with newer ones that are over."""
+    job = pipeline.start_job(ago=1e6, duration=1.01e6)
+    for number in range(newer):
+        pipeline.start_job(ago=9e5 - 900 * number, duration=10, ends=ends)
+    return job
+
+
+behind_the_first_page = pytest.mark.parametrize(
+    ("newer", "ends", "max_page"),
+    [(20, "COMPLETED", 20), (100, "COMPLETED", 20), (100, "COMPLETED", 100), (864, "SKIPPED", 100)],
+)
+
+
+@in_both_modes
+@behind_the_first_page
+def test_an_active_job_behind_the_first_page_fails_the_task_too(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, newer: int, ends: str, max_page: int
+) -> None:
+    """A scheduled run that falls due while a long job is at work is listed as SKIPPED."""
+    hevo.max_page = max_page
+    job = behind_newer_jobs(hevo.add_pipeline(7, parallel_jobs=True), newer, ends=ends)
+
+    with pytest.raises(HevoPipelineBusyError, match=rf"job {job.id} \(INCREMENTAL, IN_PROGRESS\) is active"):
+        play(operator(deferrable=deferrable), ti)
+
+    assert hevo.requests_of("sync_now") == []
+
+
+@in_both_modes
+@behind_the_first_page
+def test_an_active_job_behind_the_first_page_is_waited_for_without_starting_workers(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, newer: int, ends: str, max_page: int
+) -> None:
+    hevo.max_page = max_page
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True)
+    other = behind_newer_jobs(pipeline, newer, ends=ends)
+
+    job_id = play(operator(deferrable=deferrable, on_active_job="wait", poll_interval=600), ti)
+
+    (own,) = pipeline.jobs_started_by_api
+    assert own.id == job_id
+    assert own.created_at >= (other.ended_at or 0) > START
+    assert len(hevo.requests_of("sync_now")) == 1
+
+
+@in_both_modes
+@behind_the_first_page
+@pytest.mark.parametrize("on_active_job", ["follow", "start"])
+def test_an_active_job_behind_the_first_page_is_followed(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, newer: int, ends: str, max_page: int, on_active_job: str
+) -> None:
+    hevo.max_page = max_page
+    job = behind_newer_jobs(hevo.add_pipeline(7), newer, ends=ends)
+
+    assert play(operator(deferrable=deferrable, on_active_job=on_active_job, poll_interval=600), ti) == job.id
+
+
+def test_a_cursor_that_leads_in_a_circle_keeps_no_task_from_its_start(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(7)
+    for hours in range(30):
+        pipeline.start_job(ago=3600.0 * (hours + 1), duration=60)
+    hevo.max_page = 20
+    newest = [job.as_json(hevo.clock()) for job in pipeline.jobs[:20]]
+    hevo.inject("list_jobs", Fault.json({"data": newest, "has_more": True, "next_cursor": "again"}), times=2)
+
+    job_id = play(operator(), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "PENDING", "SOMETHING_NEW", None])
@@ -133,6 +204,30 @@ def test_refused_because_of_a_job_that_does_not_show_yet_it_follows_that(
     job = hevo.add_pipeline(7).start_job(appear_after=15, duration=1000)
 
     assert play(operator(deferrable=deferrable, on_active_job="start"), ti) == job.id
+
+
+@in_both_modes
+@pytest.mark.parametrize("shown_before", [True, False])
+def test_refused_it_never_follows_a_job_that_had_ended_before_though_hevo_touches_it(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, shown_before: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    over = pipeline.start_job(ago=20, duration=8, appear_after=0 if shown_before else 23)
+    other = pipeline.start_job(ago=1, appear_after=15, duration=600)
+    over.override = {"updated_ts": int(START + 3600) * 1000}
+
+    assert play(operator(deferrable=deferrable, on_active_job="start"), ti) == other.id
+
+
+@in_both_modes
+def test_refused_it_follows_a_job_that_was_active_before_and_has_ended_since(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    other = pipeline.start_job(ago=60, duration=3600)
+    hevo.on_request = lambda request: other.end() if request.route == "sync_now" else None
+
+    assert play(operator(deferrable=deferrable, on_active_job="start"), ti) == other.id
 
 
 @in_both_modes
