@@ -12,7 +12,7 @@ from hevo_provider.runs.error_table import may_pass
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.resume import Record, go_on_from
-from hevo_provider.runs.run import Fate, Run
+from hevo_provider.runs.run import Fate, Phase, Run
 from hevo_provider.runs.start import Start, put_off
 from hevo_provider.runs.wait import Wait
 
@@ -87,6 +87,10 @@ class Course:
         begun = await start.go()
         if begun.posts > run.posts:
             self._on_start(begun.fate is not Fate.UNKNOWN)
+        if begun.phase is Phase.READY and begun.order.is_over(
+            self._hevo.clock.now()
+        ):  # it may have been queued for long
+            return Outcome(Ending.TIMED_OUT, begun)
         return begun
 
     async def to_its_end(self, run: Run, record: Record | None) -> Outcome:

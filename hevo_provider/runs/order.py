@@ -88,6 +88,14 @@ class Order:
         chosen = frozenset(self.objects), frozenset(self.object_ids)  # in whatever order
         return self.connection_id, self.pipeline_id, self.action, self.drop_and_load, *chosen
 
+    def is_over(self, now: float) -> bool:
+        """
+        Return whether the deadline has passed.
+
+        :param now: seconds since the epoch.
+        """
+        return self.deadline is not None and now >= self.deadline
+
     @property
     def may_restart(self) -> bool:
         """Whether the pipeline may pass through RESTARTING for the action."""

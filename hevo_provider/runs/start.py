@@ -108,7 +108,7 @@ class Start:
         """
         Check the pipeline, deal with active jobs, and send the action.
 
-        :returns: the run in the phase that it waits in next.
+        :returns: the run in the phase that it waits in next. When its deadline has passed nothing is sent.
         :raises HevoConfigError: an object's name fits none.
         :raises HevoPipelineStateError: the pipeline is in no state to run.
         :raises HevoPipelineBusyError: a job is active and the task may neither follow it nor start another.
@@ -231,6 +231,8 @@ class Start:
 
     async def _send(self) -> Run:
         before = self.run.waiting()
+        if before.order.is_over(self._clock.now()):
+            return before
         self.run = before.sending(self._hevo_time(self._clock.monotonic()))
         if self._remember is not None:
             await self._remember(self.run.searching(Fate.UNKNOWN))
