@@ -91,7 +91,7 @@ async def read_listing(
             return Listing(tuple(jobs), server_time, complete=True, asked_at=asked_at)
         if _newest_first(jobs) and enough(jobs):
             return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at)
-        if cursor is None or (reply.page.data and len(jobs) == len(known)):  # it leads in a circle
+        if cursor is None or (answered.value.data and len(jobs) == len(known)):  # it leads in a circle
             break
     if may_cut_short:
         return Listing(tuple(jobs), server_time, complete=False, asked_at=asked_at, cut_short=True)

@@ -324,6 +324,10 @@ class Start:
             if not any(cannot_be_own(job, run) for job in listing.active):
                 return run.searching(Fate.UNKNOWN)
         await self._was_not_applied(run.not_applied())
+        return self._refused(error, listing)
+
+    def _refused(self, error: HevoConflictError, listing: Listing) -> Run:
+        """Wait, follow or fail, now that nothing was applied."""
         run = self.run
         if self._may_be_cancelled and not run.put_off:
             return put_off(run, error, self._clock.now(), self._log, least=CANCELLED_WITHIN)

@@ -159,7 +159,7 @@ def test_time_in_which_hevo_cannot_be_read_does_not_count_into_the_minute(
 
     hevo.on_request = show_soon
 
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert sent_at(hevo) == [0]
@@ -175,7 +175,7 @@ def test_a_refusal_that_the_list_of_jobs_cannot_confirm_proves_nothing(
     hevo.inject("sync_now", Fault.status(refusal, body=IN_PROGRESS, after=True))
     hevo.inject("list_jobs", Fault.no_op(), *[Fault.status(status)] * 4)
 
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
@@ -192,7 +192,7 @@ def test_beside_anothers_job_a_500_in_the_words_of_a_refusal_does_not_hide_that_
     hevo.inject("sync_now", Fault.status(500, body=IN_PROGRESS, after=True))
 
     with pytest.raises(HevoJobFailedError) as failure:
-        play(operator_of(deferrable=deferrable, on_active_job=on_active_job), ti)
+        play(operator(deferrable=deferrable, on_active_job=on_active_job), ti)
 
     assert [job.id for job in pipeline.jobs_started_by_api] == [failure.value.job_id]
 
@@ -206,7 +206,7 @@ def test_a_500_that_does_not_speak_of_a_running_job_is_no_refusal(
     pipeline.start_job(ago=60, duration=3600)
     hevo.inject("sync_now", Fault.json({"error": words}, status=500))
 
-    job_id = play(operator_of(deferrable=deferrable, on_active_job="start"), ti)
+    job_id = play(operator(deferrable=deferrable, on_active_job="start"), ti)
 
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
 
@@ -232,7 +232,7 @@ def test_a_200_with_an_error_again_and_again_fails_the_task_with_hevos_words_and
     hevo.inject(action.lower(), Fault.json(NO_WORKER), times=None)
 
     with pytest.raises(HevoJobNotFoundError, match=r"sent 3 times and no job appeared.*No worker is free: try later"):
-        play(operator_of(action=action, deferrable=deferrable, timeout=600), ti)
+        play(operator_of(action, deferrable=deferrable, timeout=600), ti)
 
     told = story()
     assert pipeline.jobs == []
@@ -249,7 +249,7 @@ def test_a_task_whose_time_is_over_before_hevo_took_its_call_fails_with_hevos_wo
     hevo.inject("sync_now", fault, times=None)
 
     with pytest.raises(AirflowTaskTimeout, match="No worker is free: try later"):
-        play(operator_of(deferrable=deferrable, timeout=100), ti)
+        play(operator(deferrable=deferrable, timeout=100), ti)
 
 
 @in_both_modes
@@ -375,7 +375,7 @@ def test_a_refusal_because_of_a_job_that_never_shows_is_told_as_a_refusal(
     pipeline.start_job(appear_after=1e6, duration=1e6)
 
     with pytest.raises(HevoJobNotFoundError, match=r"Hevo refused SYNC_NOW .*nobody can see") as failure:
-        play(operator_of(deferrable=deferrable, on_active_job="start"), ti)
+        play(operator(deferrable=deferrable, on_active_job="start"), ti)
 
     assert "accepted" not in story() + str(failure.value)
 
@@ -388,7 +388,7 @@ def test_a_restart_after_a_lost_answer_is_not_told_as_hevos_word_that_it_accepte
     hevo.inject("resync", Fault.status(502, after=True))
 
     with pytest.raises(HevoJobNotFoundError, match=r"the pipeline was RESTARTING after RESYNC.*502") as failure:
-        play(operator_of(action="RESYNC", deferrable=deferrable), ti)
+        play(operator_of("RESYNC", deferrable=deferrable), ti)
 
     assert "accepted" not in story() + str(failure.value)
 
@@ -402,7 +402,7 @@ def test_each_refusal_is_told_in_the_log(
     pipeline = hevo.add_pipeline(7, baseline_lag=8, refusal=refusal)
     pipeline.start_job(ago=2, duration=100)
 
-    play(operator_of(on_active_job=on_active_job, deferrable=deferrable), ti)
+    play(operator(on_active_job=on_active_job, deferrable=deferrable), ti)
 
     refusals = [request for request in hevo.requests_of("sync_now") if request.status == refusal]
     assert story().count(f"Hevo refused SYNC_NOW (Hevo answered {refusal} to POST") == len(refusals) > 0

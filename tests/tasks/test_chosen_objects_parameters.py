@@ -59,7 +59,7 @@ def test_a_set_of_objects_is_serialized_in_one_order() -> None:
     """Else the DAG would differ from parse to parse, and each would be another version of it."""
     names = {f"public.table_{number}" for number in range(20)}
 
-    made = operator(objects=names, object_ids=frozenset(names))
+    made = objects_operator(objects=names, object_ids=frozenset(names))
 
     assert list(made.objects) == list(made.object_ids) == sorted(names)
 

@@ -253,7 +253,7 @@ def hide(pipeline: SandboxPipeline) -> None:
 def killed_while_its_job_runs(hevo: Sandbox, ti: TaskInstance, clock: VirtualClock) -> SandboxPipeline:
     """Kill a deferred task whose job runs: the trigger's last work, to its end."""
     pipeline = hevo.add_pipeline(7, duration=3600)
-    run_in_triggerer(watched_then_killed(deferred(operator_of(), ti), clock, 60))
+    run_in_triggerer(watched_then_killed(waiting(operator(), ti), clock, 60))
     return pipeline
 
 
@@ -281,14 +281,14 @@ def test_a_job_that_cannot_be_seen_for_a_moment_is_cancelled_all_the_same(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, fault: Fault
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=3600)
-    trigger = deferred(operator_of(), ti)
+    trigger = waiting(operator(), ti)
 
     async def killed_while_hevo_stumbles() -> None:
-        waiting = asyncio.ensure_future(event_of(trigger))
+        event = asyncio.ensure_future(event_of(trigger))
         while clock.now() < START + 60:  # noqa: ASYNC110 - the clock is no event
             await asyncio.sleep(0)
-        waiting.cancel("user-action")
-        await asyncio.wait([waiting])
+        event.cancel("user-action")
+        await asyncio.wait([event])
         hevo.inject("get_job", fault, times=3)
         await trigger.on_kill()
 
@@ -364,7 +364,7 @@ def test_a_job_that_nobody_can_see_any_more_is_not_said_to_have_ended(
     hevo.inject("cancel_job", Fault.status(409), times=None)
     hevo.on_request = lambda request: hide(pipeline) if request.route == "cancel_job" else None
 
-    run_in_triggerer(watched_then_killed(deferred(operator_of(), ti), clock, 60))
+    run_in_triggerer(watched_then_killed(waiting(operator(), ti), clock, 60))
 
     assert "whether it still runs could not be seen" in story()
 
@@ -389,7 +389,7 @@ def test_a_task_whose_time_is_over_cancels_its_job_though_hevo_stumbles(
     hevo.inject("cancel_job", fault, times=2)
 
     with pytest.raises(AirflowTaskTimeout, match="Hevo was asked to cancel it"):
-        play(operator_of(deferrable=deferrable, timeout=100), ti)
+        play(operator(deferrable=deferrable, timeout=100), ti)
 
     assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
 
@@ -403,7 +403,7 @@ def test_a_job_that_ends_well_while_it_is_to_be_cancelled_has_ended_well(
     hevo.inject("cancel_job", answer or Fault.json({"message": "Job is being cancelled"}))
     hevo.on_request = lambda request: pipeline.jobs[0].end() if request.route == "cancel_job" else None
 
-    assert play(operator_of(deferrable=deferrable, timeout=100), ti) == pipeline.jobs[0].id
+    assert play(operator(deferrable=deferrable, timeout=100), ti) == pipeline.jobs[0].id
 
 
 # A worker that blocks
@@ -458,7 +458,7 @@ def test_a_worker_that_is_killed_has_time_to_repeat_a_cancel_and_to_say_what_it_
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
     hevo.inject("cancel_job", Fault.status(409), times=None)
-    task = operator_of(deferrable=False)
+    task = operator(deferrable=False)
     killed_at: list[float] = []
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:

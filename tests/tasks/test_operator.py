@@ -316,7 +316,7 @@ def test_a_time_out_says_what_became_of_the_job(
     assert [job.cancel_requests for job in pipeline.jobs] == [int(cancel_on_kill)]
 
 
-@deferred_or_not
+@in_both_modes
 def test_a_task_that_has_run_can_be_copied_and_the_copy_can_run(
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, deferrable: bool
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
-from tests.play import TaskInstance
+from tests.stage.tasks import TaskInstance
 
 THREAD = (
     r"The task 'task' would block the event loop that calls it: call it in a thread, with asyncio\.to_thread, there"

@@ -17,8 +17,8 @@ from hevo_provider.client.access import Access, Credentials
 from hevo_provider.exceptions import HevoConfigError, HevoGatewayError, HevoTransportError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.sandbox import Fault, Sandbox
-from tests.connected import connect
-from tests.play import VirtualClock
+from tests.stage.clients import connect
+from tests.stage.clock import VirtualClock
 
 HEVO = "https://us.hevodata.com"
 
