@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
 from hevo_provider.clock import process_clock
 from hevo_provider.compat import task_store_of
-from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError, HevoRunError
+from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError, HevoJobNotFoundError, HevoRunError
 from hevo_provider.models.enums import JobType, OnActiveJob, PipelineAction
 from hevo_provider.models.ids import object_id_of, pipeline_id_of
 from hevo_provider.parameters import (
@@ -168,7 +168,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         with hopeless_errors_fail_for_good():
             told = read_event(event)
             if told.error is not None:
-                self._note(context, told.run)
+                self._note(context, told.run, told.error)
                 raise told.error
             run = told.run or told.run_under(self._ordered(context))  # version 1.0.0 sent none along
             if run.order.accept_completed_with_failures is None:  # nor this, with what it had deferred
@@ -218,7 +218,12 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         store = self._store(context)
         record = store.recall(run.order.connection_id) if not run.posts else None
         if not self.deferrable:
-            return self._finish(context, self._wait_synchronously(run, store, record))
+            try:
+                outcome = self._wait_synchronously(run, store, record)
+            except HevoJobNotFoundError as error:
+                self._note(context, self._course.run if self._course is not None else None, error)
+                raise
+            return self._finish(context, outcome)
         begun = self._block_on(self._begin, run, store, record)
         if isinstance(begun, Outcome):
             return self._finish(context, begun)
@@ -270,10 +275,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         store.forget(run)  # last of all: until then, the retry of a lost worker finds the job again
         return job.job_id
 
-    def _note(self, context: Context, run: Run | None) -> None:
+    def _note(self, context: Context, run: Run | None, error: Exception | None = None) -> None:
         """Put on record how far a run has come that ended without its job's end, so that a retry finds the job."""
         if run is not None and run.posts:
-            self._store(context).update(run)
+            is_in_vain = isinstance(error, HevoJobNotFoundError)
+            self._store(context).update(run.searched_in_vain() if is_in_vain else run)
 
     def _cancel_at_last(self, run: Run) -> None:
         from hevo_provider.runs.cancel import cancel_job_of

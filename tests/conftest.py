@@ -27,7 +27,12 @@ AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 # Event-driven scheduling came with Airflow 3, shared polls and the store of an asset with 3.3.
 collect_ignore_glob: list[str] = []
 if AIRFLOW < (3, 0):
-    collect_ignore_glob += ["watching/test_definition.py", "watching/test_alone.py", "watching/test_in_two_files.py", "stored/test_asset_names.py"]
+    collect_ignore_glob += [
+        "watching/test_definition.py",
+        "watching/test_alone.py",
+        "watching/test_in_two_files.py",
+        "stored/test_asset_names.py",
+    ]
     collect_ignore_glob += ["stored/test_run_token.py"]  # a kill is told by the row there
 if AIRFLOW < (3, 3):
     collect_ignore_glob += ["watching/test_assets.py", "watching/test_store.py", "watching/test_restart.py"]

@@ -10,6 +10,7 @@ from hevo_provider.exceptions import HevoConfigError
 # An id goes into the path of a URL: nothing that could lead to another path, or into a log line, is one.
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}"
 
+_EXACT = 2.0**53  # a larger float has lost digits: it is another id by now
 _TOO_LARGE = 10**18  # for an id that anybody has seen; Hevo counts them
 
 
@@ -36,6 +37,8 @@ def _whole(value: object) -> int | None:
     try:
         if isinstance(value, SupportsIndex):
             return value.__index__()
+        if isinstance(value, float) and abs(value) > _EXACT:
+            return None
         if isinstance(value, SupportsInt):
             return int(value) if int(value) == value else None
     except (TypeError, ValueError, ArithmeticError):  # an array of several, NaN, infinity

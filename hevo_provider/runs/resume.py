@@ -16,7 +16,7 @@ from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus, PipelineStatus
 from hevo_provider.runs.cancel import cancel_job_of
 from hevo_provider.runs.identity import UNKNOWN_FATE_WINDOW, Choice, choose, made_in_time, reaches_back
-from hevo_provider.runs.listing import Listing, is_active, read_listing, read_state
+from hevo_provider.runs.listing import Listing, both, is_active, read_listing
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN
 from hevo_provider.runs.outcome import Ending, Outcome
@@ -154,7 +154,9 @@ async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
     try:
         if run.job_id is not None:
             return _Found(Choice(await _job_of(hevo, run, run.job_id)))
-        state = await read_state(hevo, run.pipeline_id, enough=reaches_back(run))
+        pipeline, listing = await both(
+            hevo.get_pipeline(run.pipeline_id), read_listing(hevo, run.pipeline_id, enough=reaches_back(run))
+        )
     except HevoResponseError as error:
         logger.warning(
             "Pipeline %s: what an earlier try has started cannot be told any more (%s). If a job of it runs, it is "
@@ -163,7 +165,6 @@ async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
             error,
         )
         return _Found(Choice())
-    listing = state.listing
     timely = Listing(
         tuple(job for job in listing.jobs if made_in_time(job, run)), listing.server_time, complete=listing.complete
     )
@@ -173,8 +174,8 @@ async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
             "followed or cancelled.",
             run.pipeline_id,
         )
-    may_show = run.order.may_restart and made_in_time(listing.server_time, run)
-    is_restarting = state.pipeline.status == PipelineStatus.RESTARTING
+    may_show = run.order.may_restart and not run.in_vain and made_in_time(listing.server_time, run)
+    is_restarting = pipeline.status == PipelineStatus.RESTARTING
     return _Found(choose(timely, run), restarting=may_show and is_restarting, may_show=may_show)
 
 

@@ -81,6 +81,7 @@ class Run:
     :param put_off: how many times in a row the action was put off because Hevo did not take it.
     :param answered: whether Hevo has answered this task well, in this try or an earlier one: then it knows the key and
         the pipeline, and a 401 or 404 is a stumble.
+    :param in_vain: whether a search for its job has ended without one: it will not show any more.
     :param settling: whether the pipeline was seen RESTARTING: after that, its job needs some seconds to show.
     :param yield_to: a job that is being cancelled, by this very task or by others: its end is waited for.
     :param note: what Hevo said last, for messages; None once it has accepted the action.
@@ -108,6 +109,7 @@ class Run:
     not_before: float | None = None
     put_off: int = 0
     answered: bool = False
+    in_vain: bool = False
     settling: bool = False
     yield_to: str | None = None
     note: str | None = None
@@ -260,6 +262,10 @@ class Run:
         if ownership is None:
             ownership = Ownership.ASSUMED if fate is Fate.UNKNOWN or self.posts > 1 else Ownership.OURS
         return replace(self, phase=Phase.FIND, fate=fate, ownership=ownership)
+
+    def searched_in_vain(self) -> Self:
+        """Take note that a search for the job has ended without one."""
+        return replace(self, in_vain=self.job_id is None)
 
     def with_first_poll(self, known: Iterable[str], floor: int | None) -> Self:
         """Note which jobs were there when a run that only follows polled for the first time."""

@@ -200,11 +200,11 @@ class Start:
         if listing.active and run.order.on_active_job is not OnActiveJob.START:
             return self._give_way(listing, "no job of this task's own appeared, and none is started beside it")
         if run.posts >= MOST_POSTS:
-            if any(cannot_be_own(job, run) for job in listing.active):  # a refusal in words that nobody knew
-                return self._adopt(listing)
+            # Not even where another's job is active: of answers that say nothing, nobody knows that they were refusals.
+            active = f" Active is {jobs_in_words(listing.active)}." if listing.active else ""
             raise HevoJobNotFoundError(
                 f"Pipeline {run.pipeline_id}: {run.order.action} was sent {run.posts} times and no job appeared. Hevo "
-                f"said: {run.note}. Look at the pipeline in Hevo before starting it again.",
+                f"said: {run.note}.{active} Look at the pipeline in Hevo before starting it again.",
                 pipeline_id=run.pipeline_id,
             )
         self._log.warning(

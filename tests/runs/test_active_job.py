@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hevo_provider.exceptions import HevoPipelineBusyError
+from hevo_provider.exceptions import HevoJobNotFoundError, HevoPipelineBusyError
 from hevo_provider.sandbox import Fault, Sandbox, SandboxJob, SandboxPipeline
 from tests.stage.clock import START, VirtualClock
 from tests.stage.marks import in_both_modes
@@ -185,13 +185,14 @@ def test_refused_because_of_a_job_of_another_type_it_fails_and_names_both(
 
 
 @in_both_modes
-def test_refused_three_times_in_words_that_nobody_knows_it_follows_the_active_job(
+def test_answered_three_times_in_words_that_nobody_knows_it_fails_and_names_the_active_job(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, refusal=500, refusal_message="Internal Server Error")
     job = pipeline.start_job(appear_after=0, duration=1000)
 
-    assert play(operator(deferrable=deferrable, on_active_job="start"), ti) == job.id
+    with pytest.raises(HevoJobNotFoundError, match=f"Internal Server Error.* Active is job {job.id}"):
+        play(operator(deferrable=deferrable, on_active_job="start"), ti)
 
     assert pipeline.jobs == [job]
     assert [request.status for request in hevo.requests_of("sync_now")] == [500, 500, 500]
