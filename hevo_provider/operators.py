@@ -443,7 +443,7 @@ def _but_not_follow(name: str, value: OnActiveJob | None) -> OnActiveJob | None:
 
 def _timed_out(outcome: Outcome) -> str:
     run = outcome.run
-    said = f" Hevo said: {run.note}." if run.note and not run.job_id else ""
+    said = f" Hevo said: {run.note.rstrip('.')}." if run.note and not run.job_id else ""
     if not run.job_id and not run.posts:
         waited_for = f"; it was waiting for job {run.yield_to} to be cancelled" if run.yield_to else ""
         return f"Pipeline {run.pipeline_id}: nothing had been started when the task's time was over{waited_for}.{said}"

@@ -6,6 +6,7 @@ All of it happens in no time: the pauses on the virtual clock, the time-outs of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -362,6 +363,69 @@ def test_an_action_that_hevo_never_has_time_for_is_not_sent_without_pause(
         play(operator(timeout=600, deferrable=deferrable), ti)
 
     assert 10 < len(sent_at(hevo)) < 25, "its pauses grow"
+
+
+# What is refused again and again costs few starts of workers
+
+TWO_HOURS = 7200.0
+
+
+def started_workers(task: Any, ti: TaskInstance) -> int:
+    """Play the task to the end of its time: how many workers it took, but for the one that says so."""
+    resume, workers = task.execute_complete, 1
+
+    def counted(context: Any, event: Any) -> Any:
+        nonlocal workers
+        workers += event["event"] == "start"
+        return resume(context, event)
+
+    task.execute_complete = counted
+    with pytest.raises(AirflowTaskTimeout):
+        play(task, ti)
+    return workers
+
+
+@for_every_action
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}, {"Retry-After": "30"}], ids=["untold", "1-s", "30-s"])
+def test_an_action_that_hevo_never_has_time_for_takes_a_worker_every_two_minutes_at_most(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], headers: dict[str, str], action: str
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject(action.lower(), Fault.status(429, headers=headers), times=None)
+
+    workers = started_workers(operator_of(action, timeout=TWO_HOURS), ti)
+
+    assert workers <= TWO_HOURS / 120
+    assert len(re.findall(r"trying again in \d+ s \(Hevo answered 429 to ", story())) == workers, "each says why"
+
+
+@pytest.mark.parametrize("poll_interval", [1, 15, 60])
+def test_a_job_that_hevo_names_and_never_shows_takes_a_worker_every_two_minutes_at_most(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], poll_interval: float
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    pipeline.start_job(appear_after=1e6, duration=1e6)
+
+    task = operator(on_active_job="wait", timeout=TWO_HOURS, poll_interval=poll_interval)
+    workers = started_workers(task, ti)
+
+    assert workers <= TWO_HOURS / 120
+    assert len(re.findall(r"trying again in \d+ s \(Hevo answered 409 to ", story())) == workers, "each says why"
+    assert len(pipeline.jobs) == 1
+
+
+@in_both_modes
+@pytest.mark.parametrize("fault", [Fault.status(429), Fault.status(409)], ids=["429", "409"])
+def test_what_hevo_refuses_for_minutes_is_sent_soon_after_it_would_be_taken(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, fault: Fault, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=30)
+    hevo.fault_source = lambda route: fault if route == "sync_now" and clock.now() < START + 600 else None
+
+    job_id = play(operator(on_active_job="wait", deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert pipeline.jobs[0].created_at - START <= 600 + 320
 
 
 # What Hevo has refused was not applied: nobody searches for its job, in this try or the next.
