@@ -3,7 +3,8 @@ How Hevo is asked. Nothing here knows of Airflow.
 
 ``calls`` has one method for each call of the API; ``transport`` sends a request until it is answered, through the
 ``gate``; ``responses`` turns what comes back into data or a precise exception, and ``failures`` what does not come back
-into words; ``access`` holds where Hevo is and what must never show; ``shared`` is one client for all who wait.
+into words; ``access`` holds where Hevo is and how to get in, and ``redaction`` strikes out what of that must not show;
+``shared`` is one client for all who wait.
 """
 
 from __future__ import annotations

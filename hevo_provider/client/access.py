@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from base64 import b64encode
@@ -10,18 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Self
-from urllib.parse import quote
 from urllib.request import getproxies_environment, proxy_bypass
 
 from multidict import CIMultiDict
 from yarl import URL
 
+from hevo_provider.client.redaction import Redaction
 from hevo_provider.exceptions import HevoConfigError
 
 log = logging.getLogger(__name__)
 
 DOMAIN = "hevodata.com"
-SHORTEST_SECRET = 6  # bytes; a shorter one looks like ordinary text in an answer
 _OURS_ALONE = {"allow_redirects", "auth", "auto_decompress", "data", "headers", "json", "params", "raise_for_status"}
 _NO_SECRETS = {"accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-type"}
 _NO_SECRETS |= {"origin", "pragma", "referer", "user-agent"}
@@ -47,8 +45,8 @@ class Access:
     :raises HevoConfigError: one of them cannot be used.
 
     ``proxy`` is what requests go through: what ``request_kwargs`` names, be it None, or else the environment.
-    ``secrets`` are key and secret in the forms in which an answer may hold them, the longest first. ``all_secrets``
-    are also what headers and proxy hold, which may be a secret or an ordinary word: they are for errors, not for data.
+    ``secrets`` are key and secret; ``all_secrets`` are also what headers and proxy hold, which may be a secret or an
+    ordinary word: they are for errors, not for data.
     """
 
     base_url: str
@@ -57,8 +55,8 @@ class Access:
     request_kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     proxy: str | None = field(init=False, repr=False)
     # A gateway's error page may echo the request; what it says ends in logs.
-    secrets: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
-    all_secrets: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+    secrets: Redaction = field(init=False, repr=False, compare=False)
+    all_secrets: Redaction = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", checked_base_url(self.base_url))
@@ -75,9 +73,9 @@ class Access:
             raise HevoConfigError("The Hevo API key (login) must not contain a colon.")
         object.__setattr__(self, "proxy", self._proxy())
         secrets = (self._token, self.credentials.secret, self.credentials.key)
-        object.__setattr__(self, "secrets", _spellings(*secrets))
+        object.__setattr__(self, "secrets", Redaction(secrets))
         others = (*self._proxy_secrets(), *self._header_secrets())
-        object.__setattr__(self, "all_secrets", _spellings(*secrets, *others))
+        object.__setattr__(self, "all_secrets", Redaction((*secrets, *others)))
 
     def with_more(self, headers: Mapping[str, str], request_kwargs: Mapping[str, Any]) -> Self:
         """
@@ -114,7 +112,7 @@ class Access:
 
     def redacted(self, text: str) -> str:
         """Return the value of an answer's header without secrets; what is not UTF-8 comes as lone surrogates."""
-        return without(self.all_secrets, text.encode("utf-8", "replace")).decode("utf-8", "replace")
+        return self.all_secrets.of(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
     @property
     def _token(self) -> str:
@@ -143,14 +141,6 @@ class Access:
                 "The proxy's user or password has a character that HTTP cannot send: only those of Latin-1 can be."
             ) from None
         return token, user, password, url.raw_user or "", url.raw_password or ""
-
-
-def without(secrets: tuple[bytes, ...], content: bytes) -> bytes:
-    """Return the content with each of the secrets struck out."""
-    for secret in secrets:
-        if secret in content:
-            content = content.replace(secret, b"***")
-    return content
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -213,16 +203,6 @@ def proxy_of_environment(base_url: str) -> str | None:
     except HevoConfigError:  # it works without, as it always has; where it does not, this says why
         log.warning("The proxy of %s_PROXY is not used: it is no http(s) URL.", url.scheme.upper())
         return None
-
-
-def _spellings(*secrets: str) -> tuple[bytes, ...]:
-    """Return the secrets in the forms in which an answer may hold them, the longest first."""
-    forms = set(secrets)
-    for secret in secrets:
-        forms |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
-        forms |= {quote(secret, safe=safe) for safe in ("", "/")}
-    encoded = {form.encode("utf-8", "replace") for form in forms}
-    return tuple(sorted({form for form in encoded if len(form) >= SHORTEST_SECRET}, key=len, reverse=True))
 
 
 def base_url_of(host: str | None, port: int | None = None, schema: str | None = None) -> str:

@@ -39,7 +39,7 @@ _RUNS_WORD = re.compile(
     r"(?<![a-z])(?<!not[ _])(?<!no[ _])(?:in[ _-]?progress|running|active|busy)(?![a-z])", re.IGNORECASE
 )
 _LONGEST_MESSAGE = 500  # characters
-_LONGEST_ERROR = 65536  # bytes of an error that are read
+LONGEST_ERROR = 65536  # bytes of an error that are read
 _LONGEST_RETRY_AFTER = 9  # digits
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
@@ -139,7 +139,7 @@ def _is_foreign(body: bytes) -> bool:
     if not body.strip():
         return False
     try:
-        json_of(body[:_LONGEST_ERROR])
+        json_of(body[:LONGEST_ERROR])
     except ValueError:
         return True
     return False
@@ -148,7 +148,7 @@ def _is_foreign(body: bytes) -> bool:
 def message_of(body: bytes) -> str:
     """Return what a body says of what went wrong, as one line."""
     try:
-        value = json_of(body[:_LONGEST_ERROR])
+        value = json_of(body[:LONGEST_ERROR])
     except ValueError:
         value = None
     text = ""

@@ -23,10 +23,17 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from hevo_provider.client.access import Access, Credentials, without
+from hevo_provider.client.access import Access, Credentials
 from hevo_provider.client.failures import NO_ANSWER, transport_error_of
 from hevo_provider.client.gate import Gate, Passage
-from hevo_provider.client.responses import GATEWAY_STATUSES, HEADERS_OF_ERRORS, Response, raise_for_error, read_limited
+from hevo_provider.client.responses import (
+    GATEWAY_STATUSES,
+    HEADERS_OF_ERRORS,
+    LONGEST_ERROR,
+    Response,
+    raise_for_error,
+    read_limited,
+)
 from hevo_provider.clock import SYSTEM_CLOCK, Clock
 from hevo_provider.exceptions import (
     HevoAPIError,
@@ -220,7 +227,7 @@ class HevoTransport:
         try:
             return read(response)
         except HevoResponseError:
-            redacted = replace(response, body=without(self._access.all_secrets, response.body))
+            redacted = replace(response, body=self._access.all_secrets.of(response.body))
         try:
             return read(redacted)
         except HevoResponseError as error:  # which quotes the answer
@@ -294,8 +301,8 @@ class HevoTransport:
         path: str,
     ) -> Response:
         if response.status == HTTPStatus.OK:
-            return Response(without(access.secrets, content), response.headers.get("Date"), sent_at)
-        content = without(access.all_secrets, content)
+            return Response(access.secrets.of(content), response.headers.get("Date"), sent_at)
+        content = access.all_secrets.of(content[:LONGEST_ERROR])
         headers = {name: access.redacted(response.headers.get(name, "")) for name in HEADERS_OF_ERRORS}
         try:
             raise_for_error(response.status, headers, content, method=method, path=path, way=access.way)

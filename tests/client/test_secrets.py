@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
+import re
 import traceback
-from base64 import b64encode
-from urllib.parse import quote
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from functools import reduce
+from urllib.parse import quote, quote_plus
 
 import pytest
 from aiohttp import BasicAuth
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.client.access import Access, Credentials
+from hevo_provider.client.redaction import Redaction
 from hevo_provider.connection import ConnectionSettings
 from hevo_provider.exceptions import HevoError
 from hevo_provider.hooks import HevoHook
@@ -177,3 +184,91 @@ async def test_a_cookie_is_not_kept(hevo: Sandbox, clock: VirtualClock) -> None:
         await client.get_pipeline(7)
 
     assert "Cookie" not in hevo.requests[-1].headers
+
+
+# In whatever spelling they come back
+
+
+def as_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+def as_json_of_java(text: str) -> str:
+    return "".join(f"\\u{ord(c):04x}" if c in "=&<>'" else as_json(c) for c in text)
+
+
+def as_json_of_go(text: str) -> str:
+    return "".join(f"\\u{ord(c):04x}" if c in "&<>" else json.dumps(c, ensure_ascii=False)[1:-1] for c in text)
+
+
+def as_numbered_html(text: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else f"&#x{ord(c):X};" for c in text)
+
+
+def percent_encoded_in_lower_case(text: str) -> str:
+    return re.sub("%..", lambda escape: escape[0].lower(), quote(text, safe=""))
+
+
+SPELLED: list[Callable[[str], str]] = [
+    str,
+    as_json,
+    as_json_of_java,
+    as_json_of_go,
+    html.escape,
+    as_numbered_html,
+    quote,
+    quote_plus,
+    percent_encoded_in_lower_case,
+]
+TEXTS = st.text(st.sampled_from("abXY019+/=&<>\"'\\% ;#.,-_~:!?{}é☃😀ux4d"), min_size=8, max_size=24)
+
+
+@settings(max_examples=200)
+@given(TEXTS, st.lists(st.sampled_from(SPELLED), min_size=1, max_size=3))
+def test_a_secret_is_struck_out_in_any_spelling_and_spelling_of_a_spelling(
+    secret: str, spelled: list[Callable[[str], str]]
+) -> None:
+    echoed = reduce(lambda text, spell: spell(text), spelled, secret)
+
+    struck = Redaction([secret]).of(f"You sent [{echoed}].".encode())
+
+    assert struck == b"You sent [***]."
+
+
+@given(st.binary(min_size=6, max_size=20), st.booleans(), st.booleans())
+def test_base64_is_struck_out_without_its_padding_and_in_the_letters_of_urls(
+    secret: bytes, padded: bool, for_urls: bool
+) -> None:
+    token = b64encode(secret).decode()
+    echoed = (urlsafe_b64encode if for_urls else b64encode)(secret)
+
+    struck = Redaction([token]).of(b"<" + (echoed if padded else echoed.rstrip(b"=")) + b">")
+
+    assert struck == b"<***>"
+
+
+@given(st.binary(max_size=200))
+def test_a_text_without_a_secret_stays_as_it_is(text: bytes) -> None:
+    assert Redaction(["a-secret-of-24-letters!!"]).of(text) == text
+
+
+def test_all_of_a_text_but_the_secrets_stays_as_it_is() -> None:
+    text = b"<p>a \\u003c b%20&amp; key=abc\\u003ddef&#x3D;! and abc=def=! &lt;c\\</p>"
+
+    assert Redaction(["abc=def=!"]).of(text) == b"<p>a \\u003c b%20&amp; key=*** and *** &lt;c\\</p>"
+
+
+def test_a_secret_far_down_is_struck_out_as_it_is() -> None:
+    assert Redaction(["abc=def=!"]).of(b"%41" * 100_000 + b"abc=def=!") == b"%41" * 100_000 + b"***"
+
+
+@pytest.mark.parametrize("spell", SPELLED)
+async def test_an_error_holds_no_secret_that_a_gateway_plays_back_in_another_spelling(
+    clock: VirtualClock, spell: Callable[[str], str]
+) -> None:
+    secret = "s3cr3t=&<quoted>'s"
+    with Sandbox(key="a-key-of-mine", secret=secret, clock=clock.now) as hevo:
+        hevo.inject("get_pipeline", Fault.raw(f"<pre>{spell(secret)}</pre>".encode(), status=502))
+        async with connect(hevo, clock, retry_limit=0) as client:
+            with pytest.raises(HevoError, match=r"<pre>\*\*\*</pre>"):
+                await client.get_pipeline(7)
