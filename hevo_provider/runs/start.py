@@ -29,6 +29,7 @@ from http import HTTPStatus
 from hevo_provider.client.calls import ActionResponse, HevoAsyncClient
 from hevo_provider.exceptions import (
     HevoAPIError,
+    HevoConfigError,
     HevoConflictError,
     HevoError,
     HevoJobNotFoundError,
@@ -238,7 +239,8 @@ class Start:
             await self._remember(self.run.searching(Fate.UNKNOWN))
         try:
             return await self._post(before)
-        except (HevoAPIError, HevoPipelineStateError):
+        except (HevoAPIError, HevoPipelineStateError, HevoConfigError):
+            # The last is a refused key, and no connection any more to read the new one from: that did not start a job.
             await self._was_not_applied(before)
             raise
 

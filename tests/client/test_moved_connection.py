@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from hevo_provider.client.shared import open_clients
+from hevo_provider.exceptions import HevoConnectionNotFoundError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.operators import HevoPipelineOperator
-from hevo_provider.sandbox import Request, Sandbox, SandboxJob, SandboxPipeline
+from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxJob, SandboxPipeline
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import START, VirtualClock
 from tests.stage.marks import in_both_modes
@@ -152,3 +153,70 @@ def test_an_operator_goes_along(
     assert job_id == moved.id
     assert not elsewhere.requests_of("sync_now")
     assert_new_key_went_to_new_host_only(hevo, elsewhere)
+
+
+# A connection that is deleted and added again with the new key
+
+
+CONNECTION = "AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID"
+
+
+def replace_the_connection(hevo: Sandbox, monkeypatch: pytest.MonkeyPatch, *, at: float, missing_for: float) -> None:
+    """Let the key be rotated: the old one is refused from a moment on, and there is no connection for a while."""
+
+    def as_time_goes_by(request: Request) -> None:
+        since = request.at - START - at
+        if since >= 0 and hevo.secret != "the-new-secret":
+            hevo.secret = "the-new-secret"
+            monkeypatch.delenv(CONNECTION)
+        if since >= missing_for:
+            point_to(monkeypatch, hevo)
+
+    hevo.on_request = as_time_goes_by
+
+
+@pytest.mark.usefixtures("airflow_database")
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_an_operator_waits_for_a_connection_that_is_deleted_and_added_again_with_the_new_key(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=600)
+    replace_the_connection(hevo, monkeypatch, at=100, missing_for=120)
+
+    job_id = play(HevoPipelineOperator(task_id="task", pipeline_id=7, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@pytest.mark.usefixtures("airflow_database")
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_so_does_a_sensor(hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    job = hevo.add_pipeline(7, duration=600).start_job(appear_after=0)
+    replace_the_connection(hevo, monkeypatch, at=100, missing_for=120)
+
+    assert sense(mode, ti, job_id=job.id, timeout=3600) == job.id
+
+
+@pytest.mark.usefixtures("airflow_database")
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_connection_that_is_gone_when_the_action_is_refused_fails_the_try_and_the_next_sends_it(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.status(401))
+
+    def delete(request: Request) -> None:
+        if request.route == "sync_now" and request.status == 401:
+            monkeypatch.delenv(CONNECTION)
+
+    hevo.on_request = delete
+    with pytest.raises(HevoConnectionNotFoundError):
+        play(HevoPipelineOperator(task_id="task", pipeline_id=7, deferrable=deferrable), ti)
+
+    point_to(monkeypatch, hevo)
+    clock.advance(20)
+    ti.next_try()
+    job_id = play(HevoPipelineOperator(task_id="task", pipeline_id=7, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert [request.at - START for request in hevo.requests_of("sync_now")] == [0, 20], "nobody searched for a job"
