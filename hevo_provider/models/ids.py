@@ -12,6 +12,7 @@ ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}"
 
 _EXACT = 2.0**53  # a larger float has lost digits: it is another id by now
 _TOO_LARGE = 10**18  # for an id that anybody has seen; Hevo counts them
+_EXACT = 2**53  # from here on a float may be another number than the one it was made of
 
 
 def pipeline_id_of(value: object) -> int:
@@ -40,7 +41,7 @@ def _whole(value: object) -> int | None:
         if isinstance(value, float) and abs(value) > _EXACT:
             return None
         if isinstance(value, SupportsInt):
-            return int(value) if int(value) == value else None
+            return int(value) if int(value) == value and int(value) < _EXACT else None
     except (TypeError, ValueError, ArithmeticError):  # an array of several, NaN, infinity
         pass
     return None

@@ -69,6 +69,7 @@ def test_a_pipelines_id_may_be_a_number_of_any_type_or_its_text(value: Any) -> N
         {"pipeline_id": float("nan")},
         {"pipeline_id": Decimal("sNaN")},
         {"pipeline_id": 1e300},
+        {"pipeline_id": 2.0**53},
         {"pipeline_id": "7.5"},
         {"pipeline_id": [7]},
         {"pipeline_id": None},
