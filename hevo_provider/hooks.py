@@ -55,6 +55,7 @@ def _through_client(
 
     @wraps(method)
     async def call(self: HevoHook, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        # A client that is kept would die with its event loop, and each call of a sync twin has one of its own.
         async with self.client() as hevo:
             return await method(hevo, *args, **kwargs)
 
@@ -219,13 +220,15 @@ class HevoHook(BaseHook):
 
     async def _look_up(self) -> ConnectionSettings:
         try:
+            # Helpers that know every version: before 3.3.2 BaseHook.aget_connection fails while another call is under
+            # way, and in a triggerer get_connection finds nothing but in the trigger's own task.
             async with asyncio.timeout(LOOK_UP_TIMEOUT):
                 connection = await get_async_connection(self.connection_id)
                 extra = await get_async_extra_dejson(connection)
         except AirflowNotFoundException as error:
             raise self._not_found(error) from None
         except Exception as error:  # noqa: BLE001 - each version and secrets backend has errors of its own
-            # Airflow's own API or database is out of reach, which passes. A wait endures it like any other weather.
+            # Airflow's own API or database is out of reach, which passes. A wait endures it like any other outage.
             message = (
                 f"Airflow could not look up the connection {self.connection_id!r}: {type(error).__name__}: {error}"
             )

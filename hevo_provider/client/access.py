@@ -69,7 +69,7 @@ class Access:
             if text != text.strip():
                 # Pasted, or read from a file with the end of its line: Hevo refuses it, and nobody can see why.
                 raise HevoConfigError(f"The Hevo API {name} begins or ends with white space or a line break.")
-        if ":" in self.credentials.key:
+        if ":" in self.credentials.key:  # Basic auth ends the user's name with one (RFC 7617)
             raise HevoConfigError("The Hevo API key (login) must not contain a colon.")
         object.__setattr__(self, "proxy", self._proxy())
         secrets = (self._token, self.credentials.secret, self.credentials.key)
@@ -105,6 +105,7 @@ class Access:
 
     def all_headers(self) -> CIMultiDict[str]:
         """Return what is sent with every request, with the credentials."""
+        # Not compressed: an answer is small, and one that is not must not unpack to more than it may.
         headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity"})
         headers.update(self.headers)
         headers["Authorization"] = f"Basic {self._token}"

@@ -22,7 +22,7 @@ from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage, j
 from hevo_provider.models.ids import job_id_of, object_id_of, pipeline_id_of
 from hevo_provider.models.object import JobObject, JobObjectPage, PipelineObject, PipelineObjectPage
 
-MAX_PAGE = 100
+MAX_PAGE = 100  # items; what the API allows. Of itself it sends 10, and each page is one of 100 requests a minute
 MAX_PAGES = 1000  # of a listing; far beyond any real one, so that a cursor that leads in circles ends
 
 T = TypeVar("T")

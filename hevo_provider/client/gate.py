@@ -36,6 +36,7 @@ class Gate:
         self.timeout = timeout
         self._clock = clock
         self._slots = asyncio.Semaphore(slots)
+        # A hundred requests that hung on a pool of a hundred held the next one for most of its own time-out.
         self._most_hung = slots // 2
         self._under_way: dict[Passage, None] = {}  # the oldest first
         self._queued = 0

@@ -88,6 +88,7 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
         raise HevoAuthError(status, method, path, message)
     if status == HTTPStatus.NOT_FOUND:
         raise HevoNotFoundError(status, method, path, message)
+    # The API refuses an action with 409 or with 500 where a job runs; of the 500 only its words say that it is one.
     if status == HTTPStatus.CONFLICT or (
         status == HTTPStatus.INTERNAL_SERVER_ERROR
         and method == "POST"

@@ -51,7 +51,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_RETRY_PAUSE = 60.0
-KEEP_ALIVE = 120.0  # seconds; longer than any usual poll_interval, so that a poll finds its connection open
+# Seconds; longer than any usual poll_interval. After aiohttp's own 15 s, what most tasks wait between two polls, each
+# poll would open another connection.
+KEEP_ALIVE = 120.0
 CONNECT_TIMEOUT = 10.0
 LONGEST_HEADER = 64 * 1024  # bytes; aiohttp's own 8 KB are less than what a gateway's policies and cookies may take
 DEFAULT_REST = 1.0  # seconds without calls after a 429 that does not say how long
@@ -72,6 +74,7 @@ class Repeatable(Enum):
         """Return whether the request may be sent again after an error."""
         if self is Repeatable.ALWAYS:
             return True
+        # A 429 is counted before anything is done; with any other status a gateway may have passed the request on.
         return isinstance(error, HevoRateLimitError) or (isinstance(error, HevoTransportError) and not error.sent)
 
 
@@ -206,6 +209,8 @@ class HevoTransport:
 
     def _rest_if_asked(self, error: HevoAPIError) -> None:
         """Let the client's other requests wait too where Hevo asked this one to."""
+        # Hevo counts the requests of a key over all its APIs, 100 a minute, and refuses every further one until the
+        # minute has room again: whoever asks meanwhile only spends it.
         if error.retry_after is not None:
             self._gate.rest(error.retry_after, error)
         elif isinstance(error, HevoRateLimitError):
@@ -356,6 +361,8 @@ class HevoTransport:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
+                # The gate bounds both: aiohttp's limit counts the wait for a connection as time that the request takes,
+                # and lets requests that hang keep the others out.
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
                 timeout=aiohttp.ClientTimeout(total=None, connect=min(self._gate.timeout, CONNECT_TIMEOUT)),
                 cookie_jar=aiohttp.DummyCookieJar(),
