@@ -174,6 +174,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             if run.order.accept_completed_with_failures is None:  # nor this, with what it had deferred
                 accepts = self.accept_completed_with_failures
                 run = run.under(replace(run.order, accept_completed_with_failures=accepts))
+            if told.is_hearsay:  # a triggerer runs, whatever deferrable says by now: it sent the event
+                self._defer_until_done(context, run)
             if told.ending is Ending.START:
                 return self._start_and_wait(context, run)
             if told.ending is Ending.FOUND and self.wait_for_completion:  # the DAG was changed meanwhile

@@ -176,6 +176,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             with self._going_on_if_silent(context, run):
                 if told.error is not None:
                     raise told.error
+                if told.is_hearsay:
+                    self._defer_until_done(context, run)
                 return self._conclude_outcome(context, Outcome(told.ending or Ending.START, run, told.job))
 
     def poke(self, context: Context) -> PokeReturnValue:

@@ -3,7 +3,8 @@ The one event that a trigger sends, as JSON: what became of the wait, in scalars
 
 The run travels along so that the worker goes on from what has happened, and not from what the DAG's templates say when
 it comes back; and because ``dag.test()`` drops what a task keeps in ``defer(kwargs=…)``. Events that version 1.0.0 has
-stored hold a run only where the worker had to start it.
+stored hold a run only where the worker had to start it. Those of the vendor's package name a job and say what its
+trigger made of it; how the job ended is for Hevo to say.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from hevo_provider.exceptions import (
     HevoRunError,
 )
 from hevo_provider.models.answers import Job
+from hevo_provider.models.ids import job_id_of, pipeline_id_of
 from hevo_provider.runs.error_table import fails_for_good
 from hevo_provider.runs.order import Order
 from hevo_provider.runs.outcome import Ending, Outcome
-from hevo_provider.runs.run import Run
+from hevo_provider.runs.run import Ownership, Run
 
 FAILED = "failed"
+_VENDORS = ("success", "error")
 
 _ERRORS: dict[str, type[HevoRunError]] = {
     error.__name__: error for error in (HevoJobNotFoundError, HevoJobStalledError, HevoOutageError)
@@ -50,6 +53,7 @@ class Event:
     :param cancelled: whether Hevo was asked to cancel the job.
     :param was_sent: whether the action was sent; also where an event of an earlier version does not say.
     :param worker_seconds: for how long workers have been at work for the task.
+    :param is_hearsay: whether it only says which job the task has started: the wait for that goes on.
     """
 
     pipeline_id: int | None
@@ -61,16 +65,23 @@ class Event:
     cancelled: bool = False
     was_sent: bool = True
     worker_seconds: float = 0.0
+    is_hearsay: bool = False
 
     def run_under(self, order: Order) -> Run:
         """
-        Return the run that an event of version 1.0.0 is about, which did not bring it along.
+        Return the run that an event is about which did not bring it along.
 
         :param order: what the DAG asks for now.
         """
         if self.pipeline_id is not None:
             order = replace(order, pipeline_id=self.pipeline_id)
-        return Run(order=order, job_id=self.job_id, posts=int(self.was_sent), worker_seconds=self.worker_seconds)
+        return Run(
+            order=order,
+            job_id=self.job_id,
+            ownership=Ownership.OURS if self.is_hearsay else Ownership.ADOPTED,
+            posts=int(self.was_sent),
+            worker_seconds=self.worker_seconds,
+        )
 
 
 def event_of(outcome: Outcome) -> dict[str, Any]:
@@ -117,6 +128,8 @@ def read_event(event: object) -> Event:
     """
     if not isinstance(event, Mapping):
         raise HevoRunError("The trigger sent no event, so it is not known how the job ended.")
+    if "event" not in event and event.get("status") in _VENDORS:
+        return _hearsay_in(event)
     pipeline_id, job_id = event.get("pipeline_id"), event.get("job_id")
     run = _run_in(event)
     if event.get("event") == FAILED:
@@ -145,6 +158,25 @@ def read_event(event: object) -> Event:
         was_sent=event.get("was_sent") is not False,
         worker_seconds=float(held) if isinstance(held, int | float) else 0.0,
     )
+
+
+def _hearsay_in(event: Mapping[str, Any]) -> Event:
+    """
+    Read what a trigger of the vendor's package sent just before it was replaced.
+
+    Its word is not taken for the job's end: it calls COMPLETED_WITH_FAILURES a success, and the first dropped
+    connection an error.
+
+    :raises HevoRunError: it names no job.
+    """
+    message = event.get("message")
+    try:
+        return Event(pipeline_id_of(event.get("pipeline_id")), job_id_of(event.get("job_id")), is_hearsay=True)
+    except HevoConfigError:
+        raise HevoRunError(
+            f"The vendor's package told that the wait ended ({event['status']}: {message}), and not for which job. How "
+            "it ended is not known; look at it in Hevo."
+        ) from None
 
 
 def _says_enough(ending: Ending | None, job: Job | None, run: Run | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -58,9 +59,9 @@ with DAG("manual", schedule=None) as dag:
 
 from hevo_provider import hooks, operators, triggers
 
-assert type(sync) is operators.HevoPipelineOperator
-assert HevoPipelineHook is HevoObjectHook is hooks.HevoHook
-assert HevoTrigger is triggers.HevoJobTrigger
+assert isinstance(sync, operators.HevoPipelineOperator)
+assert issubclass(HevoPipelineHook, hooks.HevoHook) and issubclass(HevoObjectHook, hooks.HevoHook)
+assert issubclass(HevoTrigger, triggers.HevoJobTrigger)
 assert JobType.RESYNC == "RESYNC" and JobStatus.COMPLETED.is_terminal and PipelineStatus.INITIALIZED
 assert Job.__name__ == "Job" and Pipeline.__name__ == "Pipeline"
 print(json.dumps(sorted(dag.task_ids)))
@@ -268,6 +269,8 @@ def test_no_file_of_this_package_lies_where_another_may_put_its_own(build: Calla
 
 def test_the_vendors_paths_hold_nothing_but_names() -> None:
     for file in (ROOT / "hevo_provider" / "vendor_paths").rglob("*.py"):
-        code = [line for line in file.read_text().splitlines() if line and not line.startswith(('"""', "__all__"))]
+        names = {each.id for each in ast.walk(ast.parse(file.read_text())) if isinstance(each, ast.Name)}
+        code = [each for each in ast.parse(file.read_text()).body if not isinstance(each, ast.ImportFrom | ast.Assign)]
 
-        assert all("import" in line or line == "if TYPE_CHECKING:" for line in code), file
+        assert names <= {"TYPE_CHECKING", "__all__", "__getattr__", "__name__", "__path__", "names_in", "path_of"}, file
+        assert [type(each) for each in code] == [ast.Expr, ast.If], file  # what it is, and `if TYPE_CHECKING:`
