@@ -255,7 +255,7 @@ class HevoPipelineHook(BaseHevoHook):
             return _COMPLETION.get(job.status or "", JobCompletionStatus.PENDING)
 
     async def update_pipeline_async(
-        self, pipeline_id: int | str | None, payload: Mapping[str, Any] | None = None, /, **changes: Any
+        self, /, pipeline_id: int | str | None = None, payload: Mapping[str, Any] | None = None, **changes: Any
     ) -> Pipeline:
         """
         Change a pipeline: PATCH /pipelines/{id}.

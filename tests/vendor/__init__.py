@@ -1,1 +1,1 @@
-"""The paths of the vendor's own package (``airflow.hevo``)."""
+"""What the vendor's package offers, as data, and that all of it works here."""

@@ -1,0 +1,127 @@
+"""Every name of the vendor's package, by version, is where theirs is, and says once what to use instead."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from airflow.exceptions import AirflowProviderDeprecationWarning
+
+from hevo_provider.vendor import names
+from tests.test_imports import belonging_to, loaded_by
+
+HERE = Path(__file__).parent
+VERSIONS: dict[str, dict[str, list[str]]] = json.loads((HERE / "names.json").read_text())
+MEMBERS: dict[str, dict[str, list[str]]] = json.loads((HERE / "members.json").read_text())
+ALL = [
+    (version, module, name) for version, modules in VERSIONS.items() for module in modules for name in modules[module]
+]
+OF_CLASSES = [
+    (version, name, member) for version, classes in MEMBERS.items() for name in classes for member in classes[name]
+]
+MODULES = sorted({module for _, module, _ in ALL})
+PATHS = f"import sys\nsys.path.insert(0, {str(HERE.parents[1] / 'hevo_provider' / 'vendor_paths')!r})\n"
+
+
+@pytest.fixture(autouse=True)
+def told_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this a process that has warned of no name yet."""
+    monkeypatch.setattr(names, "_TOLD", set())
+
+
+def warnings_of(code: str) -> list[warnings.WarningMessage]:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        exec(compile(code, "a_dag.py", "exec"), {})  # noqa: S102 - the test's own
+    return told
+
+
+@pytest.mark.parametrize(("version", "module", "name"), ALL, ids=str)
+def test_a_name_is_where_theirs_is_and_its_warning_names_what_is_there_too(
+    version: str, module: str, name: str
+) -> None:
+    (told,) = warnings_of(f"from {module} import {name}")
+
+    assert told.category is AirflowProviderDeprecationWarning
+    assert told.filename == "a_dag.py"
+    message = str(told.message)
+    assert "\n" not in message
+    new = re.fullmatch(
+        rf"{re.escape(f'{module}.{name}')} is deprecated: use (hevo_provider[.\w]+) instead.*\.", message
+    )
+    assert new is not None
+    path, _, attribute = new[1].rpartition(".")
+    assert hasattr(import_module(path), attribute)
+
+
+def test_the_warning_comes_once_for_a_name_however_often_it_is_imported() -> None:
+    first, second = "from airflow.hevo.models.job import JobType", "from airflow.hevo.models.job import JobStatus"
+
+    assert len(warnings_of(first)) == 1
+    assert warnings_of(first) == []
+    assert len(warnings_of(second)) == 1
+
+
+def test_a_module_alone_warns_of_nothing() -> None:
+    assert warnings_of("\n".join(f"import {module}" for module in MODULES)) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_has_no_other_names(module: str) -> None:
+    with pytest.raises(ImportError):
+        warnings_of(f"from {module} import HevoNothing")
+
+    there = {name for _, each, name in ALL if each == module}
+    assert set(import_module(module).__all__) == there
+
+
+@pytest.mark.parametrize(("version", "name", "member"), OF_CLASSES, ids=str)
+def test_a_class_has_the_members_of_theirs(version: str, name: str, member: str) -> None:
+    entry = names.NAMES[name]
+
+    assert hasattr(getattr(import_module(f"hevo_provider.{entry.home}"), name), member)
+
+
+def test_nothing_of_it_is_loaded_by_who_does_not_import_it() -> None:
+    code = "import hevo_provider.operators, hevo_provider.sensors, hevo_provider.triggers, hevo_provider.hooks\n"
+    code += "from hevo_provider.provider_info import get_provider_info\nget_provider_info()"
+
+    assert not belonging_to(loaded_by(code), "hevo_provider.vendor", "airflow.hevo")
+
+
+def test_a_dag_file_loads_nothing_that_is_only_needed_when_a_task_runs() -> None:
+    code = """
+from airflow.hevo.models.job import JobType
+from airflow.hevo.models.pipeline import PipelineAction, ResyncMode
+from airflow.hevo.operators import HevoOperator
+from airflow.hevo.sensor import HevoSensor
+HevoOperator(task_id="a", pipeline_id=7, action=PipelineAction.RESYNC, resync_mode=ResyncMode.DROP_AND_LOAD)
+HevoSensor(task_id="b", pipeline_id=7, job_id="")
+"""
+    after = "from airflow.providers.common.compat.sdk import BaseOperator\nBaseOperator(task_id='a')"
+
+    loaded = loaded_by(code, after=PATHS + after)
+
+    assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref", "hevo_provider.client", "hevo_provider.runs")
+    assert belonging_to(loaded, "hevo_provider.models") == {
+        "hevo_provider.models",
+        "hevo_provider.models.enums",
+        "hevo_provider.models.ids",
+    }
+
+
+def test_where_warnings_are_errors_the_import_fails_with_the_warning() -> None:
+    """As for every other deprecation of Airflow: whoever runs tests so wants to know."""
+    code = f"{PATHS}from airflow.hevo.models import Job"
+    filters = ["-W", "error::DeprecationWarning:__main__"]
+
+    done = subprocess.run([sys.executable, *filters, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert done.returncode == 1
+    assert "airflow.hevo.models.Job is deprecated: use hevo_provider.models.job.Job instead." in done.stderr
