@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hevo_provider import operators
 from hevo_provider.models.enums import PipelineAction
-from hevo_provider.parameters import is_unrendered, member_of
+from hevo_provider.parameters import member_of
 from hevo_provider.vendor.enums import ResyncMode
 from hevo_provider.vendor.parameters import attempts_of, connection_or_default, interval_of, tell
 
@@ -45,12 +46,6 @@ class HevoPipelineOperator(operators.HevoPipelineOperator):
         sync_type: object = None,
         **kwargs: Any,
     ) -> None:
-        if resync_mode is not None:
-            drop_and_load = member_of(ResyncMode, "resync_mode", resync_mode) is ResyncMode.DROP_AND_LOAD
-        if sync_type is not None:
-            tell("sync_type is ignored: action says what is started.")
-        if drop_and_load and not is_unrendered(action) and str(action).strip().upper() == PipelineAction.SYNC_NOW:
-            tell("drop_and_load is ignored: it goes with the action RESYNC only.")
         super().__init__(
             action=action,
             connection_id=connection_or_default(connection_id),
@@ -59,6 +54,13 @@ class HevoPipelineOperator(operators.HevoPipelineOperator):
             drop_and_load=drop_and_load,
             **kwargs,
         )
+        if resync_mode is not None:
+            mode = self._parameter(partial(member_of, ResyncMode), "resync_mode", resync_mode)
+            self.drop_and_load = mode is ResyncMode.DROP_AND_LOAD
+        if sync_type is not None:
+            tell("sync_type is ignored: action says what is started.")
+        if self.drop_and_load and str(action).strip().upper() == PipelineAction.SYNC_NOW:
+            tell("drop_and_load is ignored: it goes with the action RESYNC only.")
 
     @property
     def hook(self) -> HevoPipelineHook:

@@ -77,6 +77,20 @@ def test_one_that_is_none_is_refused_by_name(mode: Any) -> None:
         operator(action="RESYNC", resync_mode=mode)
 
 
+def test_in_a_mapped_task_it_fails_the_task_for_good(hevo: Sandbox, ti: TaskInstance) -> None:
+    with DAG("dag", schedule=None):
+        mapped = HevoPipelineOperator.partial(task_id="task", action="RESYNC", resync_mode="DROP").expand(
+            pipeline_id=[7]
+        )
+
+    task = mapped.unmap({"task_id": "task", "pipeline_id": 7, "action": "RESYNC", "resync_mode": "DROP"})
+
+    with pytest.raises(AirflowFailException, match="resync_mode must be one of"):
+        task.execute(ti.context)
+
+    assert hevo.requests == []
+
+
 @pytest.mark.parametrize("make", [operator, sensor])
 def test_no_connection_is_the_default_one(make: Any) -> None:
     assert make(connection_id=None).connection_id == "hevo_airflow_conn_id"
