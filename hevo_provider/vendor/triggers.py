@@ -11,7 +11,7 @@ from hevo_provider.models.enums import JobType
 from hevo_provider.models.ids import pipeline_id_of
 from hevo_provider.parameters import DEFAULT_CONNECTION_ID
 from hevo_provider.runs.order import Action
-from hevo_provider.runs.run import Fate, Ownership, Phase
+from hevo_provider.runs.run import Ownership, Phase
 from hevo_provider.triggers import HevoJobTrigger
 from hevo_provider.vendor.parameters import SHORTEST_INTERVAL
 
@@ -68,8 +68,7 @@ def _found(job_id: str, job_type: str) -> dict[str, Any]:
         "job_id": job_id,
         "job_types": [job_type],
         "action": (Action.RESYNC if job_type in _RESYNCS else Action.SYNC_NOW).value,
-        "posts": 1,
-        "fate": Fate.ANSWERED.value,
+        "posts": 1,  # so Hevo has answered this task before
         "ownership": Ownership.OURS.value,
     }
 

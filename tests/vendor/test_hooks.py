@@ -20,6 +20,7 @@ from hevo_provider.exceptions import (
     HevoNotFoundError,
     HevoPipelineBusyError,
     HevoPipelineStateError,
+    HevoResponseError,
     HevoServerError,
     HevoTransportError,
 )
@@ -271,6 +272,15 @@ def test_a_jobs_objects_are_a_dict_of_one_page(pipeline: SandboxPipeline, call: 
     assert all(isinstance(each, dict) for each in first["data"])
 
 
+def test_a_page_of_which_hevo_tells_less_is_the_last_one(hevo: Sandbox, pipeline: SandboxPipeline, call: Call) -> None:
+    job = pipeline.start_job(appear_after=0.0, duration=0.0)
+    hevo.inject("list_job_objects", Fault.json({}))
+
+    page = call(HevoPipelineHook(), "get_job_objects", 7, job.id)
+
+    assert page == {"data": [], "has_more": False, "next_cursor": None}
+
+
 def test_objects_are_a_page_with_attributes(pipeline: SandboxPipeline, call: Call) -> None:
     first = call(HevoObjectHook(), "list_objects", 7, limit=2)
     second = call(HevoObjectHook(), "list_objects", 7, limit=2, cursor=first.next_cursor)
@@ -317,6 +327,19 @@ def test_an_answer_without_a_body_is_an_empty_dict(
     hevo.inject("sync_now", fault)
 
     assert call(BaseHevoHook(), "execute_api_request", "POST", "pipelines/7/actions/sync-now") == {}
+
+
+def test_an_answer_that_is_a_list_is_a_dict_too(hevo: Sandbox, pipeline: SandboxPipeline, call: Call) -> None:
+    hevo.inject("get_pipeline", Fault.json([1, 2]))
+
+    assert call(BaseHevoHook(), "execute_api_request", "GET", "pipelines/7") == {"data": [1, 2]}
+
+
+def test_an_answer_that_is_no_json_is_an_error(hevo: Sandbox, pipeline: SandboxPipeline, call: Call) -> None:
+    hevo.inject("get_pipeline", Fault.html())
+
+    with pytest.raises(HevoResponseError):
+        call(BaseHevoHook(retry_limit=1), "execute_api_request", "GET", "pipelines/7")
 
 
 def test_a_post_of_ones_own_is_sent_once(hevo: Sandbox, pipeline: SandboxPipeline, call: Call) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,16 @@ def test_where_warnings_are_errors_the_import_fails_with_the_warning() -> None:
 
     assert done.returncode == 1
     assert "airflow.hevo.models.Job is deprecated: use hevo_provider.models.job.Job instead." in done.stderr
+
+
+def test_what_the_page_about_moving_over_names_is_there() -> None:
+    page = (HERE.parents[1] / "docs" / "moving-over.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:hevo_provider|airflow\.hevo)(?:\.\w+)+)`", page)) - {"airflow.hevo.openlineage"}
+
+    for path in sorted(named):
+        module, _, name = path.rpartition(".")
+        assert find_spec(path) if name.islower() else name in dir_of(module), path
+
+
+def dir_of(module: str) -> list[str]:
+    return getattr(import_module(module), "__all__", dir(import_module(module)))

@@ -137,6 +137,15 @@ def test_the_wait_survives_an_outage_that_ended_theirs(
     assert take_to_its_end(vendors.HevoPipelineOperator(task_id="task", pipeline_id=7), ti, event) == job.id
 
 
+def test_a_key_that_is_refused_for_a_moment_is_outlived(hevo: Sandbox, ti: TaskInstance, job: SandboxJob) -> None:
+    """Hevo has answered the vendor's task already: it is a key that is rotated, and not a wrong one."""
+    hevo.inject("get_job", Fault.status(401), Fault.status(401))
+
+    event = run_in_triggerer(event_of(trigger_of("1.0.0", job)))
+
+    assert take_to_its_end(vendors.HevoPipelineOperator(task_id="task", pipeline_id=7), ti, event) == job.id
+
+
 @of_each_version
 def test_a_trigger_is_stored_as_ours_from_then_on(job: SandboxJob, version: str) -> None:
     path, kwargs = trigger_of(version, job).serialize()
