@@ -108,7 +108,9 @@ async def test_the_async_form_of_that_goes_by_the_newest_name_too(pipeline: Sand
     assert (await HevoPipelineHook()._validate_pipeline_async(7)).id == 7
 
 
-def test_a_sync_is_started(hevo: Sandbox, pipeline: SandboxPipeline, call: Call) -> None:
+def test_a_sync_is_started_where_those_before_have_ended(hevo: Sandbox, pipeline: SandboxPipeline, call: Call) -> None:
+    pipeline.start_job(appear_after=0.0, duration=0.0)
+
     assert call(HevoPipelineHook(), "trigger_pipeline_sync", 7) is None
     assert [job.type for job in pipeline.jobs_started_by_api] == ["INCREMENTAL"]
 
@@ -312,10 +314,12 @@ def test_its_parameters_and_payload_are_sent(hevo: Sandbox, pipeline: SandboxPip
     pipeline.start_job(appear_after=0.0)
     pipeline.start_job(appear_after=0.0)
 
-    page = call(BaseHevoHook(), "execute_api_request", "GET", "pipelines/7/jobs", {"limit": 1, "cursor": None})
+    params = {"limit": 1, "cursor": None, "newest": True}
+    page = call(BaseHevoHook(), "execute_api_request", "GET", "pipelines/7/jobs", params)
     changed = call(BaseHevoHook(), "execute_api_request", "PATCH", "pipelines/7", payload={"name": "new"})
 
     assert (len(page["data"]), changed["name"]) == (1, "new")
+    assert hevo.requests_of("list_jobs")[0].query == {"limit": "1", "newest": "true"}
 
 
 @pytest.mark.parametrize(
