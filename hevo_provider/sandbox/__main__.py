@@ -9,8 +9,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from hevo_provider.sandbox.demo import add_demo_pipelines, describe
+from hevo_provider.sandbox.like import Alike, read_alike
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.sandbox.sandbox import Sandbox
 
@@ -52,6 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", type=loopback_address, default="127.0.0.1", help="loopback address (%(default)s)")
     parser.add_argument("--port", type=int, default=_DEFAULT_PORT, help="0 takes a free one (%(default)s)")
     parser.add_argument("--speed", type=positive, default=1.0, help="let jobs show and end this many times faster")
+    parser.add_argument(
+        "--like", metavar="FILE", type=Path, help="answer as the account did that the doctor's --json FILE tells of"
+    )
     parser.add_argument("--quiet", action="store_true", help="no line per request")
     return parser
 
@@ -72,7 +77,10 @@ def log_request(request: Request) -> None:
 def announce(hevo: Sandbox) -> None:
     """Print where the sandbox is, what it holds, and how Airflow is connected to it."""
     say(f"A local Hevo listens on {hevo.url}")
-    describe(say)
+    if isinstance(hevo, Alike):
+        say(f"  {len(hevo.pipelines)} pipelines, like those that the doctor saw")
+    else:
+        describe(say)
     say("Connect Airflow to it:")
     say(
         "  airflow connections add hevo_airflow_conn_id --conn-type hevo"
@@ -92,11 +100,22 @@ async def serve(hevo: Sandbox) -> None:
     say("The local Hevo has stopped")
 
 
+def _sandbox(options: argparse.Namespace) -> Sandbox:
+    if options.like is not None:
+        return read_alike(options.like, host=options.host, port=options.port)
+    hevo = Sandbox(host=options.host, port=options.port)
+    add_demo_pipelines(hevo, speed=options.speed)
+    return hevo
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = build_parser().parse_args(arguments)
-    hevo = Sandbox(host=options.host, port=options.port)
-    add_demo_pipelines(hevo, speed=options.speed)
+    try:
+        hevo = _sandbox(options)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     hevo.recording = False
     if not options.quiet:
         hevo.on_request = log_request

@@ -1,0 +1,210 @@
+"""
+How one question is put to Hevo, and what came back is kept.
+
+Not through ``HevoAsyncClient``: that one repeats requests, turns answers into models and errors into exceptions, and
+tells no header but ``Date``. Here the raw answer is what is wanted, and each request counts. What the client does for
+safety holds here too: the credentials go into one header, to the checked base URL, and no redirect is followed.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from hevo_provider import __version__
+from hevo_provider.client.access import Access, without
+from hevo_provider.client.failures import NO_ANSWER, transport_error_of
+from hevo_provider.client.replies import printable, read_limited
+from hevo_provider.clock import Clock
+from hevo_provider.doctor.exchange import Call, Exchange, Question
+from hevo_provider.doctor.redaction import Redaction
+from hevo_provider.exceptions import HevoResponseError
+
+MOST_REQUESTS = 60
+WINDOW = 60.0  # seconds in which Hevo counts requests
+APART = 1.0  # seconds from one request to the next: sixty a minute, so that others who use the key have some too
+LONGEST_REST = 120.0  # seconds; where Hevo asks for a longer one, the doctor stops
+UNTOLD_REST = 61.0  # seconds after which the window has room again
+MOST_RESTS = 3
+PAUSE_BEFORE_REPEATING = 5.0  # seconds
+SERVER_ERRORS = 500  # and above
+LONGEST_WORDS = 300  # characters of an error
+
+_PATHS = {
+    Call.PIPELINES: "/api/v1/pipelines",
+    Call.PIPELINE: "/api/v1/pipelines/{id}",
+    Call.MISSING_PIPELINE: "/api/v1/pipelines/{id}",
+    Call.JOBS: "/api/v1/pipelines/{id}/jobs",
+    Call.JOB: "/api/v1/pipelines/{id}/jobs/{item}",
+    Call.MISSING_JOB: "/api/v1/pipelines/{id}/jobs/{item}",
+    Call.JOB_OBJECTS: "/api/v1/pipelines/{id}/jobs/{item}/objects",
+    Call.OBJECTS: "/api/v1/pipelines/{id}/objects",
+    Call.OBJECT: "/api/v1/pipelines/{id}/objects/{item}",
+    Call.OBJECT_BY_NAME: "/api/v1/pipelines/{id}/objects/{item}",
+    Call.PAGE: "/pipeline/{id}/overview",
+    Call.MISSING_PAGE: "/{item}",
+    Call.SYNC: "/api/v1/pipelines/{id}/actions/sync-now",
+}
+_WITHOUT_CREDENTIALS = {Call.PAGE, Call.MISSING_PAGE}  # the web UI is not the API
+
+
+class NoMoreRequestsError(Exception):
+    """What may be asked has been asked, or Hevo does not want to be asked. The message says which."""
+
+
+class Asker:
+    """
+    Puts questions to Hevo, one at a time.
+
+    :param access: where Hevo is, and the credentials.
+    :param timeout: seconds that one request may take.
+    :param clock: where time comes from.
+    :param on_request: called before each request, with how many were sent before it, and what is asked now.
+    """
+
+    def __init__(self, access: Access, *, timeout: float, clock: Clock, on_request: Callable[[int, str], None]) -> None:
+        self.clock = clock
+        self.exchanges: list[Exchange] = []
+        self._access = access
+        self._timeout = timeout
+        self._on_request = on_request
+        self._redaction = Redaction(access)
+        self._sent: deque[float] = deque()
+        self._rests = 0
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=self._timeout)
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    @property
+    def left(self) -> int:
+        """How many requests may still be sent."""
+        return MOST_REQUESTS - len(self.exchanges)
+
+    async def ask(self, question: Question) -> Exchange:
+        """
+        Ask until there is an answer; a question that got none, or a gateway's, is repeated once, a POST never.
+
+        :raises NoMoreRequestsError: no more may be sent, or Hevo does not want to be asked.
+        """
+        repeated = False
+        while True:
+            exchange = await self._once(question)
+            if question.call is Call.SYNC:
+                return exchange
+            if exchange.is_over_the_limit:
+                await self._rest(exchange)
+            elif repeated or (exchange.status is not None and exchange.status < SERVER_ERRORS):
+                return exchange
+            else:
+                repeated = True
+                await self.clock.sleep(PAUSE_BEFORE_REPEATING)
+
+    async def _rest(self, exchange: Exchange) -> None:
+        self._rests += 1
+        told = exchange.headers.get("retry-after", "").strip()
+        seconds = float(told) if told.isascii() and told.isdigit() else UNTOLD_REST
+        if self._rests > MOST_RESTS or seconds > LONGEST_REST:
+            raise NoMoreRequestsError("Hevo's limit was met again and again, or for too long")
+        await self.clock.sleep(seconds)
+
+    async def _once(self, question: Question) -> Exchange:
+        if self.left <= 0:
+            raise NoMoreRequestsError(f"{MOST_REQUESTS} requests were sent, which is all that the doctor may")
+        if self._sent:
+            await self.clock.sleep(max(0.0, self._sent[-1] + APART - self.clock.monotonic()))
+        self._on_request(len(self.exchanges), question.call)
+        now = self.clock.monotonic()
+        while self._sent and self._sent[0] <= now - WINDOW:
+            self._sent.popleft()
+        before = len(self._sent)
+        self._sent.append(now)
+        answer = await self._send(question)
+        exchange = replace(answer, seconds=self.clock.monotonic() - now, at=self.clock.now(), sent_before=before)
+        self.exchanges.append(exchange)
+        return exchange
+
+    async def _send(self, question: Question) -> Exchange:
+        path = _path_of(question)
+        method = "POST" if question.call is Call.SYNC else "GET"
+        headers = self._access.all_headers()
+        headers["User-Agent"] = f"airflow-provider-hevo/{__version__} doctor"
+        if question.call in _WITHOUT_CREDENTIALS:
+            headers = headers.__class__({"User-Agent": headers["User-Agent"], "Accept": "text/html"})
+        kwargs = {**self._access.request_kwargs, "allow_redirects": False, "auto_decompress": False}
+        url = URL(self._access.base_url + path, encoded=True)
+        try:
+            async with self._session.request(
+                method, url, params=question.params, headers=headers, skip_auto_headers=("Content-Type",), **kwargs
+            ) as response:
+                tls = _tls_of(response)
+                content = await read_limited(response)
+        except NO_ANSWER as error:
+            failure = str(self._failure(error, f"{method} {path}"))
+        except HevoResponseError as error:
+            failure = str(error)
+        else:
+            return self._exchange(question, response, content, tls)
+        return Exchange(question, failure=self._redaction(failure))
+
+    def _failure(self, error: Exception, request: str) -> Exception:
+        return transport_error_of(error, request=request, host=self._access.host, timeout=self._timeout)
+
+    def _exchange(
+        self, question: Question, response: aiohttp.ClientResponse, content: bytes, tls: str | None
+    ) -> Exchange:
+        is_well = response.status // 100 == 2  # noqa: PLR2004 - hundreds of a status
+        content = without(self._access.secrets if is_well else self._access.all_secrets, content)
+        value, is_json = _decoded(content)
+        return Exchange(
+            question,
+            status=response.status,
+            value=value,
+            is_json=is_json,
+            headers={name.lower(): self._redaction(value) for name, value in response.headers.items()},
+            words=self._redaction(_words_of(value, content)) if not is_well or not is_json else "",
+            tls=tls,
+        )
+
+
+def _path_of(question: Question) -> str:
+    item = quote(question.item or "", safe="")
+    return _PATHS[question.call].format(id=question.pipeline_id, item=item)
+
+
+def _decoded(content: bytes) -> tuple[Any, bool]:
+    try:
+        return json.loads(content), True
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def _words_of(value: Any, content: bytes) -> str:
+    """Return what an answer says about itself; of a page that is no JSON, its beginning."""
+    if isinstance(value, Mapping):
+        texts = [value[name] for name in ("error", "message", "detail") if isinstance(value.get(name), str)]
+        return printable(": ".join(texts), LONGEST_WORDS)
+    return printable(content[:LONGEST_WORDS].decode("utf-8", "replace"), LONGEST_WORDS)
+
+
+def _tls_of(response: aiohttp.ClientResponse) -> str | None:
+    connection = response.connection
+    transport = connection.transport if connection is not None else None
+    socket = transport.get_extra_info("ssl_object") if transport is not None else None
+    return socket.version() if isinstance(socket, ssl.SSLObject) else None
