@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
     if seen.cut_short:
         sys.stderr.write(f"Not all was asked: {struck_out(seen.cut_short)}.\n")
     if options.json is not None:
-        _write(options.json, anonymous(seen, rows, Veil(seen, way.access.host, struck_out)))
+        _write(options.json, struck_out(anonymous(seen, rows, Veil(seen, way.access.host, struck_out))))
     return status_of(rows)
 
 
@@ -146,7 +146,10 @@ def _confirmed(pipeline_id: int) -> bool:
     """Ask on stderr whether to sync, because stdout is the table's; only y or yes is one."""
     sys.stderr.write(f"Start a sync of pipeline {pipeline_id} now, and follow it to its end? [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    said = sys.stdin.readline()
+    if not sys.stdin.isatty():  # else the terminal has ended the line
+        sys.stderr.write("\n")
+    return said.strip().lower() in {"y", "yes"}
 
 
 if __name__ == "__main__":

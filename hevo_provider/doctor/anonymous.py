@@ -19,8 +19,26 @@ from hevo_provider.client.replies import milliseconds_of
 from hevo_provider.doctor.assumptions.answers import unit_of_durations
 from hevo_provider.doctor.assumptions.lists import order_of
 from hevo_provider.doctor.exchange import Call, Observations
-from hevo_provider.doctor.fields import JOB, PIPELINE, SHAPES, Shape
-from hevo_provider.doctor.reading import fields_of, in_seconds, is_filled, is_number, items, kind_of, pages, unit_of
+from hevo_provider.doctor.fields import (
+    JOB,
+    OBJECT_STATUSES,
+    PIPELINE,
+    PIPELINE_WORDS,
+    REPLICATION_STATUSES,
+    SHAPES,
+    Shape,
+)
+from hevo_provider.doctor.reading import (
+    fields_of,
+    in_seconds,
+    is_filled,
+    is_number,
+    items,
+    kind_of,
+    pages,
+    text_of,
+    unit_of,
+)
 from hevo_provider.doctor.report import Row
 from hevo_provider.models.enums import JobStatus, JobType, PipelineStatus
 
@@ -50,7 +68,8 @@ class Veil:
 
     def __init__(self, seen: Observations, host: str, struck_out: Callable[[str], str]) -> None:
         self._struck_out = struck_out
-        self._known = {*JobStatus, *JobType, *PipelineStatus}
+        self._known = {*JobStatus, *JobType, *PipelineStatus, *OBJECT_STATUSES, *REPLICATION_STATUSES}
+        self._known |= {word for words in PIPELINE_WORDS.values() for word in words}
         self._own = {text.lower() for text in _own_texts(seen)} | set(host.lower().split("."))
         self._given: dict[str, str] = {}
 
@@ -59,6 +78,10 @@ class Veil:
         if text in self._known or (_WORD.fullmatch(text) and self._is_nobodys(text)):
             return text
         return self._given.setdefault(text, f"WORD_{len(self._given) + 1}")
+
+    def word_or_none(self, text: str | None) -> str | None:
+        """Return a word of the API as :meth:`word` does, and None as None."""
+        return None if text is None else self.word(text)
 
     def name(self, text: str) -> str:
         """Return the name of a field, which may have an outer one before a dot."""
@@ -69,7 +92,8 @@ class Veil:
 
     def words(self, text: str) -> str:
         """Return what an error says, with only the plainest of its words."""
-        return " ".join(word if word.lower().strip(".:,") in _PLAIN else "…" for word in text.split())
+        told = self._struck_out(text)
+        return " ".join(word if word.lower().strip(".:,") in _PLAIN else "…" for word in told.split())
 
     def _is_nobodys(self, text: str) -> bool:
         return text.lower() not in self._own and self._struck_out(text) == text
@@ -92,10 +116,17 @@ def anonymous(seen: Observations, rows: Sequence[Row], veil: Veil) -> str:
         "sync": _sync(seen, veil),
     }
     most = max((len(pipeline["jobs"]) for pipeline in told["pipelines"]), default=0)  # type: ignore[attr-defined]
-    while len(text := json.dumps(told, indent=1)) > LARGEST:
-        most //= 2
+    while len(text := _laid_out(told)) > LARGEST:
+        most = most * 3 // 4
         _shorten(told, most)
-    return text + "\n"
+    return text
+
+
+def _laid_out(told: Mapping[str, Any]) -> str:
+    """Return the JSON with a line for each subject and each pipeline: short, and a person can read it."""
+    parts = {name: json.dumps(value) for name, value in told.items()}
+    parts["pipelines"] = "[\n" + ",\n".join(json.dumps(each) for each in told["pipelines"]) + "\n]"
+    return "{\n" + ",\n".join(f"{json.dumps(name)}: {part}" for name, part in parts.items()) + "\n}\n"
 
 
 def _shorten(told: dict[str, Any], most: int) -> None:
@@ -188,7 +219,9 @@ def _pipelines(seen: Observations, veil: Veil) -> Iterator[dict[str, Any]]:
     found = {item.get("id"): item for _, item in items(seen, *PIPELINE.calls) if isinstance(item.get("id"), int | str)}
     for pipeline_id, item in list(found.items())[:MOST_PIPELINES]:
         fields = dict(fields_of(item, PIPELINE.inside))
-        words = {name: veil.word(fields[name]) for name in sorted(PIPELINE.words) if isinstance(fields.get(name), str)}
+        words = {
+            name: veil.word(word) for name in sorted(PIPELINE.words) if (word := text_of(fields, name)) is not None
+        }
         yield {"words": words, "jobs": _jobs(seen, pipeline_id, veil), "objects": _objects(seen, pipeline_id, veil)}
 
 
@@ -200,8 +233,8 @@ def _jobs(seen: Observations, pipeline_id: object, veil: Veil) -> list[dict[str,
             continue
         created, updated = in_seconds(job.get("created_ts")), in_seconds(job.get("updated_ts"))
         found[job["job_id"]] = {
-            "type": veil.word(job["type"]) if isinstance(job.get("type"), str) else None,
-            "status": veil.word(job["status"]) if isinstance(job.get("status"), str) else None,
+            "type": veil.word_or_none(text_of(job, "type")),
+            "status": veil.word_or_none(text_of(job, "status")),
             "age_s": None if created is None else round(exchange.at - created, 1),
             "took_s": None if created is None or updated is None else round(updated - created, 1),
         }
@@ -211,9 +244,7 @@ def _jobs(seen: Observations, pipeline_id: object, veil: Veil) -> list[dict[str,
 def _objects(seen: Observations, pipeline_id: object, veil: Veil) -> list[dict[str, str | None]]:
     told = (item for each, item in items(seen, Call.OBJECTS) if str(each.question.pipeline_id) == str(pipeline_id))
     words = ("status", "replication_status")
-    return [
-        {name: veil.word(item[name]) if isinstance(item.get(name), str) else None for name in words} for item in told
-    ]
+    return [{name: veil.word_or_none(text_of(item, name)) for name in words} for item in told]
 
 
 def _sync(seen: Observations, veil: Veil) -> dict[str, Any] | None:
@@ -227,7 +258,7 @@ def _sync(seen: Observations, veil: Veil) -> dict[str, Any] | None:
         "shown_after_s": None if sync.shown_after is None else round(sync.shown_after, 1),
         "jobs": [
             {
-                "type": None if job.type is None else veil.word(job.type),
+                "type": veil.word_or_none(job.type),
                 "states": [[round(after, 1), veil.word(state)] for after, state in job.states],
             }
             for job in sync.jobs

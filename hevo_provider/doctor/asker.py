@@ -13,7 +13,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -36,7 +36,6 @@ LONGEST_REST = 120.0  # seconds; where Hevo asks for a longer one, the doctor st
 UNTOLD_REST = 61.0  # seconds after which the window has room again
 MOST_RESTS = 3
 PAUSE_BEFORE_REPEATING = 5.0  # seconds
-SERVER_ERRORS = 500  # and above
 LONGEST_WORDS = 300  # characters of an error
 
 _PATHS = {
@@ -80,10 +79,13 @@ class Asker:
         self._redaction = Redaction(access)
         self._sent: deque[float] = deque()
         self._rests = 0
+        self._apart = APART
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=self._timeout)
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            trace_configs=[_each_sent_once()],
         )
         return self
 
@@ -110,7 +112,7 @@ class Asker:
                 return exchange
             if exchange.is_over_the_limit:
                 await self._rest(exchange)
-            elif repeated or (exchange.status is not None and exchange.status < SERVER_ERRORS):
+            elif repeated or not exchange.has_failed:
                 return exchange
             else:
                 repeated = True
@@ -118,6 +120,8 @@ class Asker:
 
     async def _rest(self, exchange: Exchange) -> None:
         self._rests += 1
+        # Others use the key too, or less is allowed: what was too much in a minute is spread over more than one.
+        self._apart = max(self._apart, 1.1 * WINDOW / max(1, exchange.sent_before))
         told = exchange.headers.get("retry-after", "").strip()
         seconds = float(told) if told.isascii() and told.isdigit() else UNTOLD_REST
         if self._rests > MOST_RESTS or seconds > LONGEST_REST:
@@ -128,7 +132,7 @@ class Asker:
         if self.left <= 0:
             raise NoMoreRequestsError(f"{MOST_REQUESTS} requests were sent, which is all that the doctor may")
         if self._sent:
-            await self.clock.sleep(max(0.0, self._sent[-1] + APART - self.clock.monotonic()))
+            await self.clock.sleep(max(0.0, self._sent[-1] + self._apart - self.clock.monotonic()))
         self._on_request(len(self.exchanges), question.call)
         now = self.clock.monotonic()
         while self._sent and self._sent[0] <= now - WINDOW:
@@ -151,7 +155,13 @@ class Asker:
         url = URL(self._access.base_url + path, encoded=True)
         try:
             async with self._session.request(
-                method, url, params=question.params, headers=headers, skip_auto_headers=("Content-Type",), **kwargs
+                method,
+                url,
+                params=question.params,
+                headers=headers,
+                skip_auto_headers=("Content-Type",),
+                trace_request_ctx=[],
+                **kwargs,
             ) as response:
                 tls = _tls_of(response)
                 content = await read_limited(response)
@@ -183,6 +193,21 @@ class Asker:
         )
 
 
+def _each_sent_once() -> aiohttp.TraceConfig:
+    """Keep aiohttp from sending a GET again by itself where the connection breaks: each request is counted."""
+
+    async def count(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
+    ) -> None:
+        context.trace_request_ctx.append(True)
+        if len(context.trace_request_ctx) > 1:
+            raise aiohttp.ServerDisconnectedError
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(count)
+    return trace
+
+
 def _path_of(question: Question) -> str:
     item = quote(question.item or "", safe="")
     return _PATHS[question.call].format(id=question.pipeline_id, item=item)
@@ -190,9 +215,13 @@ def _path_of(question: Question) -> str:
 
 def _decoded(content: bytes) -> tuple[Any, bool]:
     try:
-        return json.loads(content), True
+        return json.loads(content, parse_constant=_no_number), True
     except (ValueError, RecursionError):
         return None, False
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _words_of(value: Any, content: bytes) -> str:

@@ -96,11 +96,18 @@ class Exchange:
         return self.status == HTTPStatus.OK and self.is_json
 
     @property
+    def has_failed(self) -> bool:
+        """Whether no answer came, or one that says nothing of what was asked: a gateway's."""
+        return self.status is None or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
     def is_over_the_limit(self) -> bool:
         """Whether Hevo says that there were too many requests, by status or by words."""
         text = self.words.lower()
         told = "rate limit" in text or "too many requests" in text
-        return self.status == HTTPStatus.TOO_MANY_REQUESTS or (self.status is not None and told)
+        if self.status is None or self.status < HTTPStatus.BAD_REQUEST:
+            return False
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or told
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +136,10 @@ class SyncJob:
 
     :param type: its type, as Hevo calls it; None if it does not say.
     :param states: its statuses, with the seconds after the POST at which each was first seen.
-    :param duration: what Hevo says it took, in its own unit.
     """
 
     type: str | None
     states: tuple[tuple[float, str], ...] = ()
-    duration: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +161,10 @@ class Observations:
     cut_short: str = ""
 
     def of(self, *calls: Call) -> tuple[Exchange, ...]:
-        """Return what came of these calls, refusals over the limit left out."""
-        return tuple(each for each in self.exchanges if each.call in calls and not each.is_over_the_limit)
+        """Return what came of these calls in the end: no refusal over the limit, nothing that was asked again."""
+        mine = [each for each in self.exchanges if each.call in calls and not each.is_over_the_limit]
+        last = {each.question: each for each in mine}
+        return tuple(each for each in mine if not each.has_failed or last[each.question] is each)
 
     def well(self, *calls: Call) -> tuple[Exchange, ...]:
         """Return the answers of these calls that came as they do when all is well."""

@@ -131,7 +131,7 @@ _LISTED = {
     "status": TEXT,
     "replication_status": TEXT,
 }
-_OBJECT_WORDS = frozenset({"status", "replication_status", "load_mode"})
+_OBJECT_WORDS = frozenset({"status", "replication_status", "load_mode", "fields.status"})
 _NOT_ALWAYS = frozenset(_NAMESPACES)  # a source without schemas has fewer levels
 _ALONE = {"object_name": TEXT, "destination_table_name": TEXT, "load_mode": TEXT, "fields": LIST}
 _OF_A_FIELD = ("source_name", "source_type", "destination_name", "destination_type", "status")

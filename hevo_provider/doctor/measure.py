@@ -7,7 +7,7 @@ from typing import Any
 
 from hevo_provider.doctor.asker import Asker, NoMoreRequestsError
 from hevo_provider.doctor.exchange import Call, Question, Sync, SyncJob
-from hevo_provider.doctor.reading import in_seconds, is_number, page_of
+from hevo_provider.doctor.reading import in_seconds, page_of, text_of
 from hevo_provider.models.enums import ACTIVE_STATUSES, TERMINAL_STATUSES
 
 NEWEST = 20  # jobs that are read at a time
@@ -34,7 +34,7 @@ async def measure_sync(asker: Asker, pipeline_id: int) -> Sync:
         return Sync(why_not="not sent: the pipeline's jobs could not be read")
     if any(_may_be_active(item, before.exchange.at) for item in before.items):
         return Sync(why_not="not sent: a job of the pipeline is active, or in a status that is not known")
-    known = {item.get("job_id") for item in before.items}
+    known = {text_of(item, "job_id") for item in before.items}
     answer = await asker.ask(Question(Call.SYNC, pipeline_id))
     watch = _Watch(asker, pipeline_id, known)
     if answer.status is None or answer.status < 300 or answer.status >= 500:  # noqa: PLR2004 - else it was refused
@@ -44,14 +44,15 @@ async def measure_sync(asker: Asker, pipeline_id: int) -> Sync:
 
 def _may_be_active(job: Mapping[str, Any], now: float) -> bool:
     """Return whether the job may be at work: one in a status that is not known is not, once it is still for hours."""
-    if job.get("status") in TERMINAL_STATUSES:
+    status = text_of(job, "status")
+    if status in TERMINAL_STATUSES:
         return False
     touched = in_seconds(job.get("updated_ts"))
-    return job.get("status") in ACTIVE_STATUSES or touched is None or now - touched < STILL_FOR
+    return status in ACTIVE_STATUSES or touched is None or now - touched < STILL_FOR
 
 
 class _Watch:
-    def __init__(self, asker: Asker, pipeline_id: int, known: set[Any]) -> None:
+    def __init__(self, asker: Asker, pipeline_id: int, known: set[str | None]) -> None:
         self.asker = asker
         self.pipeline_id = pipeline_id
         self.known = known
@@ -59,7 +60,7 @@ class _Watch:
         self.unseen_until = 0.0
         self.shown_after: float | None = None
         self.states: dict[str, list[tuple[float, str]]] = {}
-        self.newest: dict[str, dict[str, Any]] = {}
+        self.types: dict[str, str | None] = {}
 
     async def to_the_end(self) -> None:
         pause = FIRST_PAUSE
@@ -75,13 +76,7 @@ class _Watch:
             pass  # what was seen until now is told, and that the end was not
 
     def job(self, job_id: str) -> SyncJob:
-        newest = self.newest[job_id]
-        duration, type_ = newest.get("duration"), newest.get("type")
-        return SyncJob(
-            type_ if isinstance(type_, str) else None,
-            tuple(self.states[job_id]),
-            int(duration) if is_number(duration) and duration is not None else None,
-        )
+        return SyncJob(self.types[job_id], tuple(self.states[job_id]))
 
     def _over(self) -> bool:
         if self.shown_after is None:
@@ -92,13 +87,13 @@ class _Watch:
         page = page_of(await self.asker.ask(Question(Call.JOBS, self.pipeline_id, limit=NEWEST)))
         after = self.asker.clock.monotonic() - self.started
         for item in page.items if page else ():
-            job_id, status = item.get("job_id"), item.get("status")
-            if not isinstance(job_id, str) or job_id in self.known:
+            job_id, status = text_of(item, "job_id"), text_of(item, "status")
+            if job_id is None or job_id in self.known:
                 continue
             self.shown_after = after if self.shown_after is None else self.shown_after
             states = self.states.setdefault(job_id, [])
-            self.newest[job_id] = dict(item)
-            if isinstance(status, str) and (not states or states[-1][1] != status):
+            self.types[job_id] = text_of(item, "type")
+            if status is not None and (not states or states[-1][1] != status):
                 states.append((after, status))
         if self.shown_after is None:
             self.unseen_until = after

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from hevo_provider.doctor.asker import Asker, NoMoreRequestsError
 from hevo_provider.doctor.exchange import Call, Exchange, Question
-from hevo_provider.doctor.reading import Page, is_number, page_of
+from hevo_provider.doctor.reading import Page, is_number, page_of, text_of
 from hevo_provider.models.ids import job_id_of, pipeline_id_of
 
 PLANNED = 32  # requests at most, without those that are repeated: the rest of the sixty is for a sync
@@ -92,7 +92,7 @@ async def _jobs_of(asker: Asker, pipeline_id: int, page: Page) -> None:
 
 async def _objects_of(asker: Asker, pipeline_id: int) -> None:
     page = page_of(await asker.ask(Question(Call.OBJECTS, pipeline_id, limit=FULL_PAGE)))
-    listed = next((item for item in (page.items if page else ()) if isinstance(item.get("object_id"), str)), None)
+    listed = next((item for item in (page.items if page else ()) if text_of(item, "object_id")), None)
     if listed is None:
         return
     answer = await asker.ask(Question(Call.OBJECT, pipeline_id, listed["object_id"]))
@@ -104,7 +104,7 @@ async def _objects_of(asker: Asker, pipeline_id: int) -> None:
 
 def _pipelines(page: Page) -> list[int]:
     """Return the ids of the pipelines, those that can run first: they have jobs."""
-    ordered = sorted(page.items, key=lambda item: item.get("status") != RUNNABLE)
+    ordered = sorted(page.items, key=lambda item: text_of(item, "status") != RUNNABLE)
     return [found for item in ordered if (found := _pipeline_id(item)) is not None]
 
 

@@ -90,6 +90,12 @@ def is_filled(value: object) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value))
 
 
+def text_of(item: Mapping[str, Any], name: str) -> str | None:
+    """Return a field that is a text; None if it is missing or anything else."""
+    value = item.get(name)
+    return value if isinstance(value, str) else None
+
+
 def kind_of(value: object) -> str:
     """Return what JSON calls the value."""
     if value is None:

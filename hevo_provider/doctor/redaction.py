@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ class Redaction:
 
     def __call__(self, text: str) -> str:
         """Return the text without secrets."""
-        return self._pattern.sub(STRUCK_OUT, self.access.redacted(text))
+        return self.access.redacted(self._pattern.sub(STRUCK_OUT, text))
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -45,6 +46,7 @@ def _forms(plain: str) -> Iterator[str]:
     raw = plain.encode("utf-8", "replace")
     yield from (plain, plain[::-1], repr(plain)[1:-1], html.escape(plain), html.escape(plain, quote=False))
     yield from (quote(plain, safe=""), quote(plain), quote_plus(plain), raw.hex(), raw.hex(" "))
+    yield from (json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1])
     yield plain.encode("ascii", "backslashreplace").decode()
     yield plain.encode("ascii", "xmlcharrefreplace").decode()
     yield "".join(f"%{byte:02x}" for byte in raw)

@@ -12,7 +12,7 @@ from hevo_provider.doctor.assumptions import ALL, Finding, Verdict
 from hevo_provider.doctor.contract import Fact, facts
 from hevo_provider.doctor.exchange import Observations
 
-HEADS = ("verdict", "fact", "contract", "seen", "where it differs")
+HEADS = ("verdict", "fact", "contract", "seen", "what goes wrong where it differs")
 NARROWEST = 24  # columns of a terminal that each of the two long texts gets at least
 _COLOURS = {Verdict.HOLDS: "32", Verdict.DIFFERS: "31;1", Verdict.UNSEEN: "2"}
 

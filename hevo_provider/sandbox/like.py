@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sandbox.sandbox import Sandbox
 
 FORM = 1  # of the file
-WINDOW = 60.0  # seconds in which requests count towards the limit
+WINDOW = 60.0  # seconds in which requests count towards the limit (API.md, limit)
 _NAMES = ("data", "has_more", "next_cursor")
 _PER_SECOND = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "minutes": 1 / 60}
 _OK, _NOT_FOUND, _SECOND_HUNDRED = 200, 404, 300
@@ -166,8 +167,15 @@ class Alike(Sandbox):
         for name, seen in kinds.items():
             outer, _, inner = name.rpartition(".")
             for fields in _within(item, outer):
-                _suit(fields, inner, seen)
+                _suit(fields, inner, seen, self._stand_in(inner, seen))
         return item
+
+    def _stand_in(self, name: str, kinds: list[str]) -> Any:
+        """Return a value of one of the kinds, a moment of today where it has to be one."""
+        kind = next((kind for kind in kinds if kind != "null" and kind in _STAND_INS), "null")
+        if kind == "number" and name.endswith("_ts"):
+            return int(self.clock() * _PER_SECOND[self.manner.moments])
+        return copy(_STAND_INS[kind])
 
     def _in_units(self, name: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -308,12 +316,12 @@ def _within(item: dict[str, Any], outer: str) -> list[dict[str, Any]]:
     return []
 
 
-def _suit(fields: dict[str, Any], name: str, kinds: list[str]) -> None:
+def _suit(fields: dict[str, Any], name: str, kinds: list[str], stand_in: Any) -> None:
     """Give a field a value of one of the kinds; the value that it has stays if it is of one."""
     if "missing" in kinds:
         fields.pop(name, None)
     elif name not in fields or _kind_of(fields[name]) not in kinds:
-        fields[name] = next((_STAND_INS[kind] for kind in kinds if kind != "null" and kind in _STAND_INS), None)
+        fields[name] = stand_in
 
 
 def _kind_of(value: object) -> str:

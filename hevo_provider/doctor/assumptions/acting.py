@@ -116,7 +116,18 @@ def _refused(sync: Sync) -> bool:
     return status is not None and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+@assumption(
+    "list-lag",
+    claims="lag behind by as much as a new job needs to show",
+    otherwise="A job that ran before the call could show after it, and be taken for the task's own.",
+)
+def list_lag(seen: Observations) -> Finding:
+    """By how much the list lagged behind the call."""
+    return sync_shows.check(seen)
+
+
 ROWS = (
+    list_lag,
     sync_answer,
     sync_shows,
     sync_type,
@@ -129,6 +140,10 @@ ROWS = (
         "A refused start would count as of unknown fate: slower, but never a second job.",
     ),
     _only_a_post_shows("not-runnable", "not in a state to run", "The task would fail with other words."),
+    _only_a_post_shows("post-5xx", "does not say whether a POST was applied", "A call could be sent a second time."),
+    _only_a_post_shows("cancel-effects", "loaded events are billed", "Nothing: it is only told."),
+    _only_a_post_shows("enable-disable", "answer 200 or 204", "enable_pipeline and disable_pipeline would fail."),
+    _only_a_post_shows("update-pipeline", "the changed pipeline", "update_pipeline would fail."),
     _only_a_post_shows("cancel", "turns CANCELLING, then CANCELLED", "A killed task could leave its job running."),
     _only_a_post_shows("refresh-schema", "may be `{}`", "refresh_schema would fail."),
     _only_a_post_shows(

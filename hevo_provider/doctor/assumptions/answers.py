@@ -18,7 +18,7 @@ from hevo_provider.doctor.assumptions.finding import (
 )
 from hevo_provider.doctor.exchange import Observations
 from hevo_provider.doctor.fields import JOB, JOB_OBJECT, LISTED_OBJECT, OBJECT_ALONE, PIPELINE, SHAPES, Shape
-from hevo_provider.doctor.reading import fields_of, in_seconds, is_filled, is_number, items, kind_of, unit_of
+from hevo_provider.doctor.reading import fields_of, in_seconds, is_filled, is_number, items, kind_of, text_of, unit_of
 from hevo_provider.models.enums import TERMINAL_STATUSES
 from hevo_provider.models.ids import ID_PATTERN
 
@@ -40,7 +40,11 @@ def ids(seen: Observations) -> Finding:
     objects = [item.get("object_id") for _, item in items(seen, *LISTED_OBJECT.calls, *OBJECT_ALONE.calls)]
     if not pipelines:
         return unseen("there are no pipelines")
-    odd = {f"id of a pipeline ({kind_of(each)})" for each in pipelines if not isinstance(each, int) or each <= 0}
+    odd = {
+        f"id of a pipeline ({kind_of(each)})"
+        for each in pipelines
+        if not isinstance(each, int) or isinstance(each, bool) or each <= 0
+    }
     odd |= {f"job_id ({kind_of(each)})" for each in jobs if not isinstance(each, str) or not _UUID.fullmatch(each)}
     odd |= {
         f"object_id ({kind_of(each)})"
@@ -110,7 +114,7 @@ def _ratios(seen: Observations) -> list[float]:
             in_seconds(job.get("updated_ts")),
             job.get("duration"),
         )
-        if job.get("status") not in TERMINAL_STATUSES or created is None or updated is None:
+        if text_of(job, "status") not in TERMINAL_STATUSES or created is None or updated is None:
             continue
         if isinstance(took, int | float) and took > 0 and updated - created >= _LEAST:
             ratios.append(took / (updated - created))

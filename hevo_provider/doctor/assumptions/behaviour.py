@@ -11,7 +11,7 @@ from typing import Any
 
 from hevo_provider.doctor.assumptions.finding import Finding, assumption, counted, differs, holds, unseen
 from hevo_provider.doctor.exchange import Call, Exchange, Observations
-from hevo_provider.doctor.reading import in_seconds, pages
+from hevo_provider.doctor.reading import in_seconds, pages, text_of
 from hevo_provider.models.enums import ACTIVE_STATUSES, TERMINAL_STATUSES
 
 LONGEST = 7 * 24 * 3600.0  # seconds that a task waits unless it is told otherwise
@@ -87,7 +87,7 @@ def _jobs(seen: Observations) -> Mapping[int | None, list[tuple[Mapping[str, Any
 def _span(job: Mapping[str, Any], exchange: Exchange) -> tuple[float, float] | None:
     """Return from when to when a job was at work, as far as is known; None for one that was skipped or does not say."""
     created, updated = in_seconds(job.get("created_ts")), in_seconds(job.get("updated_ts"))
-    status = job.get("status")
+    status = text_of(job, "status")
     if created is None or updated is None or status == "SKIPPED":
         return None
     if status in ACTIVE_STATUSES:
@@ -102,4 +102,18 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-ROWS = (one_job, job_length, page_address)
+ROWS = (
+    one_job,
+    job_length,
+    page_address,
+    assumption(
+        "standard-pipelines",
+        claims="their ids answer 404 here",
+        otherwise="The error of a wrong id would not say that it may be one of a Standard pipeline.",
+    )(lambda _: unseen("the API does not tell of Standard pipelines")),
+    assumption(
+        "other-starters",
+        claims="may start a job at any moment",
+        otherwise="Nothing: every job that shows is asked whose it is.",
+    )(lambda _: unseen("a job does not say who started it")),
+)

@@ -14,6 +14,7 @@ from hevo_provider.doctor.reading import fields_of, in_seconds, items
 GRANTED = 30.0  # seconds that the provider gives one request
 LARGEST_SKEW = 60.0  # seconds
 AHEAD = 5.0  # seconds by which a time may be later than the Date that it came with
+_NOTHING_ASKED = "nothing was answered"
 _BESIDE_THE_API = {Call.PAGE, Call.MISSING_PAGE}
 
 
@@ -43,6 +44,8 @@ def tls(seen: Observations) -> Finding:
 )
 def key(seen: Observations) -> Finding:
     """Whether the key is taken by every call."""
+    if not seen.exchanges:
+        return unseen(_NOTHING_ASKED)
     refused = [each.call for each in _of_the_api(seen) if each.status == HTTPStatus.UNAUTHORIZED]
     if refused:
         return differs(f"401 for {named(refused)}, though the key lists pipelines")
@@ -56,7 +59,11 @@ def key(seen: Observations) -> Finding:
 )
 def role(seen: Observations) -> Finding:
     """Whether the key's role may do what was asked."""
-    refused = [each.call for each in _of_the_api(seen) if each.status == HTTPStatus.FORBIDDEN]
+    if not seen.exchanges:
+        return unseen(_NOTHING_ASKED)
+    refused = [
+        each.call for each in _of_the_api(seen) if each.status == HTTPStatus.FORBIDDEN and not each.is_over_the_limit
+    ]
     refused = [call for call in refused if call not in {each.call for each in seen.well(*refused)}]
     if refused:
         return differs(f"403: the role of this key may not ask for {named(refused)}")
@@ -72,13 +79,13 @@ def role(seen: Observations) -> Finding:
 )
 def json(seen: Observations) -> Finding:
     """Whether the answers could be decoded."""
-    answered = [each for each in _of_the_api(seen) if each.status not in {None, HTTPStatus.NO_CONTENT}]
+    with_body = [each for each in _of_the_api(seen) if each.status not in {None, HTTPStatus.NO_CONTENT}]
+    answered = [each for each in with_body if (each.status or 0) < HTTPStatus.INTERNAL_SERVER_ERROR]  # gateways' pages
     other = [each for each in answered if not each.is_json]
-    failed = [each for each in _of_the_api(seen) if each.status is None]
     if other:
         statuses = named(f"{each.call} ({each.status})" for each in other)
         return differs(f"{len(other)} of {counted(len(answered), 'answer')} no JSON: {statuses}")
-    return holds(f"{counted(len(answered), 'answer')}; {counted(len(failed), 'request')} without one")
+    return holds(counted(len(answered), "answer")) if answered else unseen(_NOTHING_ASKED)
 
 
 @assumption(
@@ -88,11 +95,15 @@ def json(seen: Observations) -> Finding:
 )
 def latency(seen: Observations) -> Finding:
     """Whether answers come in the time that a request has."""
+    if not seen.exchanges:
+        return unseen(_NOTHING_ASKED)
     times = [each.seconds for each in seen.exchanges if each.status is not None]
     failed = [each for each in _of_the_api(seen) if each.status is None]
-    if failed:
+    answered = {each.question for each in seen.exchanges if each.status is not None}
+    if any(each.question not in answered for each in failed):
         return differs(f"{counted(len(failed), 'request')} without an answer: {named(each.failure for each in failed)}")
     told = f"median {median(times) * 1000:.0f} ms, slowest {max(times) * 1000:.0f} ms of {len(times)}"
+    told += f"; {counted(len(failed), 'request')} had to be repeated" if failed else ""
     return differs(told) if max(times) >= GRANTED else holds(told)
 
 
@@ -107,7 +118,7 @@ def date_header(seen: Observations) -> Finding:
     without = [each for each in answered if milliseconds_of(each.headers.get("date")) is None]
     if without:
         return differs(f"missing or unreadable in {len(without)} of {counted(len(answered), 'answer')}")
-    return holds(f"in all of {counted(len(answered), 'answer')}")
+    return holds(f"in all of {counted(len(answered), 'answer')}") if answered else unseen(_NOTHING_ASKED)
 
 
 @assumption(

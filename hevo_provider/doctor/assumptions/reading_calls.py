@@ -57,7 +57,8 @@ def _same_alone(alone: Call, listed: Call, id_name: str, fact: str, claims: str,
         failed = named(str(each.status or "no answer") for each in asked if not each.is_well)
         if failed:
             return differs(f"{failed} for one that is in the list")
-        others = [item for _, item in items(seen, alone) if item.get(id_name) not in known]
+        found = [item.get(id_name) for _, item in items(seen, alone)]
+        others = [each for each in found if not isinstance(each, str | int) or each not in known]
         if others:
             return differs("another one than was asked for, or one without an id")
         return holds(f"{counted(len(asked), 'time')}, the one that was asked for")
