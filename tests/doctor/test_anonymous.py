@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,8 @@ def test_a_large_account_makes_a_file_of_at_most_64_kib(doctor: Doctor, clock: V
     file = tmp_path / "seen.json"
     with account(WELL, clock) as hevo:
         for number in range(13, 120):
-            hevo.add_pipeline(number, **BY_THE_CONTRACT, **{f"field_{n}_{'x' * 40}": n for n in range(60)})
+            fields: dict[str, Any] = {f"field_{n}_{'x' * 40}": n for n in range(60)}
+            hevo.add_pipeline(number, **BY_THE_CONTRACT, **fields)
         for number in range(1, 6):
             for age in range(200):
                 hevo.pipelines[number].start_job(ago=3600.0 * (age + 1), appear_after=0.0)

@@ -119,6 +119,7 @@ def test_one_answer_that_fails_is_asked_for_again(doctor: Doctor, clock: Virtual
         told = doctor(hevo)
 
     assert told.differing() == set()
+    assert len(hevo.requests_of("get_pipeline")) == 7  # five pipelines, one that is not there, and one again
     assert "1 request had to be repeated" in told.seen["latency"]
 
 
