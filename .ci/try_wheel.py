@@ -37,6 +37,10 @@ with tempfile.TemporaryDirectory() as home:
     assert provider.version == hevo_provider.__version__, provider
     assert all(provider.data.get(part) for part in PARTS), provider
 
+    from hevo_provider.doctor.contract import facts
+
+    assert facts(), "API.md is not in the wheel"
+
     bag = DagBag(dags)
     assert not bag.import_errors, bag.import_errors
     files = {Path(dag.fileloc).name for dag in bag.dags.values()}

@@ -82,7 +82,9 @@ class Asker:
         self._apart = APART
 
     async def __aenter__(self) -> Self:
+        self._connector = _Connector()
         self._session = aiohttp.ClientSession(
+            connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             trace_configs=[_each_sent_once()],
@@ -163,14 +165,13 @@ class Asker:
                 trace_request_ctx=[],
                 **kwargs,
             ) as response:
-                tls = _tls_of(response)
                 content = await read_limited(response)
         except NO_ANSWER as error:
             failure = str(self._failure(error, f"{method} {path}"))
         except HevoResponseError as error:
             failure = str(error)
         else:
-            return self._exchange(question, response, content, tls)
+            return self._exchange(question, response, content, self._connector.tls)
         return Exchange(question, failure=self._redaction(failure))
 
     def _failure(self, error: Exception, request: str) -> Exception:
@@ -191,6 +192,19 @@ class Asker:
             words=self._redaction(_words_of(value, content)) if not is_well or not is_json else "",
             tls=tls,
         )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Remembers the TLS of the connection it handed out last: a response that is read has let go of its own."""
+
+    tls: str | None = None
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:
+        connection = await super().connect(*args, **kwargs)
+        transport = connection.transport
+        socket = transport.get_extra_info("ssl_object") if transport is not None else None
+        self.tls = socket.version() if isinstance(socket, ssl.SSLObject) else None
+        return connection
 
 
 def _each_sent_once() -> aiohttp.TraceConfig:
@@ -230,10 +244,3 @@ def _words_of(value: Any, content: bytes) -> str:
         texts = [value[name] for name in ("error", "message", "detail") if isinstance(value.get(name), str)]
         return printable(": ".join(texts), LONGEST_WORDS)
     return printable(content[:LONGEST_WORDS].decode("utf-8", "replace"), LONGEST_WORDS)
-
-
-def _tls_of(response: aiohttp.ClientResponse) -> str | None:
-    connection = response.connection
-    transport = connection.transport if connection is not None else None
-    socket = transport.get_extra_info("ssl_object") if transport is not None else None
-    return socket.version() if isinstance(socket, ssl.SSLObject) else None
