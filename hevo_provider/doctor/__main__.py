@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
     if seen.cut_short:
         sys.stderr.write(f"Not all was asked: {struck_out(seen.cut_short)}.\n")
     if options.json is not None:
-        _write(options.json, struck_out(anonymous(seen, rows, Veil(seen, way.access.host, struck_out))))
+        _write(options.json, struck_out(anonymous(seen, rows, Veil(seen, way.access.host))))
     return status_of(rows)
 
 

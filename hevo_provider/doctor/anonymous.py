@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -46,6 +46,7 @@ FORM = 1  # of the file
 LARGEST = 64 * 1024  # bytes
 MOST_FIELDS = 100  # of one thing
 MOST_PIPELINES = 100
+TELLING = 4  # letters from which on a part of a name says something
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _PLAIN_WORDS = (
@@ -63,14 +64,14 @@ class Veil:
 
     :param seen: all that was seen: whatever stands where the API has no words of its own is the account's.
     :param host: where it was seen.
-    :param struck_out: takes secrets out of a text.
     """
 
-    def __init__(self, seen: Observations, host: str, struck_out: Callable[[str], str]) -> None:
-        self._struck_out = struck_out
+    def __init__(self, seen: Observations, host: str) -> None:
         self._known = {*JobStatus, *JobType, *PipelineStatus, *OBJECT_STATUSES, *REPLICATION_STATUSES}
         self._known |= {word for words in PIPELINE_WORDS.values() for word in words}
         self._own = {text.lower() for text in _own_texts(seen)} | set(host.lower().split("."))
+        fields = {name for shape in SHAPES.values() for name in shape.fields}
+        self._common = {part for text in (*self._known, *fields) for part in _parts_of(text)}
         self._given: dict[str, str] = {}
 
     def word(self, text: str) -> str:
@@ -92,11 +93,19 @@ class Veil:
 
     def words(self, text: str) -> str:
         """Return what an error says, with only the plainest of its words."""
-        told = self._struck_out(text)
-        return " ".join(word if word.lower().strip(".:,") in _PLAIN else "…" for word in told.split())
+        return " ".join(word if word.lower().strip(".:,") in _PLAIN else "…" for word in text.split())
 
     def _is_nobodys(self, text: str) -> bool:
-        return text.lower() not in self._own and self._struck_out(text) == text
+        if text.lower() in self._own:
+            return False
+        # Part of a name is a name too, unless the API has that part in words of its own.
+        return not any(part in self._own and part not in self._common for part in _parts_of(text))
+
+
+def _parts_of(text: str) -> list[str]:
+    """Return the parts of a word that are long enough to say something, in lower case."""
+    parts = re.split(r"[^a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", text).lower())
+    return [part for part in parts if len(part) >= TELLING]
 
 
 def anonymous(seen: Observations, rows: Sequence[Row], veil: Veil) -> str:

@@ -62,7 +62,7 @@ def test_no_name_id_host_or_address_of_the_account_is_in_the_file(
 
 
 @pytest.mark.parametrize(
-    "word", ["Acme orders", "jane.doe@acme.example.com", "customers_of_acme", "ACME", "db.globex.com"]
+    "word", ["Acme orders", "jane.doe@acme.example.com", "customers_of_acme", "ACME", "ACME_SPECIAL", "db.globex.com"]
 )
 def test_a_name_of_the_account_where_a_word_of_the_api_should_be_is_replaced(
     word: str, doctor: Doctor, clock: VirtualClock, tmp_path: Path

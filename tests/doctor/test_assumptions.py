@@ -118,6 +118,12 @@ CASES: dict[str, tuple[str, tuple[Exchange, ...], Verdict, str]] = {
         DIFFERS,
         "items of the one before",
     ),
+    "a cursor that leads to an empty page": (
+        "cursors",
+        (jobs_of(job(1), cursor="next"), jobs_of(question=Question(Call.JOBS, 7, limit=100, cursor="next"))),
+        DIFFERS,
+        "or none",
+    ),
     "newest first": ("order-of-jobs", (jobs_of(job(2, ago=10.0), job(1, ago=90.0)),), HOLDS, "newest first"),
     "oldest first": ("order-of-jobs", (jobs_of(job(1, ago=90.0), job(2, ago=10.0)),), DIFFERS, "oldest first"),
     "jobs of one moment have no order": ("order-of-jobs", (jobs_of(job(1), job(2)),), UNSEEN, "two jobs"),
@@ -279,7 +285,7 @@ def test_no_answer_is_too_odd_to_be_judged_written_down_and_played(
     seen = Observations(tuple(exchanges))
 
     rows = rows_of(seen)
-    text = anonymous(seen, rows, Veil(seen, "us.hevodata.com", lambda text: text))
+    text = anonymous(seen, rows, Veil(seen, "us.hevodata.com"))
 
     assert table(rows, is_terminal=False).count("API.md:") == len(ALL)
     assert set(json.loads(text)["rows"]) == set(CHECKS)

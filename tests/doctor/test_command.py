@@ -234,6 +234,15 @@ def test_a_sync_whose_answer_is_lost_is_not_sent_again(doctor: Doctor, clock: Vi
     assert told.verdicts["sync-shows"] == "holds"
 
 
+def test_the_job_of_a_sync_that_a_gateway_answered_is_found(doctor: Doctor, clock: VirtualClock) -> None:
+    with account(WELL, clock) as hevo:
+        hevo.inject("sync_now", Fault.html(502, after=True))
+        told = doctor(hevo, "--sync", "2", stdin="y\n")
+
+    assert told.verdicts["sync-answer"] == "differs"
+    assert told.verdicts["sync-shows"] == "holds"
+
+
 def test_a_sync_that_is_refused_is_told_in_hevos_words(doctor: Doctor, clock: VirtualClock) -> None:
     with account(WELL, clock) as hevo:
         hevo.pipelines[2].status = "DISABLED"

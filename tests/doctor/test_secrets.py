@@ -52,7 +52,7 @@ def test_what_a_server_plays_back_is_in_no_output(doctor: Doctor, clock: Virtual
         pipeline = hevo.pipelines[1]
         pipeline.status = secret
         pipeline.fields |= {secret: 1, "load_mode": key, "name": token}
-        for job in pipeline.jobs:
+        for job in hevo.pipelines[2].jobs:
             job.override = {"type": b64encode(secret.encode()).decode().rstrip("="), key: token}
         hevo.inject("list_objects", Fault.status(400, body={"message": f"{key} {secret} {token}"}), times=None)
         hevo.inject("get_object", Fault.raw(token.encode()), times=None)
