@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class JobType(StrEnum):
-    """The kinds of job that Hevo runs for a pipeline."""
+    """The kinds of job that Hevo runs for a pipeline (API.md, job-types)."""
 
     INCREMENTAL = "INCREMENTAL"
     HISTORICAL = "HISTORICAL"
@@ -26,7 +26,7 @@ _RESYNC_NAMES = (JobType.RESYNC.value, JobType.TRUNCATE_AND_LOAD.value, JobType.
 
 
 class JobStatus(StrEnum):
-    """The statuses that Hevo documents. Others may come: only :attr:`is_terminal` ones end a wait."""
+    """The statuses of jobs (API.md, job-statuses). Others may come: only :attr:`is_terminal` ones end a wait."""
 
     QUEUED = "QUEUED"
     PENDING = "PENDING"
@@ -58,7 +58,7 @@ class PipelineAction(StrEnum):
 
 
 class PipelineStatus(StrEnum):
-    """The states of a pipeline. Only an ``INITIALIZED`` one can run; a resync passes through ``RESTARTING``."""
+    """The states of a pipeline (API.md, pipeline-statuses). Only an ``INITIALIZED`` one can run; a resync passes through ``RESTARTING``."""
 
     INITIALIZING = "INITIALIZING"
     INITIALIZED = "INITIALIZED"

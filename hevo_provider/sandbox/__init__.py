@@ -11,7 +11,8 @@
         assert len(pipeline.jobs_started_by_api) == 1
 
 ``python -m hevo_provider.sandbox`` serves a demo data set. The sandbox writes its JSON by hand and shares no code with
-the client: a mistake in one cannot hide the same mistake in the other.
+the client: a mistake in one cannot hide the same mistake in the other. What it plays is written down in
+``hevo_provider/API.md``; ``--like FILE`` plays an account that differs (see :mod:`hevo_provider.sandbox.like`).
 """
 
 from __future__ import annotations
