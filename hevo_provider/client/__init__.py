@@ -1,5 +1,5 @@
 """
-How Hevo is asked. Nothing here knows of Airflow. What Hevo answers, and how sure that is, says ``hevo_provider/API.md``.
+How Hevo is asked. Nothing here knows of Airflow. ``hevo_provider/API.md`` says what Hevo answers, and how sure that is.
 
 ``calls`` has one method for each call of the API; ``transport`` sends a request until it is answered, through the
 ``gate``; ``responses`` turns what comes back into data or a precise exception, and ``failures`` what does not come back

@@ -87,7 +87,7 @@ class Veil:
     def name(self, text: str) -> str:
         """Return the name of a field, which may have an outer one before a dot."""
         parts = text.split(".")
-        if all(_NAME.fullmatch(part) and self._is_nobodys(part) for part in parts):
+        if all(_NAME.fullmatch(part) and part.lower() not in self._own for part in parts):
             return text
         return self._given.setdefault(text, f"field_{len(self._given) + 1}")
 

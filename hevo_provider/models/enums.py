@@ -58,7 +58,11 @@ class PipelineAction(StrEnum):
 
 
 class PipelineStatus(StrEnum):
-    """The states of a pipeline (API.md, pipeline-statuses). Only an ``INITIALIZED`` one can run; a resync passes through ``RESTARTING``."""
+    """
+    The states of a pipeline (API.md, pipeline-statuses).
+
+    Only an ``INITIALIZED`` one can run; a resync passes through ``RESTARTING``.
+    """
 
     INITIALIZING = "INITIALIZING"
     INITIALIZED = "INITIALIZED"
