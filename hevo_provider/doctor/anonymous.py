@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from hevo_provider import __version__
-from hevo_provider.client.replies import milliseconds_of
+from hevo_provider.client.responses import milliseconds_of
 from hevo_provider.doctor.assumptions.answers import unit_of_durations
 from hevo_provider.doctor.assumptions.lists import order_of
 from hevo_provider.doctor.exchange import Call, Observations

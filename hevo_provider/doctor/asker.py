@@ -21,9 +21,9 @@ import aiohttp
 from yarl import URL
 
 from hevo_provider import __version__
-from hevo_provider.client.access import Access, without
+from hevo_provider.client.access import Access
 from hevo_provider.client.failures import NO_ANSWER, transport_error_of
-from hevo_provider.client.replies import printable, read_limited
+from hevo_provider.client.responses import printable, read_limited
 from hevo_provider.clock import Clock
 from hevo_provider.doctor.exchange import Call, Exchange, Question
 from hevo_provider.doctor.redaction import Redaction
@@ -153,7 +153,12 @@ class Asker:
         headers["User-Agent"] = f"airflow-provider-hevo/{__version__} doctor"
         if question.call in _WITHOUT_CREDENTIALS:
             headers = headers.__class__({"User-Agent": headers["User-Agent"], "Accept": "text/html"})
-        kwargs = {**self._access.request_kwargs, "allow_redirects": False, "auto_decompress": False}
+        kwargs = {
+            **self._access.request_kwargs,
+            "proxy": self._access.proxy,
+            "allow_redirects": False,
+            "auto_decompress": False,
+        }
         url = URL(self._access.base_url + path, encoded=True)
         try:
             async with self._session.request(
@@ -175,13 +180,13 @@ class Asker:
         return Exchange(question, failure=self._redaction(failure))
 
     def _failure(self, error: Exception, request: str) -> Exception:
-        return transport_error_of(error, request=request, host=self._access.host, timeout=self._timeout)
+        return transport_error_of(error, request=request, way=self._access.way, timeout=self._timeout)
 
     def _exchange(
         self, question: Question, response: aiohttp.ClientResponse, content: bytes, tls: str | None
     ) -> Exchange:
         is_well = response.status // 100 == 2  # noqa: PLR2004 - hundreds of a status
-        content = without(self._access.secrets if is_well else self._access.all_secrets, content)
+        content = (self._access.secrets if is_well else self._access.all_secrets).of(content)
         value, is_json = _decoded(content)
         return Exchange(
             question,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote, quote_plus
 
-from hevo_provider.client.access import SHORTEST_SECRET, Access
+from hevo_provider.client.access import Access
+from hevo_provider.client.redaction import SHORTEST_SECRET
 
 STRUCK_OUT = "***"
 
@@ -37,7 +38,6 @@ class Redaction:
     def _pattern(self) -> re.Pattern[str]:
         key, secret = self.access.credentials.key, self.access.credentials.secret
         forms = {form for plain in (key, secret, f"{key}:{secret}") for form in _forms(plain)}
-        forms |= {spelled.decode("utf-8", "replace") for spelled in self.access.secrets}
         known = sorted((form for form in forms if len(form) >= SHORTEST_SECRET), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, known)) or r"(?!)", re.IGNORECASE)
 

@@ -48,5 +48,4 @@ def by_connection(connection_id: str) -> WayIn:
     from hevo_provider.hooks import HevoHook  # needs Airflow
 
     settings = HevoHook(connection_id).settings
-    access = Access(settings.base_url, settings.credentials, settings.headers, settings.request_kwargs)
-    return WayIn(access, settings.timeout or TIMEOUT, own_page=settings.link is not None)
+    return WayIn(settings.access, settings.timeout or TIMEOUT, own_page=settings.link is not None)

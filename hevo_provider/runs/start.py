@@ -205,7 +205,8 @@ class Start:
             active = f" Active is {jobs_in_words(listing.active)}." if listing.active else ""
             raise HevoJobNotFoundError(
                 f"Pipeline {run.pipeline_id}: {run.order.action} was sent {run.posts} times and no job appeared. Hevo "
-                f"said: {(run.note or 'nothing').rstrip('.')}.{active} Look at the pipeline in Hevo before starting it again.",
+                f"said: {(run.note or 'nothing').rstrip('.')}.{active} Look at the pipeline in Hevo before starting it "
+                "again.",
                 pipeline_id=run.pipeline_id,
             )
         self._log.warning(

@@ -8,7 +8,6 @@ repeated, because a second one may start a second job; a failure of such a call 
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -19,8 +18,8 @@ from airflow.providers.common.compat.sdk import AirflowException
 from pydantic_core import from_json
 
 from hevo_provider.client import ActionReply, HevoAsyncClient
-from hevo_provider.client.replies import Reply
-from hevo_provider.client.transport import RETRYABLE_STATUS_CODES
+from hevo_provider.client.responses import Response
+from hevo_provider.client.transport import RETRYABLE_STATUS_CODES, Repeatable
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoConflictError,
@@ -85,11 +84,8 @@ def _blocking(method: Callable[Concatenate[H, P], Awaitable[T]]) -> Callable[Con
 
     @wraps(method)
     def call(self: H, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return BlockingCall().run(method, self, *args, **kwargs)
-        raise RuntimeError(f"This would block the event loop that calls it: use {method.__name__} there.")
+        what = f"{type(self).__name__}.{method.__name__.removesuffix('_async')}"
+        return BlockingCall(what, f"await {method.__name__}").run(method, self, *args, **kwargs)
 
     return call
 
@@ -158,8 +154,9 @@ class BaseHevoHook(HevoHook):
         async with self.client() as hevo:
             method = method.upper()
             path = _path_of(endpoint)
+            repeatable = Repeatable.IF_IT_DID_NOT_ARRIVE if method == "POST" else Repeatable.ALWAYS
             return await hevo.request(
-                method, path, _read_dict, params=query or None, body=payload, repeatable=method != "POST"
+                method, path, _read_dict, params=query or None, body=payload, repeatable=repeatable
             )
 
     execute_api_request = execute_api_request_sync = _blocking(execute_api_request_async)
@@ -326,8 +323,8 @@ class HevoPipelineHook(BaseHevoHook):
         return await hevo.request("GET", self._path(pipeline_id), _reads(Pipeline))
 
     async def _newest_jobs(self, hevo: HevoAsyncClient, pipeline_id: int) -> tuple[PaginatedJobsResponse, int | None]:
-        def read(reply: Reply) -> tuple[PaginatedJobsResponse, int | None]:
-            return PaginatedJobsResponse.from_json(reply.body), reply.server_time
+        def read(response: Response) -> tuple[PaginatedJobsResponse, int | None]:
+            return PaginatedJobsResponse.from_json(response.body), response.server_time
 
         return await hevo.request("GET", self._path(pipeline_id, "jobs"), read, params=_page_params(None, None))
 
@@ -394,21 +391,21 @@ class HevoObjectHook(BaseHevoHook):
     list_objects = list_objects_sync = _blocking(list_objects_async)  # type: ignore[assignment]
     get_object = get_object_sync = _blocking(get_object_async)  # type: ignore[assignment]
     refresh_schema = refresh_schema_sync = _blocking(refresh_schema_async)
-    resync_objects = resync_objects_sync = _blocking(resync_objects_async)
+    resync_objects = resync_objects_sync = _blocking(resync_objects_async)  # type: ignore[assignment]
 
 
 _M = TypeVar("_M", Pipeline, PipelineObject, PaginatedObjectsResponse)
 
 
-def _reads(model: type[_M]) -> Callable[[Reply], _M]:
-    return lambda reply: model.from_json(reply.body)
+def _reads(model: type[_M]) -> Callable[[Response], _M]:
+    return lambda response: model.from_json(response.body)
 
 
-def _read_dict(reply: Reply) -> dict[str, Any]:
-    if not reply.body.strip():
+def _read_dict(response: Response) -> dict[str, Any]:
+    if not response.body.strip():
         return {}
     try:
-        value = from_json(reply.body)
+        value = from_json(response.body)
     except ValueError:
         raise HevoResponseError("Hevo's answer is not JSON.") from None
     return value if isinstance(value, dict) else {"data": value}

@@ -15,7 +15,7 @@ import pytest
 from hevo_provider.doctor.__main__ import main
 from hevo_provider.doctor.assumptions import Verdict
 from hevo_provider.sandbox.like import Alike, Limit, ListManner, Manner
-from tests.play import VirtualClock
+from tests.stage.clock import VirtualClock
 
 KEY, SECRET = "the-doctors-key", "the-doctors-secret"
 LISTS = ("pipelines", "jobs", "job objects", "objects")

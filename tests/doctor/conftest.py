@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.doctor.account import Doctor
-from tests.play import VirtualClock
+from tests.stage.clock import VirtualClock
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hevo_provider.doctor.anonymous import LARGEST
 from hevo_provider.sandbox import Fault
 from hevo_provider.sandbox.like import Limit, Manner
 from tests.doctor.account import BY_THE_CONTRACT, MOODS, TENS, Doctor, Mood, account, written
-from tests.play import VirtualClock
+from tests.stage.clock import VirtualClock
 
 WELL = MOODS["contract kept"]
 OWN = ("acme", "initech", "jane.doe", "globex", "customers_of_acme", "warehouse-of-initech", "shop_db")

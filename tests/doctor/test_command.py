@@ -21,7 +21,7 @@ from hevo_provider.links import USUAL_PATH
 from hevo_provider.sandbox import Fault
 from hevo_provider.sandbox.like import Alike
 from tests.doctor.account import KEY, MOODS, SECRET, Doctor, account
-from tests.play import VirtualClock
+from tests.stage.clock import VirtualClock
 
 ROOT = Path(__file__).parents[2]
 WELL = MOODS["contract kept"]

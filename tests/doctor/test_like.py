@@ -14,8 +14,8 @@ import pytest
 from hevo_provider.sandbox.__main__ import main
 from hevo_provider.sandbox.like import Alike, Limit, Manner, read_alike
 from tests.doctor.account import MOODS, SECRET, Doctor, account, written
-from tests.play import VirtualClock
 from tests.sandbox.caller import Caller
+from tests.stage.clock import VirtualClock
 
 
 def test_the_command_serves_what_the_doctor_saw(doctor: Doctor, clock: VirtualClock, tmp_path: Path) -> None:

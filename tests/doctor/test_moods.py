@@ -11,7 +11,7 @@ import pytest
 from hevo_provider.doctor.asker import MOST_REQUESTS
 from hevo_provider.sandbox.like import Limit, read_alike
 from tests.doctor.account import MOODS, Doctor, Mood, account
-from tests.play import VirtualClock
+from tests.stage.clock import VirtualClock
 
 ALLOWED_IN_A_MINUTE = 100
 

@@ -14,7 +14,7 @@ from hevo_provider.client.access import Access, Credentials
 from hevo_provider.doctor.redaction import Redaction
 from hevo_provider.sandbox import Fault
 from tests.doctor.account import MOODS, Doctor, account
-from tests.play import VirtualClock
+from tests.stage.clock import VirtualClock
 
 KEY, SECRET = 'key-"Zürich"/%', "s3cr3t \\ & ☃ <quoted>"
 PLAIN = (KEY, SECRET, f"{KEY}:{SECRET}")

@@ -23,7 +23,7 @@ from hevo_provider.doctor.report import rows_of
 from hevo_provider.doctor.way_in import WayIn
 from tests.doctor.account import KEY, SECRET
 from tests.doctor.test_command import Terminal
-from tests.play import VirtualClock
+from tests.stage.clock import VirtualClock
 
 
 @pytest.fixture(scope="module")

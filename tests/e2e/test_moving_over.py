@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from hevo_provider.sandbox import Sandbox
+from hevo_provider.sandbox import Sandbox, SandboxPipeline
 from hevo_provider.sandbox.jobs import SandboxJob
 from tests.e2e.airflow_api import AirflowApi, wait_for
 from tests.e2e.airflow_lab import AirflowLab
@@ -95,7 +95,7 @@ def test_the_wait_goes_on_and_the_task_succeeds_with_its_own_job(airflow: Airflo
 
     assert airflow.wait_task(DAG, RUN, task_id, ("success", "failed")) == "success"
     assert airflow.xcom(DAG, RUN, task_id) == jobs[task_id].id
-    assert len(jobs[task_id].pipeline.jobs) == 1
+    assert len(cast(SandboxPipeline, jobs[task_id].pipeline).jobs) == 1
 
 
 def test_a_success_that_had_fired_is_one(airflow: AirflowApi, jobs: Jobs) -> None:

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from hevo_provider.exceptions import HevoPipelineBusyError
 from hevo_provider.sandbox import Sandbox
-from tests.play import TaskInstance, play
+from tests.stage.tasks import TaskInstance, play
 
 EXAMPLE = """
 from airflow import DAG

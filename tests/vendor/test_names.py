@@ -15,7 +15,7 @@ import pytest
 from airflow.exceptions import AirflowProviderDeprecationWarning
 
 from hevo_provider.vendor import names
-from tests.test_imports import belonging_to, loaded_by
+from tests.architecture.test_imports import belonging_to, loaded_by
 
 HERE = Path(__file__).parent
 VERSIONS: dict[str, dict[str, list[str]]] = json.loads((HERE / "names.json").read_text())

@@ -17,7 +17,7 @@ from hevo_provider.vendor.enums import ResyncMode
 from hevo_provider.vendor.hooks import HevoPipelineHook
 from hevo_provider.vendor.operators import HevoPipelineOperator
 from hevo_provider.vendor.sensors import HevoSensor
-from tests.play import Deferral, TaskInstance, play, work
+from tests.stage.tasks import Deferral, TaskInstance, play, work
 
 
 @pytest.fixture(autouse=True)

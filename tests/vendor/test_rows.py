@@ -22,7 +22,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.triggers import HevoJobTrigger
 from hevo_provider.vendor import operators as vendors
 from hevo_provider.vendor import sensors as vendors_sensors
-from tests.play import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
+from tests.stage.tasks import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
 
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "1.0.0": ("airflow.hevo.trigger.HevoTrigger", {"connection_id": "hevo_airflow_conn_id"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from statistics import median
 
-from hevo_provider.client.replies import milliseconds_of
+from hevo_provider.client.responses import milliseconds_of
 from hevo_provider.doctor.assumptions.finding import Finding, assumption, counted, differs, holds, named, unseen
 from hevo_provider.doctor.exchange import Call, Exchange, Observations
 from hevo_provider.doctor.fields import SHAPES
