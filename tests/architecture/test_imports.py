@@ -32,7 +32,8 @@ FROM_THE_BOTTOM_UP: tuple[set[str], ...] = (
     {"hooks", "links"},
     {"triggers", "watching", "lineage"},
     {"tasks"},
-    {"operators", "sensors", "assets"},
+    {"operators", "sensors", "assets", "doctor"},
+    {"vendor"},
     {"vendor_paths"},
 )
 APART = {"sandbox", "pytest_plugin"}  # for tests, of a user's DAGs and of ours
@@ -46,13 +47,18 @@ ONLY_IMPORTED_BY = {
     "assets": set[str](),  # it needs Airflow 3
     "links": {"tasks"},
     "vendor_conflict": {"provider_info"},
+    "vendor": {"vendor_paths"},
     "vendor_paths": set[str](),
+    "doctor": set[str](),
     "pytest_plugin": set[str](),
 }
 # What is like a question about Airflow's version, and is none: the file, and what is asked for or tried.
 NO_QUESTION_OF_VERSION = {
     ("parameters", "hasattr resolve"),  # whether a value is another task's output, which is no class of its own
     ("metrics", "tries to import airflow"),  # whatever is wrong with metrics, it is never worth a task
+    ("doctor.__main__", "ImportError"),  # the doctor needs an Airflow only for its connection
+    ("doctor.anonymous", "__version__"),  # of this package
+    ("doctor.asker", "__version__"),
 }
 PRIVATE_NAME = re.compile(r"_[A-Z]\w*__\w*[a-z]")  # as Python writes the private attribute of a class
 VERSION_NAME = re.compile(r"AIRFLOW_V\w*|__version__|airflow_version|apache-airflow\S*")

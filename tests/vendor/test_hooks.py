@@ -432,5 +432,5 @@ def test_so_is_that_of_a_call_which_theirs_does_not_have(hevo: Sandbox) -> None:
 
 
 async def test_a_blocking_call_in_an_event_loop_names_its_other_form(hevo: Sandbox) -> None:
-    with pytest.raises(RuntimeError, match="use get_pipeline_async there"):
+    with pytest.raises(RuntimeError, match="await get_pipeline_async there"):
         HevoPipelineHook().get_pipeline(7)

@@ -52,7 +52,7 @@ def limit_answer(seen: Observations) -> Finding:
     met = _met(seen)
     if not met:
         return unseen(_NOT_MET)
-    looks = {
+    answer = {
         f'{each.status}, Retry-After {each.headers.get("retry-after", "missing")}, "{each.words or "(no words)"}"'
         for each in met
     }
@@ -60,7 +60,7 @@ def limit_answer(seen: Observations) -> Finding:
         each.status == HTTPStatus.TOO_MANY_REQUESTS or (each.status in _UNDER and _WORDS in each.words.lower())
         for each in met
     )
-    return holds(named(looks)) if known else differs(named(looks))
+    return holds(named(answer)) if known else differs(named(answer))
 
 
 def _is_a_size(name: str) -> bool:
