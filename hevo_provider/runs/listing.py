@@ -30,7 +30,7 @@ class Listing:
     :param jobs: as Hevo lists them.
     :param server_time: Hevo's clock when it did, ms.
     :param complete: whether these are all jobs of the pipeline.
-    :param asked_at: when they were asked for, by this process's monotonic clock, seconds.
+    :param asked_at: when the request for them set out, by this process's monotonic clock, seconds.
     :param cut_short: whether there are more than may be read, though these were not enough.
     """
 

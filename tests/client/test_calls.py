@@ -9,6 +9,7 @@ import pytest
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import HevoConfigError, HevoConflictError, HevoNotFoundError, HevoResponseError
+from hevo_provider.runs.listing import read_listing
 from hevo_provider.sandbox import ROUTES, Fault, Sandbox
 from tests.stage.clients import connect
 from tests.stage.clock import START, VirtualClock
@@ -230,6 +231,18 @@ async def test_an_answer_knows_when_its_request_set_out_after_pauses_and_the_wai
 
     *_, last = hevo.requests
     assert answered.sent_at == last.at > START + 17
+
+
+async def test_a_list_knows_when_it_was_asked_for_whatever_pauses_came_before(
+    hevo: Sandbox, client: HevoAsyncClient
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("list_jobs", Fault.status(429, headers={"Retry-After": "17"}))
+
+    listing = await read_listing(client, 7)
+
+    assert listing.asked_at == hevo.requests[-1].at == START + 17
+    assert listing.server_time_at(START + 20) == (START + 20) * 1000
 
 
 async def test_an_answer_without_a_date_leaves_hevos_clock_unknown(hevo: Sandbox, client: HevoAsyncClient) -> None:

@@ -317,6 +317,24 @@ def test_a_job_that_another_starts_while_hevo_lets_the_action_wait_is_not_taken_
 
 
 @in_both_modes
+def test_of_two_jobs_the_one_that_began_when_the_last_call_set_out_is_taken_for_its_own(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, duration=60, appear_after=8)
+    hevo.inject("sync_now", Fault.status(429, headers={"Retry-After": "4"}), Fault.reset(after=True))
+
+    def on_request(request: Request) -> None:
+        if request.status == 429:
+            pipeline.start_job(appear_after=12, duration=300)
+
+    hevo.on_request = on_request
+
+    job_id = play(operator_of(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs[1:]] == [job_id]
+
+
+@in_both_modes
 @pytest.mark.parametrize("times", [1, 7])
 def test_a_refused_connection_is_tried_again(
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, times: int, deferrable: bool
