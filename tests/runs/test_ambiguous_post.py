@@ -329,7 +329,7 @@ def test_of_two_jobs_the_one_that_began_when_the_last_call_set_out_is_taken_for_
 
     hevo.on_request = on_request
 
-    job_id = play(operator_of(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs[1:]] == [job_id]
 
