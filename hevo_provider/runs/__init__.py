@@ -1,7 +1,25 @@
 """
-What it means to run a pipeline: check and start it, find the job that was started, wait for its end.
+What it means to run a pipeline. Nothing here knows of Airflow, and all of it can be played on the sandbox.
 
-``run`` holds what is known, ``discovery`` tells whose job is whose, ``start`` sends the one POST and belongs to
-workers, ``wait`` only looks and belongs anywhere, ``resume`` goes on after a lost worker, ``cancel`` ends what was
-started, ``since`` looks for what Hevo ran by itself, ``verdict`` says what that means. Nothing here knows of Airflow.
+What there is to know:
+
+* ``order``: what the DAG asks for. ``run``: how far it has come, with every transition; the diagram is there.
+* ``listing``: the newest jobs and the pipeline, read together. ``identity``: whose job is whose.
+* ``error_table``: what an error means for a task.
+
+What a worker does:
+
+* ``course``: all of it, in order. ``resume``: go on with what an earlier try has left. ``start``: the checks and the one
+  POST. ``chosen_objects``: objects by name. ``cancel``: end the job that was started, and no other.
+
+How a run is waited for:
+
+* ``wait``: the one loop, phase after phase. ``phases``: which phase a run is in. ``ready``: until the action may be sent.
+  ``search``: until the job shows. ``completed``: or until any has completed since a time. ``follow``: until the job ends.
+* ``outage``: an API that is down is endured, told once, and given up on. ``progress``: how far the job has come.
+
+How it ends:
+
+* ``outcome``: what a wait comes to. ``events``: how that travels as JSON. ``verdict``: what a job's end means.
+  ``words``: all of it in sentences. ``logger``: who is told.
 """

@@ -3,18 +3,25 @@
 
 It is a value that does not change. Its methods are the only ways from one state to the next, and each is written once::
 
-                    waiting, postponed                     searching(ANSWERED | UNKNOWN | REFUSED)
-              ┌───────────────────────────┐          ┌──────────────────────────────────────────┐
-              │                           ▼          │                                          ▼
-    ordered ──┴──▶ worker: start ◀──── READY ──▶ sending ──▶ POST                 restarted ┌─▶ FIND ─┐
-                      ▲  │                          ▲ │                              └──────┘   │ watching
-                      │  │ watching (adopted,       │ └──▶ not_applied ──▶ postponed, failed    ▼
-                      │  │ or of an earlier try)    │                                         WATCH ──▶ ended, found
-                      │  └──────────────────────────┼─────────────────────────────────────────▶ ▲
-                      └── answered ─────────────────┴──── answered: no job after a call of      │
-                                                          unknown fate, so it may be sent again ┘
+     worker                                triggerer (or the worker, if the task is not deferrable)
 
-READY, FIND and WATCH are waited for in the triggerer (or here, if the task is not deferrable); only a worker sends.
+    ┌───────┐  waiting, settled_first,   ┌───────┐
+    │ start │ ─────────────────────────▶ │ READY │  until the action may be sent
+    │       │  postponed                 └───┬───┘
+    │       │ ◀──────────────────────────────┘ has_been_answered
+    │       │
+    │  sending ─▶ POST
+    │       │  accepted, doubtful,       ┌───────┐
+    │       │ ─────────────────────────▶ │ FIND  │  until the job shows (restarted: a resync begins anew)
+    │       │  searching                 └─┬───┬─┘
+    │       │ ◀────────────────────────────┘   │ watching
+    │       │  no job after a call of          ▼
+    │       │  unknown fate: sent again  ┌───────┐
+    │       │ ─────────────────────────▶ │ WATCH │  until the job ends
+    └───────┘  watching (adopted, or     └───────┘
+               of an earlier try)
+
+A retry begins with the run of the try before it, ``under`` what the DAG asks for now.
 """
 
 from __future__ import annotations
