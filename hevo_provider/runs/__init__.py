@@ -9,13 +9,14 @@ What there is to know:
 
 What a worker does:
 
-* ``course``: all of it, in order. ``resume``: go on with what an earlier try has left. ``start``: the checks and the one
-  POST. ``chosen_objects``: objects by name. ``cancel``: end the job that was started, and no other.
+* ``course``: all of it, in order. ``resume``: go on with what an earlier try has left. ``start``: the checks, and the
+  one POST. ``chosen_objects``: objects by name. ``cancel``: end the job that was started, and no other.
 
 How a run is waited for:
 
-* ``wait``: the one loop, phase after phase. ``phases``: which phase a run is in. ``ready``: until the action may be sent.
-  ``search``: until the job shows. ``completed``: or until any has completed since a time. ``follow``: until the job ends.
+* ``wait``: the one loop, phase after phase. ``phases``: which phase a run is in. ``ready``: until the action may be
+  sent. ``search``: until the job shows. ``completed``: or until any has completed since a time. ``follow``: until the
+  job ends.
 * ``outage``: an API that is down is endured, told once, and given up on. ``progress``: how far the job has come.
 
 How it ends:
