@@ -250,8 +250,8 @@ def test_an_api_that_flaps_for_hours_does_not_flood_the_log(hevo: Sandbox) -> No
 
     wait_for(job.id, story)
 
-    told = [line for _, line in story.lines if "502" in line or "503" in line or "answers again" in line]
-    assert 10 <= len(told) <= 100, "of hundreds of polls"
+    told = [line for _, line in story.lines if "answered 50" in line or "answers again" in line]
+    assert 10 <= len(told) <= 40, "of hundreds of polls"
 
 
 def test_one_usable_answer_starts_the_tolerance_anew(hevo: Sandbox, clock: VirtualClock) -> None:
