@@ -162,7 +162,6 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         """
         from hevo_provider.runs.events import read_event
         from hevo_provider.runs.outcome import Ending, Outcome
-        from hevo_provider.runs.run import Phase
 
         self._begin_work()
         with hopeless_errors_fail_for_good():
@@ -180,7 +179,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
                 return self._start_and_wait(context, run)
             if told.ending is Ending.FOUND and self.wait_for_completion:  # the DAG was changed meanwhile
                 order = replace(run.order, wait_for_completion=True)
-                self._defer_until_done(context, replace(run, order=order, phase=Phase.WATCH))
+                self._defer_until_done(context, run.under(order).until_its_end())
             assert told.ending is not None
             return self._finish(context, Outcome(told.ending, run, told.job, cancelled=told.cancelled))
 

@@ -318,6 +318,10 @@ class Run:
             not_before=None,
         )
 
+    def until_its_end(self) -> Self:
+        """Go on to wait for the end of a job whose id was all that was asked for, and is known."""
+        return replace(self, phase=Phase.WATCH)
+
     def telling(self, status: str) -> Self:
         """Take note of the status that the log tells."""
         return replace(self, last_status=status)

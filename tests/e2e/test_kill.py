@@ -98,10 +98,9 @@ def test_cleared_while_deferred_the_old_job_is_cancelled_and_the_new_try_starts_
     airflow.clear("deferred", "cleared", "task")
 
     wait_for("the old job is cancelled", lambda: job.cancel_requests, timeout=30)
-    if REMEMBERS:  # before 3.3 the new try cannot know that the active job is its own old one
-        assert airflow.wait_task("deferred", "cleared", "task", ("success", "failed")) == "success"
-        assert [job.status for job in pipeline.jobs] == ["CANCELLED", "COMPLETED"]
-        assert airflow.xcom("deferred", "cleared", "task") == pipeline.jobs[-1].id
+    assert airflow.wait_task("deferred", "cleared", "task", ("success", "failed")) == "success"
+    assert [job.status for job in pipeline.jobs] == ["CANCELLED", "COMPLETED"]
+    assert airflow.xcom("deferred", "cleared", "task") == pipeline.jobs[-1].id
 
 
 def test_a_deferred_task_whose_execution_timeout_passes_fails_and_its_job_is_cancelled(
@@ -112,6 +111,40 @@ def test_a_deferred_task_whose_execution_timeout_passes_fails_and_its_job_is_can
     (job,) = pipelines["limited"].jobs
     assert job.cancel_requests == 1
     assert job.id in airflow.log("limited", "limited", "task")
+
+
+@pytest.mark.parametrize("dag_id", ["out_of_time_deferred", "out_of_time_blocking"])
+def test_a_retry_after_a_time_out_waits_for_its_cancelled_job_to_end_and_starts_then(
+    airflow: AirflowApi, new_pipeline: PipelineMaker, dag_id: str
+) -> None:
+    pipeline = new_pipeline(duration=LONG)
+    job = start(airflow, dag_id, "retried", pipeline)
+    job.cancelling_for = 10.0
+    pipeline.duration = 1.0
+
+    assert airflow.wait_task(dag_id, "retried", "task", ("success", "failed"), timeout=180) == "success"
+
+    first, second = pipeline.jobs
+    assert (first.status, second.status) == ("CANCELLED", "COMPLETED")
+    assert first.ended_at is not None
+    assert second.created_at >= first.ended_at
+
+
+def test_a_template_that_cannot_be_rendered_when_the_task_comes_back_loses_nothing(
+    airflow: AirflowApi, hevo: Sandbox, new_pipeline: PipelineMaker
+) -> None:
+    pipeline = new_pipeline(duration=LONG)
+    airflow.call("POST", "/variables", {"key": "pipeline", "value": str(pipeline.id)})
+    airflow.trigger("by_variable", "renamed")
+    job = job_of(pipeline)
+    polled(hevo, job)
+
+    airflow.call("DELETE", "/variables/pipeline")
+    job.end()
+
+    assert airflow.wait_task("by_variable", "renamed", "task", ("success", "failed")) == "success"
+    assert airflow.xcom("by_variable", "renamed", "task") == job.id
+    assert airflow.xcom("by_variable", "renamed", "task", "hevo_job")["pipeline_id"] == pipeline.id
 
 
 def test_sigterm_to_a_blocking_task_cancels_its_job(

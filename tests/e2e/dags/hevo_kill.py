@@ -35,3 +35,12 @@ with DAG("limited", schedule=None, catchup=False):
 
 with DAG("dies_before_deferring", schedule=None, catchup=False):
     DiesBeforeDeferring(task_id="task", pipeline_id=PIPELINE, poll_interval=1, **RETRY_SOON)
+
+for mode, deferrable in (("deferred", True), ("blocking", False)):
+    with DAG(f"out_of_time_{mode}", schedule=None, catchup=False):
+        HevoPipelineOperator(
+            task_id="task", pipeline_id=PIPELINE, poll_interval=1, timeout=20, deferrable=deferrable, **RETRY_SOON
+        )
+
+with DAG("by_variable", schedule=None, catchup=False):
+    HevoPipelineOperator(task_id="task", pipeline_id="{{ var.value.pipeline }}", poll_interval=1)
