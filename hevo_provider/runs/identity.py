@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hevo_provider.models.answers import Job
-from hevo_provider.models.enums import JobType
+from hevo_provider.models.enums import JobStatus, JobType
 from hevo_provider.runs.listing import Listing
 from hevo_provider.runs.order import SHOWS_WITHIN, Action
 from hevo_provider.runs.run import Fate, Run
@@ -155,7 +155,9 @@ def choose_to_follow(listing: Listing, run: Run) -> Choice:
         job for job in listing.jobs if job.type in run.order.job_types and job.is_terminal and _came_and_went(job, run)
     ]
     if run.searching_since is None:
-        job = max(active, key=_created, default=None) or max(ended, key=_created, default=None)
+        # One that is being cancelled comes to no good end, so any other is to be preferred.
+        lasting = [job for job in active if job.status != JobStatus.CANCELLING]
+        job = max(lasting or active, key=_created, default=None) or max(ended, key=_created, default=None)
     else:
         job = _found_first([*active, *ended], run)
     return Choice(

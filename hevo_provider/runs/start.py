@@ -177,11 +177,8 @@ class Start:
             return run.waiting()
         if not listing.active or run.order.on_active_job is OnActiveJob.START:
             return None
-        if all(job.status == JobStatus.CANCELLING for job in listing.active):
-            # An end that is on its way: of this task's own job after a clear or a time-out, or by a hand in Hevo.
-            there = jobs_in_words(listing.active)
-            self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, there, run.order.action)
-            return run.waiting(yield_to=listing.active[0].job_id)
+        if _are_about_to_end(listing):
+            return self._let_end(listing)
         if self._may_be_cancelled and not run.put_off:
             # A new try of a cleared task comes a second or two before its old trigger cancels the job (seen on 2.11.2).
             there = jobs_in_words(listing.active)
@@ -221,15 +218,25 @@ class Start:
         :param may_follow: whether who wants to start a job all the same follows one: Hevo has refused that.
         """
         run, active = self.run, listing.active
+        if _are_about_to_end(listing):
+            return self._let_end(listing)
         if run.order.on_active_job is OnActiveJob.WAIT:
-            there = jobs_in_words(active)
-            self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, there, run.order.action)
+            self._tell_wait(active)
             return run.waiting()
         if run.order.on_active_job is OnActiveJob.FOLLOW or (
             may_follow and run.order.on_active_job is OnActiveJob.START
         ):
             return self._adopt(listing)
         raise self._busy(active, why)
+
+    def _let_end(self, listing: Listing) -> Run:
+        """Wait for jobs that are being cancelled, whatever ``on_active_job`` says of others."""
+        self._tell_wait(listing.active)
+        return self.run.waiting(yield_to=listing.active[0].job_id)
+
+    def _tell_wait(self, active: tuple[Job, ...]) -> None:
+        run, there = self.run, jobs_in_words(active)
+        self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, there, run.order.action)
 
     async def _send(self) -> Run:
         before = self.run.waiting()
@@ -334,6 +341,8 @@ class Start:
         run = self.run
         if self._may_be_cancelled and not run.put_off:
             return put_off(run, error, self._clock.now(), self._log, least=CANCELLED_WITHIN)
+        if _are_about_to_end(listing):
+            return self._let_end(listing)
         if run.order.on_active_job is OnActiveJob.FAIL:
             raise self._busy(listing.active, f"Hevo refused {run.order.action} ({error.message})")
         if run.order.on_active_job is OnActiveJob.WAIT:
@@ -367,6 +376,16 @@ class Start:
             pipeline_id=run.pipeline_id,
             job_id=active[0].job_id if active else None,
         )
+
+
+def _are_about_to_end(listing: Listing) -> bool:
+    """
+    Return whether jobs are active and all of them are being cancelled.
+
+    That is an end on its way, of this task's own job after a clear or a time-out, or by a hand in Hevo: no job to
+    follow, nor to fail over.
+    """
+    return bool(listing.active) and all(job.status == JobStatus.CANCELLING for job in listing.active)
 
 
 def put_off(run: Run, error: HevoError, now: float, logger: Logger = log, *, least: float | None = None) -> Run:

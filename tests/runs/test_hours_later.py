@@ -15,7 +15,7 @@ from hevo_provider.exceptions import HevoJobFailedError, HevoPipelineBusyError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clock import START, VirtualClock
-from tests.stage.marks import in_both_modes
+from tests.stage.marks import for_every_action, in_both_modes
 from tests.stage.tasks import Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
 
 HOUR = 3600.0
@@ -49,6 +49,13 @@ def lost_without_a_job(
     pipeline = hevo.add_pipeline(7, duration=60)
     hevo.inject({"SYNC_NOW": "sync_now", "RESYNC": "resync"}[action], answer)
     deferred(ti, action)
+    return pipeline
+
+
+def add_reloadable_pipeline(hevo: Sandbox, **manner: Any) -> SandboxPipeline:
+    pipeline = hevo.add_pipeline(7, **manner)
+    for name in ("customers", "orders"):
+        pipeline.add_object(name)
     return pipeline
 
 
@@ -285,6 +292,75 @@ def test_a_first_try_waits_for_a_job_that_is_being_cancelled(
 
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
     assert others.status == "CANCELLED"
+
+
+@in_both_modes
+@for_every_action
+@pytest.mark.parametrize("refusal", [409, 500])
+def test_a_job_that_is_being_cancelled_is_not_followed_after_a_refusal_either(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, action: str, refusal: int
+) -> None:
+    pipeline = add_reloadable_pipeline(hevo, duration=None, refusal=refusal)
+    let_cancelling_take(hevo, pipeline, 100)
+    others = pipeline.start_job({"SYNC_NOW": "INCREMENTAL"}.get(action, "RESYNC"), appear_after=0)
+    others.cancel()
+    pipeline.duration = 10
+
+    job_id = play(operator(action, deferrable=deferrable, on_active_job="start"), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+    assert others.status == "CANCELLED"
+
+
+@in_both_modes
+@pytest.mark.parametrize("on_active_job", ["fail", "wait", "follow", "start"])
+def test_a_call_that_is_refused_because_of_a_job_that_is_cancelled_by_now_is_sent_after_its_end(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, on_active_job: str
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=10)
+
+    def start_and_cancel_once_the_jobs_were_read(request: Request) -> None:
+        if request.route == "list_jobs" and not pipeline.jobs:
+            others = pipeline.start_job(appear_after=0)
+            others.cancelling_for = 100
+            others.cancel()
+
+    hevo.on_request = start_and_cancel_once_the_jobs_were_read
+
+    job_id = play(operator(deferrable=deferrable, on_active_job=on_active_job), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+@in_both_modes
+def test_of_several_jobs_one_that_is_being_cancelled_is_not_the_one_to_follow(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=200, parallel_jobs=True)
+    let_cancelling_take(hevo, pipeline, 100)
+    at_work = pipeline.start_job(appear_after=0)
+    clock.advance(5)
+    pipeline.start_job(appear_after=0).cancel()
+
+    assert play(operator(deferrable=deferrable, on_active_job="follow"), ti) == at_work.id
+
+
+@in_both_modes
+@pytest.mark.parametrize("since", [10, 200], ids=["being cancelled", "cancelled"])
+def test_the_retry_of_a_task_that_only_wants_an_id_does_not_succeed_with_that_of_a_cancelled_job(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, since: float
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=None)
+    let_cancelling_take(hevo, pipeline, 100)
+    deferred(ti, wait_for_completion=False)
+    clock.advance(30)
+    pipeline.jobs[0].cancel()
+    clock.advance(since)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable, wait_for_completion=False), ti)
+
+    assert [job.id for job in pipeline.jobs][1:] == [job_id]
 
 
 @in_both_modes
