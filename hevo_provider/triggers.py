@@ -43,6 +43,7 @@ class HevoJobTrigger(BaseTrigger):
     :param run_token: tells this wait from later ones of the same task.
     :param run: what else is known of the run: see :class:`hevo_provider.runs.order.Order` and
         :class:`hevo_provider.runs.run.Run`. To follow a job until it ends, ``job_id`` is enough.
+    :raises TypeError: they are not understood; Airflow fails the task then.
     """
 
     def __init__(
@@ -55,7 +56,14 @@ class HevoJobTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.connection_id = connection_id
         self.run_token = run_token
-        self.ordered = Run.from_json({"pipeline_id": pipeline_id, "connection_id": connection_id, **run})
+        try:
+            self.ordered = Run.from_json({"pipeline_id": pipeline_id, "connection_id": connection_id, **run})
+        except (KeyError, ValueError) as error:
+            # A triggerer survives nothing but a TypeError here (3.3.2): all else ends it, with every task's triggers.
+            what = "is this triggerer's version of the provider older than the worker's?"
+            raise TypeError(
+                f"What is stored of a wait for pipeline {pipeline_id} is not understood: {error}; {what}"
+            ) from None
         if unknown := unknown_in(run):
             self.log.debug("A later version has stored what this one does not know: %s.", ", ".join(unknown))
         self._wait: Wait | None = None

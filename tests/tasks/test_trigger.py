@@ -62,6 +62,16 @@ async def test_what_a_later_version_has_stored_is_passed_over_with_a_word(
     assert (await event_of(trigger))["job_id"] == job.id
 
 
+@pytest.mark.parametrize(
+    "stored", [{"phase": "rest"}, {"fate": "lost"}, {"ownership": 1}, {"action": "PAUSE"}, {"baseline": 5}]
+)
+def test_what_a_later_version_means_by_another_word_fails_the_task_and_not_the_triggerer(
+    stored: dict[str, Any],
+) -> None:
+    with pytest.raises(TypeError):  # of what a constructor may raise, all that a triggerer survives
+        HevoJobTrigger(7, **stored)
+
+
 def test_what_is_stored_of_a_wait_starts_the_same_wait_again(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7)
     pipeline.start_job(ago=30)
