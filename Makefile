@@ -9,12 +9,13 @@ AIRFLOW_2 := 2.11.2
 VENV_3 := .venv
 VENV_2 := .venv-2.11
 VENV_BENCH := .venv-bench
+VENV_CLUSTER := .venv-cluster
 VENV_DIST := .venv-dist
 OURS := --editable '.[dev,openlineage]'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test soak bench bench-triggerer matrix dist e2e e2e-3.3 e2e-2.11 browser lint format clean
+.PHONY: help venv demo test soak bench bench-triggerer matrix dist e2e e2e-3.3 e2e-2.11 browser cluster lint format clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-23s %s\n' "$$target" "$$text"; done
@@ -57,6 +58,12 @@ e2e-2.11: $(VENV_2)/.installed
 browser: $(VENV_3)/.installed ## look at the connection form with Debian's chromium and chromium-driver, on a real Airflow 3.3.2
 	$(VENV_3)/bin/python -m pytest -m browser tests/e2e
 
+cluster: $(VENV_CLUSTER)/.installed ## kill parts of an Airflow on PostgreSQL, Redis and Celery, before a release; 10 minutes at most
+	@if ! { ls /usr/lib/postgresql/*/bin/postgres && command -v redis-server; } >/dev/null 2>&1; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql redis-server >/dev/null; \
+	fi
+	timeout --foreground --signal=INT --kill-after=60 600 $(VENV_CLUSTER)/bin/python -m pytest -m cluster tests/cluster
+
 lint: $(VENV_3)/.installed ## check style, format and types
 	$(VENV_3)/bin/ruff check .
 	$(VENV_3)/bin/ruff format --check .
@@ -79,3 +86,6 @@ $(VENV_2)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_
 
 $(VENV_BENCH)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_3).txt benchmarks/peers.txt
 	@.ci/venv $(VENV_BENCH) $(AIRFLOW_3) 13 $(OURS) --requirement benchmarks/peers.txt
+
+$(VENV_CLUSTER)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_3).txt .ci/constraints/cluster.txt
+	@.ci/venv $(VENV_CLUSTER) $(AIRFLOW_3) 13 $(OURS) --editable '.[cluster]' --constraint .ci/constraints/cluster.txt

@@ -61,7 +61,7 @@ class AirflowLab:
 
     def __enter__(self) -> Self:
         self.home.mkdir(parents=True, exist_ok=True)
-        copy_migrated_database(self.home / "airflow.db")
+        self._make_database()
         try:
             for component in self.components:
                 self.start(component)
@@ -76,17 +76,17 @@ class AirflowLab:
 
     def start(self, component: str) -> None:
         """Start a component, also again after it was killed, or one more triggerer (``triggerer-2``)."""
-        environment, command = dict(self.environment), component
+        command, settings = self._how_to_run(component)
         folder = self.home / component
         folder.mkdir(exist_ok=True)
-        if component.startswith("triggerer"):
-            command = "triggerer"
-            environment["AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT"] = str(free_ports(1)[0])
-            # All share one machine: the folder that it runs in is what Airflow's tables tell a triggerer by.
-            environment["AIRFLOW__CORE__HOSTNAME_CALLABLE"] = "os.getcwd"
         with self.output(component).open("ab") as output:
             self._processes[component] = subprocess.Popen(
-                [AIRFLOW, command], env=environment, cwd=folder, stdout=output, stderr=output, start_new_session=True
+                [AIRFLOW, *command],
+                env=self.environment | settings,
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         self._sessions.add(self._processes[component].pid)
 
@@ -169,6 +169,21 @@ class AirflowLab:
                 if os.getsid(process.pid) in self._sessions:
                     found.update((process, *process.children(recursive=True)))
         return sorted((process for process in found if _is_alive(process)), key=lambda process: process.pid)
+
+    def _make_database(self) -> None:
+        """Put Airflow's tables where the settings say."""
+        copy_migrated_database(self.home / "airflow.db")
+
+    def _how_to_run(self, component: str) -> tuple[list[str], dict[str, str]]:
+        """Return the words after ``airflow`` that start a component, and the settings that it has for itself."""
+        if not component.startswith("triggerer"):
+            return [component], {}
+        # All share one machine: the folder that it runs in is what Airflow's tables tell a triggerer by.
+        port = free_ports(1)[0]
+        return ["triggerer"], {
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(port),
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "os.getcwd",
+        }
 
     def _is_healthy(self) -> bool:
         for component, process in self._processes.items():
