@@ -98,7 +98,8 @@ class AirflowCluster(AirflowLab):
     def ask_to_leave(self, *components: str) -> None:
         """Send components the SIGTERM of a deployment, and do not wait: a worker goes on until its tasks are done."""
         for component in components:
-            self._processes[component].send_signal(signal.SIGTERM)
+            if self._processes[component].poll() is None:
+                self._processes[component].send_signal(signal.SIGTERM)
 
     def wait_gone(self, *components: str) -> None:
         """Wait until components that were asked to have left."""

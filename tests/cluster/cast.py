@@ -71,7 +71,7 @@ class Cast:
         self._airflow = airflow
         self._hevo = hevo
         self._dag_id = dag_id
-        self._run_id = run_id
+        self.run_id = run_id
         self._jobs_may_end = False
         self._pipelines = {task: self._new_pipeline(task) for task in tasks}
         self._given = {
@@ -127,18 +127,18 @@ class Cast:
 
     def wait_ended(self) -> None:
         """Wait until the run is over."""
-        self._airflow.wait_run(self._dag_id, self._run_id)
+        self._airflow.wait_run(self._dag_id, self.run_id)
 
     def story(self, task: str) -> Story:
         """Tell what became of a task."""
         pipeline, job = self._pipelines[task], self._job(task)
         returned = None
         with suppress(AirflowApiError):  # it has returned nothing
-            returned = self._airflow.xcom(self._dag_id, self._run_id, task)
+            returned = self._airflow.xcom(self._dag_id, self.run_id, task)
         started = pipeline.jobs_started_by_api
         sent = self._hevo.requests_of("sync_now", "resync", "resync_objects")
         return Story(
-            state=self._airflow.task(self._dag_id, self._run_id, task)["state"],
+            state=self._airflow.task(self._dag_id, self.run_id, task)["state"],
             returned=job.status if job is not None and job.id == returned else f"not its own job's id: {returned}",
             started=tuple(job.status for job in started),
             most_at_once=_most_at_once(started),
@@ -147,7 +147,7 @@ class Cast:
         )
 
     def __str__(self) -> str:
-        return f"{self._dag_id}/{self._run_id}"
+        return f"{self._dag_id}/{self.run_id}"
 
     def _new_pipeline(self, task: str) -> SandboxPipeline:
         pipeline = self._hevo.add_pipeline(
@@ -169,7 +169,7 @@ class Cast:
 
     def _all_have_deferred(self) -> bool:
         states: Mapping[str, str] = {
-            task["task_id"]: task["state"] for task in self._airflow.tasks(self._dag_id, self._run_id)
+            task["task_id"]: task["state"] for task in self._airflow.tasks(self._dag_id, self.run_id)
         }
         return all(states[task] == "deferred" for task in self._pipelines if "deferred" in task)
 

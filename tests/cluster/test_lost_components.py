@@ -38,14 +38,11 @@ def ask_workers_to_leave(lab: AirflowCluster, hevo: Sandbox, cast: Cast) -> Mapp
 
 
 def lose_triggerers(lab: AirflowCluster, hevo: Sandbox, cast: Cast) -> Mapping[str, Cast]:
-    """Restart all in good order; kill one, whose work the other takes over; then kill all."""
-    lab.ask_to_leave(*TRIGGERERS)
-    lab.wait_gone(*TRIGGERERS)
-    lab.restart(*TRIGGERERS)
+    """Kill one, whose work the other takes over; then ask that one to leave, with all that waits."""
+    lab.kill_all(TRIGGERERS[0])
     cast.wait_polled()
-    lab.kill(TRIGGERERS[0])
-    cast.wait_polled()
-    lab.kill(TRIGGERERS[1])
+    lab.ask_to_leave(TRIGGERERS[1])
+    lab.wait_gone(TRIGGERERS[1])
     lab.restart(*TRIGGERERS)
     cast.wait_polled()
     return {"modes": cast}
@@ -57,7 +54,7 @@ def lose_scheduler(lab: AirflowCluster, hevo: Sandbox, cast: Cast) -> Mapping[st
     lab.wait_gone("scheduler")
     lab.restart("scheduler")
     cast.wait_polled()
-    lab.kill("scheduler")
+    lab.kill_all("scheduler")
     cast.end_jobs()
     lab.restart("scheduler")
     return {"modes": cast}
@@ -66,7 +63,7 @@ def lose_scheduler(lab: AirflowCluster, hevo: Sandbox, cast: Cast) -> Mapping[st
 SITUATIONS: dict[str, Callable[[AirflowCluster, Sandbox, Cast], Mapping[str, Cast]]] = {
     "workers-killed": kill_workers,
     "workers-leave": ask_workers_to_leave,
-    "triggerers-leave-and-die": lose_triggerers,
+    "triggerers-die-and-leave": lose_triggerers,
     "scheduler-leaves-and-dies": lose_scheduler,
 }
 

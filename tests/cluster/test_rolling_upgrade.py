@@ -1,11 +1,11 @@
-"""Version 1.0.0 makes way for this one, first in the workers or first in the triggerers, while tasks wait."""
+"""Version 1.0.0 makes way for this one, in the workers or in the triggerers first, while tasks wait."""
 
 from __future__ import annotations
 
 import io
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,61 +18,6 @@ pytestmark = pytest.mark.cluster
 
 REVISION = "26a825e"  # of this repository: version 1.0.0
 ROOT = Path(__file__).parents[2]
-BEFORE, BETWEEN = "before", "between"  # when a run starts: in a cluster of 1.0.0, or in one that is half upgraded
-
-
-def upgrade_workers_first(lab: AirflowCluster, hevo: Sandbox) -> Mapping[str, Cast]:
-    """
-    Let tasks of 1.0.0 resume in this version, after waits in triggerers of 1.0.0; and the other way round.
-
-    The workers are killed, so that this version retries what blocked them.
-    """
-    before = Cast(lab.api, hevo, "modes", f"{BEFORE}-workers", MODES)
-    before.wait_at_work()
-    lab.kill_all(*WORKERS)
-    lab.use_release(None, *WORKERS)
-    lab.restart(*WORKERS)
-    between = Cast(lab.api, hevo, "deferring", f"{BETWEEN}-workers", DEFERRING)
-    before.wait_polled()
-    before.end_jobs()
-    between.wait_at_work()
-    before.wait_ended()
-    lab.ask_to_leave(*TRIGGERERS)
-    lab.wait_gone(*TRIGGERERS)
-    lab.use_release(None, *TRIGGERERS)
-    lab.restart(*TRIGGERERS)
-    between.wait_polled()
-    between.end_jobs()
-    between.wait_ended()
-    return {BEFORE: before, BETWEEN: between}
-
-
-def upgrade_triggerers_first(lab: AirflowCluster, hevo: Sandbox) -> Mapping[str, Cast]:
-    """Let this version wait for what 1.0.0 has deferred; the one half resumes in 1.0.0, the other in this version."""
-    before = Cast(lab.api, hevo, "deferring", f"{BEFORE}-triggerers", DEFERRING)
-    before.wait_at_work()
-    lab.ask_to_leave(*TRIGGERERS)
-    lab.wait_gone(*TRIGGERERS)
-    lab.use_release(None, *TRIGGERERS)
-    lab.restart(*TRIGGERERS)
-    between = Cast(lab.api, hevo, "deferring", f"{BETWEEN}-triggerers", DEFERRING)
-    before.wait_polled()
-    before.end_jobs()
-    between.wait_at_work()
-    before.wait_ended()
-    lab.ask_to_leave(*WORKERS)
-    lab.wait_gone(*WORKERS)
-    lab.use_release(None, *WORKERS)
-    lab.restart(*WORKERS)
-    between.end_jobs()
-    between.wait_ended()
-    return {BEFORE: before, BETWEEN: between}
-
-
-ORDERS: dict[str, Callable[[AirflowCluster, Sandbox], Mapping[str, Cast]]] = {
-    "triggerers-first": upgrade_triggerers_first,
-    "workers-first": upgrade_workers_first,
-}
 
 
 @pytest.fixture(scope="module")
@@ -86,34 +31,63 @@ def version_1_0_0(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=ORDERS)
-def played(
-    request: pytest.FixtureRequest, lab: AirflowCluster, hevo: Sandbox, version_1_0_0: Path
-) -> Iterator[Mapping[str, Cast]]:
-    """Give workers and triggerers version 1.0.0, and play one order in which they are upgraded."""
-    components = (*WORKERS, *TRIGGERERS)
+@pytest.fixture(scope="module")
+def played(lab: AirflowCluster, hevo: Sandbox, version_1_0_0: Path) -> Mapping[str, Cast]:
+    """
+    Let tasks wait in every mixture of the two versions.
+
+    Their names say who has deferred them, who has waited for them, and who has resumed them. The workers of 1.0.0 are
+    killed, so that this version retries what blocked them; all else is asked to leave.
+    """
+    replace(lab, WORKERS, version_1_0_0)
+    old_new_old = Cast(lab.api, hevo, "deferring", "old-new-old", DEFERRING)
+    old_new_old.wait_at_work()
+    old_new_old.end_jobs()
+    old_new_old.wait_ended()
+
+    replace(lab, TRIGGERERS, version_1_0_0)
+    old_old_new = Cast(lab.api, hevo, "modes", "old-old-new", MODES)
+    old_both_new = Cast(lab.api, hevo, "deferring", "old-both-new", DEFERRING)
+    old_old_new.wait_at_work()
+    old_both_new.wait_at_work()
+
+    lab.kill_all(*WORKERS)
+    replace(lab, WORKERS, None)
+    new_both_new = Cast(lab.api, hevo, "deferring", "new-both-new", DEFERRING)
+    old_old_new.wait_polled()
+    old_old_new.end_jobs()
+    new_both_new.wait_at_work()
+    old_old_new.wait_ended()
+
+    replace(lab, TRIGGERERS, None)
+    for cast in (old_both_new, new_both_new):
+        cast.wait_polled()
+        cast.end_jobs()
+    for cast in (old_both_new, new_both_new):
+        cast.wait_ended()
+    return {cast.run_id: cast for cast in (old_new_old, old_old_new, old_both_new, new_both_new)}
+
+
+def replace(lab: AirflowCluster, components: Sequence[str], release: Path | None) -> None:
+    """Give components a release of the provider; None stands for this version."""
     lab.ask_to_leave(*components)
     lab.wait_gone(*components)
-    lab.use_release(version_1_0_0, *components)
-    assert lab.provider_of(WORKERS[0]).is_relative_to(version_1_0_0)
+    lab.use_release(release, *components)
+    for component in components:
+        assert lab.provider_of(component).is_relative_to(release or ROOT)
     lab.restart(*components)
-    yield ORDERS[request.param](lab, hevo)
-    assert lab.provider_of(WORKERS[0]).is_relative_to(ROOT)
 
 
 @pytest.mark.parametrize("task", DEFERRING)
-def test_what_version_1_0_0_has_deferred_ends_with_its_own_job(played: Mapping[str, Cast], task: str) -> None:
-    assert played[BEFORE].story(task) == DEFERRING[task]
+@pytest.mark.parametrize("run_id", ["old-new-old", "old-old-new", "old-both-new", "new-both-new"])
+def test_what_waits_while_versions_change_ends_with_its_own_job(
+    played: Mapping[str, Cast], run_id: str, task: str
+) -> None:
+    assert played[run_id].story(task) == DEFERRING[task]
 
 
-@pytest.mark.parametrize("task", DEFERRING)
-def test_what_is_deferred_while_half_is_upgraded_ends_with_its_own_job(played: Mapping[str, Cast], task: str) -> None:
-    assert played[BETWEEN].story(task) == DEFERRING[task]
-
-
-@pytest.mark.parametrize("played", ["workers-first"], indirect=True)
 @pytest.mark.parametrize("task", BLOCKING)
-def test_what_blocked_a_lost_worker_of_version_1_0_0_ends_with_its_own_job(
+def test_what_blocked_a_lost_worker_of_version_1_0_0_is_followed_by_this_version(
     played: Mapping[str, Cast], task: str
 ) -> None:
-    assert played[BEFORE].story(task) == BLOCKING[task]
+    assert played["old-old-new"].story(task) == BLOCKING[task]
