@@ -113,16 +113,22 @@ class Cast:
 
         wait_for(f"the jobs of {self} to be polled", all_are)
 
+    def let_jobs_show(self) -> None:
+        """Let every job show, as Hevo does within seconds, whoever is there to see it."""
+        for task in self._pipelines:
+            if (job := self._job(task)) is not None:
+                job.appear_after = 0.0
+
     def end_jobs(self) -> None:
         """Let every job show and end, once; the next one of a task that this fails is a short one."""
         if self._jobs_may_end:
             return
         self._jobs_may_end = True
+        self.let_jobs_show()
         for task, pipeline in self._pipelines.items():
             pipeline.appear_after, pipeline.duration = 1.0, 3.0
             job = self._job(task)
             assert job is not None, task
-            job.appear_after = 0.0
             job.end("FAILED" if task.endswith("fails") else "COMPLETED")
 
     def wait_ended(self) -> None:

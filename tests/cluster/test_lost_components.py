@@ -21,6 +21,7 @@ def kill_workers(lab: AirflowCluster, hevo: Sandbox, cast: Cast) -> Mapping[str,
     starting = Cast(lab.api, hevo, "starting", "workers-killed", STARTING)
     starting.wait_started()
     lab.kill_all(*WORKERS)
+    cast.let_jobs_show()
     lab.restart(*WORKERS)
     cast.wait_polled()
     starting.wait_polled()

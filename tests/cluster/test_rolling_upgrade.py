@@ -52,6 +52,7 @@ def played(lab: AirflowCluster, hevo: Sandbox, version_1_0_0: Path) -> Mapping[s
     old_both_new.wait_at_work()
 
     lab.kill_all(*WORKERS)
+    old_old_new.let_jobs_show()
     replace(lab, WORKERS, None)
     new_both_new = Cast(lab.api, hevo, "deferring", "new-both-new", DEFERRING)
     old_old_new.wait_polled()
