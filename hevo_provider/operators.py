@@ -58,8 +58,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
     :param action: ``PipelineAction.SYNC_NOW`` or ``RESYNC``, or its name. (templated)
-    :param job_type: the job to follow: a ``JobType`` or its name. None follows from the action: INCREMENTAL for
-        SYNC_NOW; for RESYNC, RESYNC or with ``drop_and_load`` RESYNC_WITH_DROP_AND_LOAD. (templated)
+    :param job_type: the job to follow, and no other: a ``JobType`` or its name. None follows from the action:
+        INCREMENTAL for SYNC_NOW, or HISTORICAL where that is all that the sync brings; for RESYNC, RESYNC or with
+        ``drop_and_load`` RESYNC_WITH_DROP_AND_LOAD. (templated)
     :param connection_id: the Airflow connection. (templated)
     :param poll_interval: seconds between polls of the running job.
     :param retry_limit: how many polls may be made to find the job after Hevo accepted the action.
@@ -328,13 +329,14 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     def _with_action(self, order: Order) -> Order:
         """Return the order with what it starts, and the types of job that this may be."""
-        from hevo_provider.runs.order import Action, expected_job_types
+        from hevo_provider.runs.order import Action, expected_job_types, second_job_types
 
         action = self._action_of(self.action)
         return replace(
             order,
             action=Action(action.value),
             job_types=expected_job_types(action, self._job_type(), drop_and_load=self.drop_and_load),
+            second_job_types=second_job_types(action, self._job_type()),
             drop_and_load=self.drop_and_load,
         )
 

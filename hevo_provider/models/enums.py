@@ -18,11 +18,18 @@ class JobType(StrEnum):
 
     @property
     def wire_names(self) -> tuple[str, ...]:
-        """The names under which revisions of the API report this type: they renamed the plain resync twice."""
-        return _RESYNC_NAMES if self in _RESYNC_NAMES else (self.value,)
+        """The names under which revisions of the API report this type: they renamed both kinds of resync."""
+        return _WIRE_NAMES.get(self, (self.value,))
 
 
-_RESYNC_NAMES = (JobType.RESYNC.value, JobType.TRUNCATE_AND_LOAD.value, JobType.RESYNC_WITH_EVOLVE.value)
+_PLAIN = (JobType.RESYNC.value, JobType.TRUNCATE_AND_LOAD.value, JobType.RESYNC_WITH_EVOLVE.value)
+_DROPPING = (JobType.RESYNC_WITH_DROP_AND_LOAD.value, JobType.TRUNCATE_AND_LOAD.value)
+_WIRE_NAMES = {
+    JobType.RESYNC: _PLAIN,
+    JobType.RESYNC_WITH_EVOLVE: _PLAIN,
+    JobType.RESYNC_WITH_DROP_AND_LOAD: _DROPPING,
+    JobType.TRUNCATE_AND_LOAD: (*_PLAIN, JobType.RESYNC_WITH_DROP_AND_LOAD.value),  # once the name of every resync
+}
 
 
 class JobStatus(StrEnum):

@@ -14,7 +14,7 @@ from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoAPIError, HevoConfigError, HevoError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
-from hevo_provider.runs.identity import choose, reaches_back
+from hevo_provider.runs.identity import choose_any, reaches_back
 from hevo_provider.runs.listing import read_listing
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.outage import LONGEST_RETRY_AFTER
@@ -190,5 +190,5 @@ async def _find(hevo: HevoAsyncClient, run: Run) -> str | None:
     if run.fate is not Fate.ANSWERED:
         return None
     listing = await read_listing(hevo, run.pipeline_id, enough=reaches_back(run), retry_limit=0)
-    choice = choose(listing, run)
+    choice = choose_any(listing, run)
     return None if choice.job is None or choice.has_rivals else choice.job.job_id

@@ -91,7 +91,7 @@ def without_completed(listing: Listing, run: Run, logger: Logger) -> Run:
         logger.info(
             "Pipeline %s: no job of type %s has completed since %s; waiting for one.",
             run.pipeline_id,
-            any_of(run.order.job_types),
+            any_of(run.order.all_job_types),
             time_in_words(run.order.completed_after or 0),
         )
     for job in bad:
@@ -109,7 +109,7 @@ def _is_good(job: Job, run: Run) -> bool:
 
 
 def _is_of_type(job: Job, run: Run) -> bool:
-    return job.type in run.order.job_types
+    return job.type in run.order.all_job_types
 
 
 def _ended_before(job: Job, time: int) -> bool:

@@ -13,7 +13,7 @@ the action may be its own all the same. It is taken for that only once the own o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus, JobType
@@ -127,8 +127,8 @@ def choose(listing: Listing, run: Run) -> Choice:
     run = with_skew(run, listing)
     new = [job for job in listing.jobs if not _was_there(job, run)]
     possible = [job for job in new if not cannot_be_own(job, run)]
-    expected = [job for job in possible if job.type in run.order.job_types]
-    others = [job for job in new if job.type is not None and job.type not in run.order.job_types]
+    expected = [job for job in possible if job.type in run.order.all_job_types]
+    others = [job for job in new if job.type is not None and job.type not in run.order.all_job_types]
     if any(job in possible and job.type != JobType.REFRESHER for job in others):
         # That is what the action has started, under a type that is not waited for. A later one is somebody else's.
         expected = [job for job in expected if not _is_late(job, run)]
@@ -139,7 +139,7 @@ def choose(listing: Listing, run: Run) -> Choice:
     if run.fate is Fate.ANSWERED and not any(job in possible for job in others):
         # Something was started, and nothing else could be it: the clocks of two servers of Hevo may differ by more.
         older = [job for job in new if job not in possible and not _is_too_late(job, run)]
-        vague += [job for job in older if job.type in run.order.job_types]
+        vague += [job for job in older if job.type in run.order.all_job_types]
     return Choice(
         job=min(sure, key=lambda job: _distance(job, run), default=None),
         fallback=min(vague, key=lambda job: _distance(job, run), default=None),
@@ -148,11 +148,26 @@ def choose(listing: Listing, run: Run) -> Choice:
     )
 
 
+def choose_second(listing: Listing, run: Run) -> Choice:
+    """Tell the same of the type that the job may have as well: for when none of the expected type has shown."""
+    second = run.order.second_job_types
+    return choose(listing, run.under(replace(run.order, job_types=second, second_job_types=()))) if second else Choice()
+
+
+def choose_any(listing: Listing, run: Run) -> Choice:
+    """Tell it of the expected type or else of the second: for who cannot wait until the end of a search."""
+    first = choose(listing, run)
+    second = choose_second(listing, run) if first.job is None else first
+    return first if second.job is None else second
+
+
 def choose_to_follow(listing: Listing, run: Run) -> Choice:
     """Tell which job to follow for a run that has started none: the active one, or one that came and went meanwhile."""
-    active = [job for job in listing.active if job.type in run.order.job_types]
+    active = [job for job in listing.active if job.type in run.order.all_job_types]
     ended = [
-        job for job in listing.jobs if job.type in run.order.job_types and job.is_terminal and _came_and_went(job, run)
+        job
+        for job in listing.jobs
+        if job.type in run.order.all_job_types and job.is_terminal and _came_and_went(job, run)
     ]
     if run.searching_since is None:
         # One that is being cancelled comes to no good end, so any other is to be preferred.
@@ -162,7 +177,7 @@ def choose_to_follow(listing: Listing, run: Run) -> Choice:
         job = _found_first([*active, *ended], run)
     return Choice(
         job=job,
-        others=tuple(job for job in listing.active if job.type not in run.order.job_types),
+        others=tuple(job for job in listing.active if job.type not in run.order.all_job_types),
     )
 
 

@@ -28,6 +28,7 @@ class Order:
     :param connection_id: the Airflow connection that leads to it.
     :param action: what is sent; None for a run that starts nothing and only follows a job (a sensor).
     :param job_types: the names under which Hevo may report the job's type.
+    :param second_job_types: those of a type that will do where no job of the first has shown by the end of the search.
     :param drop_and_load: for a resync, whether the destination tables are dropped first.
     :param objects: patterns of the names of the objects to resync.
     :param object_ids: ids of objects to resync.
@@ -70,6 +71,7 @@ class Order:
     accept_completed_with_failures: bool | None = None
     objects: tuple[str, ...] = ()
     object_ids: tuple[str, ...] = ()
+    second_job_types: tuple[str, ...] = ()
 
     def pause_after(self, polls: int) -> float:
         """
@@ -97,6 +99,17 @@ class Order:
         return self.deadline is not None and now >= self.deadline
 
     @property
+    def all_job_types(self) -> tuple[str, ...]:
+        """
+        The names under which Hevo may report the job's type.
+
+        Older revisions of the API call a resync that drops the tables TRUNCATE_AND_LOAD; version 1.0.0 did not store
+        that, and what it stored is stored alike today.
+        """
+        also = JobType.RESYNC_WITH_DROP_AND_LOAD.wire_names
+        return tuple(dict.fromkeys((*self.job_types, *also))) if also[0] in self.job_types else self.job_types
+
+    @property
     def may_restart(self) -> bool:
         """Whether the pipeline may pass through RESTARTING for the action."""
         return self.action in {Action.RESYNC, Action.RESYNC_OBJECTS}
@@ -115,7 +128,20 @@ def expected_job_types(
             job_type = JobType.INCREMENTAL
         else:
             job_type = JobType.RESYNC_WITH_DROP_AND_LOAD if drop_and_load else JobType.RESYNC
-    return job_type.wire_names
+    # Of the first only its own name, as version 1.0.0 stored it: see ``Order.all_job_types``.
+    return (job_type.value,) if job_type is JobType.RESYNC_WITH_DROP_AND_LOAD else job_type.wire_names
+
+
+def second_job_types(action: PipelineAction, job_type: JobType | None = None) -> tuple[str, ...]:
+    """
+    Return the names of a type that the job may have as well, although another is expected.
+
+    Hevo brings a HISTORICAL job for a sync where the first load has not ended or was deferred or cancelled, and where
+    objects were included since (API.md, sync-type).
+
+    :param job_type: what the user wants to follow: then nothing else will do.
+    """
+    return JobType.HISTORICAL.wire_names if action is PipelineAction.SYNC_NOW and job_type is None else ()
 
 
 def expected_job_types_of_objects(job_type: JobType | None = None) -> tuple[str, ...]:
@@ -128,4 +154,4 @@ def expected_job_types_of_objects(job_type: JobType | None = None) -> tuple[str,
     """
     if job_type is not None:
         return job_type.wire_names
-    return (*JobType.RESYNC.wire_names, JobType.RESYNC_WITH_DROP_AND_LOAD.value, JobType.HISTORICAL.value)
+    return (*JobType.TRUNCATE_AND_LOAD.wire_names, JobType.HISTORICAL.value)

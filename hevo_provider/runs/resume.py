@@ -15,7 +15,15 @@ from hevo_provider.exceptions import HevoNotFoundError, HevoResponseError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus, PipelineStatus
 from hevo_provider.runs.cancel import cancel_job_of
-from hevo_provider.runs.identity import UNKNOWN_FATE_WINDOW, Choice, choose, made_in_time, reaches_back
+from hevo_provider.runs.identity import (
+    UNKNOWN_FATE_WINDOW,
+    Choice,
+    choose,
+    choose_any,
+    choose_second,
+    made_in_time,
+    reaches_back,
+)
 from hevo_provider.runs.listing import Listing, both, is_active, read_listing
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN
@@ -40,17 +48,22 @@ class Record:
     cleared: bool
 
 
+_NONE = Choice()
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """
     What Hevo shows of the run on record.
 
     :param choice: its job, if that is sure enough.
+    :param second: the same of the type that it may have as well.
     :param restarting: whether the pipeline is RESTARTING on its behalf.
     :param may_show: whether a resync is so young that its job may yet show: after RESTARTING that takes some seconds.
     """
 
     choice: Choice
+    second: Choice = _NONE
     restarting: bool = False
     may_show: bool = False
 
@@ -107,7 +120,7 @@ def _without_job(run: Run, found: _Found, *, age: float) -> Run | None:
     """Decide on a run whose job is not, or not surely, among those that Hevo shows; None: start anew."""
     if found.restarting:
         return run.restarted()
-    fallback = found.choice.fallback
+    fallback = found.second.job or found.choice.fallback
     if fallback is not None:
         # It will be followed only if no better one shows, and a job that failed is never followed again.
         return None if fallback.is_terminal and not is_success(fallback, run.order) else run
@@ -133,9 +146,10 @@ async def _make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float
     if earlier.ownership is Ownership.ADOPTED:
         return None
     found = await _find(hevo, earlier, logger)
-    job = found.choice.job
+    choice = found.choice if found.second.job is None else found.second
+    job = choice.job
     if job is not None and is_active(job, None):
-        if run.order.cancel_on_kill and not found.choice.has_rivals:
+        if run.order.cancel_on_kill and not choice.has_rivals:
             await cancel_job_of(hevo, earlier.known_as(job.job_id), logger)
         logger.info("Pipeline %s: waiting for job %s of the cleared try to end.", run.pipeline_id, job.job_id)
         return run.waiting(yield_to=job.job_id)
@@ -168,7 +182,8 @@ async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
     timely = Listing(
         tuple(job for job in listing.jobs if made_in_time(job, run)), listing.server_time, complete=listing.complete
     )
-    if len(timely.jobs) < len(listing.jobs) and choose(listing, run).job is not None and not choose(timely, run).job:
+    seen = choose_any(listing, run).job
+    if len(timely.jobs) < len(listing.jobs) and seen is not None and choose_any(timely, run).job is None:
         logger.info(
             "Pipeline %s: there are newer jobs, but none that the call of the earlier try can have made: none is "
             "followed or cancelled.",
@@ -176,7 +191,9 @@ async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
         )
     may_show = run.order.may_restart and not run.in_vain and made_in_time(listing.server_time, run)
     is_restarting = pipeline.status == PipelineStatus.RESTARTING
-    return _Found(choose(timely, run), restarting=may_show and is_restarting, may_show=may_show)
+    choice = choose(timely, run)
+    second = _NONE if choice.job is not None else choose_second(timely, run)
+    return _Found(choice, second, restarting=may_show and is_restarting, may_show=may_show)
 
 
 async def _job_of(hevo: HevoAsyncClient, run: Run, job_id: str) -> Job | None:

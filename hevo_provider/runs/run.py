@@ -376,7 +376,8 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
     "ownership": Ownership,
     "fate": Fate,
 }
-_SEVERAL = {"job_types", "objects", "object_ids", "baseline", "at_work", "told"}  # JSON has no tuples
+# JSON has no tuples.
+_SEVERAL = {"job_types", "second_job_types", "objects", "object_ids", "baseline", "at_work", "told"}
 
 
 def _plain(value: object) -> object:

@@ -11,6 +11,7 @@ from hevo_provider.runs.identity import (
     UNKNOWN_FATE_WINDOW,
     Choice,
     choose,
+    choose_second,
     choose_to_follow,
     reaches_back,
     since_search_began,
@@ -21,7 +22,7 @@ from hevo_provider.runs.listing import read_listing
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.outcome import Ending, Step, WaitPhase
 from hevo_provider.runs.run import Fate, Ownership, Run
-from hevo_provider.runs.words import found_none
+from hevo_provider.runs.words import any_of, found_none
 
 LONGEST_PAUSE = 15.0  # seconds, while the fate of an action is unknown, whatever the poll_interval
 PAGE = 25  # jobs
@@ -70,7 +71,10 @@ class Search(WaitPhase):
         self._read_at = self._clock.monotonic()
         # Between two answers with an outage in between nobody could have seen the job: that is no time of search.
         self._searched_for += 0.0 if read_before is None else self._read_at - read_before
-        return self._without_job(run, choice) if self._is_over(run) else Step(run)
+        if not self._is_over(run):
+            return Step(run)
+        second = Choice() if _follows(run) else choose_second(listing, run)
+        return self._without_job(run, choice, second, listing.server_time)
 
     def pause(self, run: Run) -> float:
         """Return the seconds to the next poll: they grow from ``find_delay`` to ``find_interval``."""
@@ -106,7 +110,17 @@ class Search(WaitPhase):
         last_poll = order.find_delay + (order.retry_limit - 2) * (order.find_interval or order.poll_interval)
         return order.retry_limit == 1 or self._clock.now() - run.searching_since >= last_poll
 
-    def _without_job(self, run: Run, choice: Choice) -> Step:
+    def _without_job(self, run: Run, choice: Choice, second: Choice, server_time: int | None) -> Step:
+        if second.job is not None:
+            self._log.info(
+                "Pipeline %s: %s has brought no %s job but a %s one: following that.",
+                run.pipeline_id,
+                run.order.action,
+                any_of(run.order.job_types),
+                second.job.type,
+            )
+            run = run.assuming() if second.has_rivals else run
+            return found(run, second.job, self._log, server_time=server_time)
         if choice.fallback is not None:
             self._log.warning(
                 "Pipeline %s: following job %s (%s) although Hevo's times or type do not prove that it is this task's "

@@ -49,7 +49,7 @@ from hevo_provider.runs.error_table import may_pass
 from hevo_provider.runs.identity import (
     CLOCK_TOLERANCE,
     cannot_be_own,
-    choose,
+    choose_any,
     choose_to_follow,
     reaches_back,
     with_baseline,
@@ -189,7 +189,7 @@ class Start:
     async def _go_on(self, listing: Listing) -> Run | None:
         """Decide after a POST of unknown fate; None: send again."""
         run = self.run = with_skew(self.run, listing)
-        job = choose(listing, run).job
+        job = choose_any(listing, run).job
         if job is not None:
             return self._following(job, Ownership.ASSUMED)
         if run.refused and any(cannot_be_own(job, run) for job in listing.active):
@@ -328,7 +328,7 @@ class Start:
             return self._after_doubt(error)
         self.run = run = with_skew(run, listing)
         if run.posts > 1:
-            job = choose(listing, run).job
+            job = choose_any(listing, run).job
             if job is not None:  # by the call before, whose fate was unknown
                 return self._following(job, Ownership.ASSUMED)
             if not any(cannot_be_own(job, run) for job in listing.active):

@@ -155,7 +155,8 @@ class Api:
 
     @_endpoint("sync_now", "POST pipelines/*/actions/sync-now")
     def _sync_now(self, call: Call) -> Answer:
-        job = self._pipeline(call).start_through_api("INCREMENTAL")
+        pipeline = self._pipeline(call)
+        job = pipeline.start_through_api(*pipeline.sync_brings)
         return self._done("Sync has been triggered", job.id)
 
     @_endpoint("resync", "POST pipelines/*/actions/resync")

@@ -41,6 +41,8 @@ class SandboxPipeline:
     :param refusal: HTTP status of that refusal (409 or 500); ``refusal_message`` its words.
     :param restarting_for: seconds in RESTARTING after a resync action; the job is created when they are over.
     :param baseline_lag: seconds until a job that was not started through the API shows; None: as ``appear_after``.
+    :param sync_brings: types of the jobs that a sync brings, each when the one before has ended; HISTORICAL where the
+        first load has not ended yet, or objects were included since.
     :param job_type_names: other names of job types on the wire, ``{"RESYNC": "TRUNCATE_AND_LOAD"}``.
     :param order: order of the job list; "shuffled" is a fixed arbitrary one.
     :param fields: values that replace those of the pipeline's JSON; MISSING drops one.
@@ -61,6 +63,7 @@ class SandboxPipeline:
         refusal_message: str | None = None,
         restarting_for: float = 0.0,
         baseline_lag: float | None = None,
+        sync_brings: Sequence[str] = ("INCREMENTAL",),
         job_type_names: dict[str, str] | None = None,
         order: Order = "desc",
         fields: dict[str, Any] | None = None,
@@ -76,6 +79,7 @@ class SandboxPipeline:
         self.refusal_message = refusal_message or "A job is already in progress for this pipeline"
         self.restarting_for = restarting_for
         self.baseline_lag = baseline_lag
+        self.sync_brings = sync_brings
         self.job_type_names = job_type_names or {}
         self.order = order
         self.fields = fields or {}
@@ -185,11 +189,12 @@ class SandboxPipeline:
             )
 
     def start_through_api(
-        self, job_type: str, *, restarts: bool = False, objects: Sequence[str] | None = None
+        self, *job_types: str, restarts: bool = False, objects: Sequence[str] | None = None
     ) -> SandboxJob:
         """
-        Start a job for a request, or refuse to.
+        Start a job for a request, or refuse to; return the first.
 
+        :param job_types: of the job, and of those that follow it once it has ended.
         :param restarts: pass through RESTARTING first.
         :param objects: names of the only objects to load.
         :raises RefusedError: the pipeline is not in a state to run, or a job is active.
@@ -203,15 +208,19 @@ class SandboxPipeline:
         if restarts and self.restarting_for > 0:
             now += self.restarting_for
             self._restarting_until = now
-        return self._add_job(
-            job_type,
-            started_by="api",
-            created_at=now,
-            appear_after=self.appear_after,
-            duration=self.duration,
-            ends=self.ends,
-            objects=objects,
-        )
+        started = [
+            self._add_job(
+                job_type,
+                started_by="api",
+                created_at=now + number * (self.duration or 0.0),
+                appear_after=self.appear_after,
+                duration=self.duration,
+                ends=self.ends,
+                objects=objects,
+            )
+            for number, job_type in enumerate(job_types)
+        ]
+        return started[0]
 
     def job(self, job_id: str) -> SandboxJob | None:
         """Return the job with that id if the API shows it now."""

@@ -20,7 +20,7 @@ from hevo_provider.sandbox.wire import Wire
 from hevo_provider.sandbox.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class Sandbox(LocalServer, Api):
@@ -114,6 +114,7 @@ class Sandbox(LocalServer, Api):
         refusal_message: str | None = None,
         restarting_for: float = 0.0,
         baseline_lag: float | None = None,
+        sync_brings: Sequence[str] = ("INCREMENTAL",),
         job_type_names: dict[str, str] | None = None,
         order: Order = "desc",
         **fields: Any,
@@ -137,6 +138,7 @@ class Sandbox(LocalServer, Api):
             refusal_message=refusal_message,
             restarting_for=restarting_for,
             baseline_lag=baseline_lag,
+            sync_brings=sync_brings,
             job_type_names=job_type_names,
             order=order,
             fields=fields,

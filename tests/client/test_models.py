@@ -110,11 +110,14 @@ def test_a_status_that_nobody_knows_is_not_an_end(status: str | None) -> None:
         (JobType.INCREMENTAL, {"INCREMENTAL"}),
         (JobType.HISTORICAL, {"HISTORICAL"}),
         (JobType.RESYNC, {"RESYNC", "TRUNCATE_AND_LOAD", "RESYNC_WITH_EVOLVE"}),
-        (JobType.TRUNCATE_AND_LOAD, {"RESYNC", "TRUNCATE_AND_LOAD", "RESYNC_WITH_EVOLVE"}),
-        (JobType.RESYNC_WITH_DROP_AND_LOAD, {"RESYNC_WITH_DROP_AND_LOAD"}),
+        (
+            JobType.TRUNCATE_AND_LOAD,
+            {"RESYNC", "TRUNCATE_AND_LOAD", "RESYNC_WITH_EVOLVE", "RESYNC_WITH_DROP_AND_LOAD"},
+        ),
+        (JobType.RESYNC_WITH_DROP_AND_LOAD, {"RESYNC_WITH_DROP_AND_LOAD", "TRUNCATE_AND_LOAD"}),
     ],
 )
-def test_a_plain_resync_is_known_by_each_of_its_names(job_type: JobType, names: set[str]) -> None:
+def test_a_resync_is_known_by_each_of_its_names(job_type: JobType, names: set[str]) -> None:
     assert set(job_type.wire_names) == names
 
 

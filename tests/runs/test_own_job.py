@@ -188,13 +188,13 @@ def test_a_job_that_hevo_creates_long_after_the_call_is_found_all_the_same(
 def test_a_job_of_another_type_is_named_with_the_way_to_follow_it(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
-    pipeline = hevo.add_pipeline(7, job_type_names={"INCREMENTAL": "HISTORICAL"}, duration=3600)
+    pipeline = hevo.add_pipeline(7, sync_brings=["REFRESHER"], duration=3600)
 
     with pytest.raises(HevoJobNotFoundError) as failure:
         play(operator(deferrable=deferrable), ti)
 
     (job,) = pipeline.jobs
-    assert f"HISTORICAL (job {job.id}, IN_PROGRESS): set job_type to follow that" in str(failure.value)
+    assert f"REFRESHER (job {job.id}, IN_PROGRESS): set job_type to follow that" in str(failure.value)
 
 
 @in_both_modes
@@ -213,8 +213,8 @@ def test_after_a_job_of_another_type_no_later_try_takes_a_third_job_for_its_own(
 ) -> None:
     pipeline = hevo.add_pipeline(7, parallel_jobs=True, duration=20)
     task = operator(action=action, deferrable=deferrable, on_active_job="start")
-    when_asked(hevo, action.lower(), lambda: pipeline.jobs[0].override.update(type="HISTORICAL"))
-    with pytest.raises(HevoJobNotFoundError, match=r"HISTORICAL \(job"):
+    when_asked(hevo, action.lower(), lambda: pipeline.jobs[0].override.update(type="TRUNCATED"))
+    with pytest.raises(HevoJobNotFoundError, match=r"TRUNCATED \(job"):
         play(task, ti)
     clock.advance(300)
     third = pipeline.start_job(type_, appear_after=0, duration=20)

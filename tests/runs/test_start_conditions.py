@@ -176,12 +176,12 @@ def test_the_type_of_the_job_to_follow_can_be_named(hevo: Sandbox, ti: TaskInsta
 
 
 def test_if_only_a_job_of_another_type_appears_the_error_names_it(hevo: Sandbox, ti: TaskInstance) -> None:
-    pipeline = hevo.add_pipeline(7, job_type_names={"INCREMENTAL": "HISTORICAL"})
+    pipeline = hevo.add_pipeline(7, sync_brings=["REFRESHER"])
 
     with pytest.raises(HevoJobNotFoundError) as failure:
         play(operator(), ti)
 
-    assert f"HISTORICAL (job {pipeline.jobs[0].id}, COMPLETED): set job_type to follow that" in str(failure.value)
+    assert f"REFRESHER (job {pipeline.jobs[0].id}, COMPLETED): set job_type to follow that" in str(failure.value)
 
 
 # Nothing to be done about it
