@@ -14,7 +14,7 @@ What can go wrong, as a tree. Callers decide by type and field, never by an erro
     │   ├── HevoAuthError        401, 403 in Hevo's own words
     │   ├── HevoNotFoundError    404 in Hevo's own words
     │   ├── HevoConflictError    409; or, to a call that starts a job, a 500 that says that one is running
-    │   ├── HevoRateLimitError   429: too many calls
+    │   ├── HevoRateLimitError   429, or Hevo's words over its limit under any status: too many calls
     │   └── HevoServerError      other 5xx, and a gateway's 408, 425, 499: a POST may have been applied or not
     │       └── HevoGatewayError 401, 403, 404 with a page that is not Hevo's
     └── HevoRunError             the run of a pipeline did not end well; carries ``pipeline_id`` and ``job_id``
@@ -123,7 +123,7 @@ class HevoConflictError(HevoAPIError):
 
 
 class HevoRateLimitError(HevoAPIError):
-    """429: too many calls. The call was not applied."""
+    """Too many calls: 429, or another status with the words that Hevo has for it. The call was not applied."""
 
 
 class HevoServerError(HevoAPIError):

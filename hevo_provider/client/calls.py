@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from hevo_provider.client.access import Access, Credentials
 from hevo_provider.client.responses import Response, message_of
 from hevo_provider.client.transport import HevoTransport, Repeatable
-from hevo_provider.exceptions import HevoAPIError, HevoResponseError
+from hevo_provider.exceptions import HevoAPIError, HevoRateLimitError, HevoResponseError
 from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage, json_of
 from hevo_provider.models.ids import job_id_of, object_id_of, pipeline_id_of
 from hevo_provider.models.object import JobObject, JobObjectPage, PipelineObject, PipelineObjectPage
@@ -176,14 +176,14 @@ class HevoAsyncClient(HevoTransport):
         try:
             return await self._start(path, {"drop_and_load": drop_and_load}, retry_limit=retry_limit)
         except HevoAPIError as error:
-            if error.status != HTTPStatus.BAD_REQUEST:
+            if not _is_bad_request(error):
                 raise
             first = error
         try:
             mode = "DROP_AND_LOAD" if drop_and_load else "EVOLVE_AND_MERGE"
             return await self._start(path, {"resync_mode": mode}, retry_limit=retry_limit)
         except HevoAPIError as error:
-            if error.status != HTTPStatus.BAD_REQUEST or error.message == first.message:
+            if not _is_bad_request(error) or error.message == first.message:
                 raise
             # Only one of the two speaks of what is really wrong.
             raise HevoAPIError(error.status, "POST", path, f"{first.message}; {error.message}") from None
@@ -295,6 +295,10 @@ class HevoAsyncClient(HevoTransport):
                 break
             seen.add(cursor)
         raise HevoResponseError(f"GET {path}: the pages of the listing lead in a circle or never end.")
+
+
+def _is_bad_request(error: HevoAPIError) -> bool:
+    return error.status == HTTPStatus.BAD_REQUEST and not isinstance(error, HevoRateLimitError)
 
 
 def _pipeline(pipeline_id: int) -> str:

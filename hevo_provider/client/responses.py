@@ -38,6 +38,9 @@ _JOB_WORD = re.compile(r"(?<![a-z])(?:job|sync|resync|load|run|pipeline)(?![a-z]
 _RUNS_WORD = re.compile(
     r"(?<![a-z])(?<!not[ _])(?<!no[ _])(?:in[ _-]?progress|running|active|busy)(?![a-z])", re.IGNORECASE
 )
+# Hevo's words over its limit, whose status is not documented, where a text of the answer begins with them: one that
+# quotes them, such as of what a source has said, is about something else.
+_OVER_THE_LIMIT = re.compile(rb'(?:^\s*|>\s*|(?<!\\)"\s*)request[\s_-]+rate[\s_-]+limit[\s_-]+exceeded', re.IGNORECASE)
 _LONGEST_MESSAGE = 500  # characters
 LONGEST_ERROR = 65536  # bytes of an error that are read
 _LONGEST_RETRY_AFTER = 9  # digits
@@ -81,6 +84,8 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
         message = f"a redirect to {target}, which is not followed: check the connection's host"
         raise HevoAPIError(status, method, path, message)
     message = message_of(body)
+    if _is_over_the_limit(status, body):
+        raise HevoRateLimitError(status, method, path, message, retry_after=retry_after_of(headers))
     if status in _ONLY_HEVOS and _is_foreign(body):
         message = f"not from Hevo's API, but a page of a gateway, firewall or proxy on the way to {way}: {message}"
         raise HevoGatewayError(status, method, path, message, retry_after=retry_after_of(headers))
@@ -96,11 +101,18 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
         and _says_that_a_job_runs(message)
     ):
         raise HevoConflictError(status, method, path, message)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise HevoRateLimitError(status, method, path, message, retry_after=retry_after_of(headers))
     if family == _SERVER_ERROR or status in GATEWAY_STATUSES:
         raise HevoServerError(status, method, path, message, retry_after=retry_after_of(headers))
     raise HevoAPIError(status, method, path, message)
+
+
+def _is_over_the_limit(status: int, body: bytes) -> bool:
+    """Return whether a request was refused because there were too many, by status or by Hevo's words."""
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return True
+    # A gateway that lost an answer may play back what it knows of another: then nobody knows what became of a POST.
+    lost = status in GATEWAY_STATUSES or status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
+    return not lost and _OVER_THE_LIMIT.search(body[:LONGEST_ERROR]) is not None
 
 
 def _says_that_a_job_runs(message: str) -> bool:

@@ -74,7 +74,7 @@ class Repeatable(Enum):
         """Return whether the request may be sent again after an error."""
         if self is Repeatable.ALWAYS:
             return True
-        # A 429 is counted before anything is done; with any other status a gateway may have passed the request on.
+        # Over the limit a request is counted before anything is done; of other errors a gateway may have passed it on.
         return isinstance(error, HevoRateLimitError) or (isinstance(error, HevoTransportError) and not error.sent)
 
 
@@ -220,7 +220,11 @@ class HevoTransport:
         """Return the seconds to wait before the request is repeated; None if it should not be."""
         if not isinstance(error, HevoAPIError):
             return backoff(attempt, self._retry_delay)
-        status = HTTPStatus.BAD_GATEWAY if isinstance(error, HevoGatewayError) else error.status  # it amounts to one
+        status = error.status
+        if isinstance(error, HevoGatewayError):
+            status = HTTPStatus.BAD_GATEWAY  # it amounts to one
+        elif isinstance(error, HevoRateLimitError):
+            status = HTTPStatus.TOO_MANY_REQUESTS  # whatever status it came under
         if status not in self._retryable_status_codes:
             return None
         if error.retry_after is None:

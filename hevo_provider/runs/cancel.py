@@ -11,7 +11,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from hevo_provider.client.calls import HevoAsyncClient
-from hevo_provider.exceptions import HevoAPIError, HevoConfigError, HevoError
+from hevo_provider.exceptions import HevoAPIError, HevoConfigError, HevoError, HevoRateLimitError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.runs.identity import choose_any, reaches_back
@@ -149,8 +149,9 @@ class _Effort:
 
     def _is_refused(self, error: HevoError) -> bool:
         """Return whether it is Hevo's own word on the cancel, which no repetition changes. All else may pass."""
-        was_asked = self.job is not None
-        return was_asked and isinstance(error, HevoAPIError) and error.status == HTTPStatus.BAD_REQUEST
+        if self.job is None or isinstance(error, HevoRateLimitError):
+            return False
+        return isinstance(error, HevoAPIError) and error.status == HTTPStatus.BAD_REQUEST
 
     async def _may_pass(self, error: HevoError) -> bool:
         """Wait until it may have passed; return False where that takes too long."""

@@ -7,7 +7,7 @@ error             a start, before Hevo has        a wait, before Hevo has       
 ================  ==============================  ==============================  ======================================
 outage            fails; a retry may mend it      endured like after an answer    endured for ``api_outage_tolerance``,
                                                                                   then fails
-over the limit    tried again later               endured like after an answer    as an outage
+over the limit    tried again later               endured like after an answer    endured until the task's time is over
 refused           fails for good                  fails for good                  endured for 30 s, then fails for good
 missing           fails for good                  endured for 1 min, then fails   endured for 5 min, then fails
 no connection     fails; a retry may mend it      fails; a retry may mend it      endured for 5 min, then fails
@@ -20,6 +20,9 @@ its own words may be the plain truth, and a wrong key is told in the first secon
 answer is a stumble: keys are rotated, gateways restart, Airflow's database is out for a moment. It is endured alike by
 a start that is resumed, a retry, a waiting trigger and a poke. To endure means: a loop in the triggerer, or in a worker
 that waits itself, asks again; a worker that only starts leaves, and has the triggerer ask again.
+
+Over the limit Hevo is well, and there are more requests than it takes: that is no outage, nor part of one, however long
+it lasts. What ends such a wait is the task's own time.
 
 What an error means for the one POST is another matter, whether it was applied: see :mod:`hevo_provider.runs.start`.
 """
@@ -113,9 +116,10 @@ _NO_SUCH_THING = {HTTPStatus.BAD_REQUEST, HTTPStatus.GONE, HTTPStatus.UNPROCESSA
 
 def meaning_of(error: HevoError) -> Meaning | None:
     """Return what an error stands for; None for one that is a verdict about a run."""
-    if isinstance(error, HevoAPIError) and error.status in _NO_SUCH_THING:
+    found = next((meaning for kind, meaning in _KINDS if isinstance(error, kind)), None)
+    if found is Meaning.OUTAGE and isinstance(error, HevoAPIError) and error.status in _NO_SUCH_THING:
         return Meaning.MISSING
-    return next((meaning for kind, meaning in _KINDS if isinstance(error, kind)), None)
+    return found
 
 
 def may_pass(error: HevoError, *, knows_hevo: bool, starts: bool = False) -> bool:

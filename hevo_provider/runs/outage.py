@@ -28,7 +28,8 @@ class Outage:
     """
 
     __slots__ = (
-        "_bad_since",
+        "_bad_at",
+        "_bad_for",
         "_clock",
         "_failures",
         "_is_told",
@@ -36,7 +37,7 @@ class Outage:
         "_knows_hevo",
         "_log",
         "_meaning",
-        "_meaning_since",
+        "_meaning_for",
         "_pipeline_id",
         "_silent_until",
         "_times_told",
@@ -52,9 +53,10 @@ class Outage:
         self._log = logger
         self._knows_hevo = knows_hevo
         self._failures = 0
-        self._bad_since = 0.0
+        self._bad_at: float | None = None  # the last poll without an answer; None if the last was over the limit
+        self._bad_for = 0.0  # seconds without an answer, less those over the limit
         self._meaning: Meaning | None = None
-        self._meaning_since = 0.0
+        self._meaning_for = 0.0  # the same of one meaning
         self._kind: object = None
         self._is_told = False
         self._times_told = 0
@@ -65,14 +67,18 @@ class Outage:
         self._knows_hevo = True
         if self._failures:
             if self._is_told:
-                lasted = self._clock.monotonic() - self._bad_since
+                lasted = self._lasted(self._clock.monotonic())
                 self._log.info("Pipeline %s: Hevo answers again after %.0f s.", self._pipeline_id, lasted)
             self._failures, self._meaning, self._kind, self._is_told = 0, None, None, False
+            self._bad_at, self._bad_for, self._meaning_for = None, 0.0, 0.0
 
-    def pause_after(self, error: HevoError, job_id: str | None) -> float:
+    def pause_after(self, error: HevoError, job_id: str | None, *, queued: float = 0.0) -> float:
         """
         Take note of a poll without a usable answer.
 
+        The time from one poll to the next counts as the first has failed: none of it after one over the limit.
+
+        :param queued: seconds since the last poll for which this one had to wait for Hevo's limit.
         :returns: seconds to wait before the next.
         :raises HevoJobNotFoundError: what is polled has been missing for five minutes.
         :raises HevoOutageError: there has been no usable answer for longer than is tolerated.
@@ -82,21 +88,28 @@ class Outage:
         meaning = meaning_of(error)
         if meaning is None or not may_pass(error, knows_hevo=self._knows_hevo):
             raise error
-        if not self._failures:
-            self._bad_since = now
+        since_last = max(0.0, self._lasted(now) - self._bad_for - queued)
+        self._bad_for, self._meaning_for = self._bad_for + since_last, self._meaning_for + since_last
         self._failures += 1
-        if meaning is not self._meaning:  # what comes, goes, and comes again after other errors is not lasting
-            self._meaning, self._meaning_since = meaning, now
+        is_over_the_limit = meaning is Meaning.OVER_THE_LIMIT
+        self._bad_at = None if is_over_the_limit else now
+        if not is_over_the_limit and meaning is not self._meaning:
+            # What comes, goes, and comes again after other errors is not lasting.
+            self._meaning, self._meaning_for = meaning, 0.0
         self._tell(error)
         limit = endured_for(meaning, knows_hevo=self._knows_hevo)
-        if limit is not None and now - self._meaning_since >= limit:
-            raise self._lasting(error, job_id) from None
-        if now - self._bad_since >= self._tolerance:
-            raise self._given_up(error, job_id) from None
+        if not is_over_the_limit:
+            if limit is not None and self._meaning_for >= limit:
+                raise self._lasting(error, job_id) from None
+            if self._bad_for >= self._tolerance:
+                raise self._given_up(error, job_id) from None
         retry_after = error.retry_after if isinstance(error, HevoAPIError) else None
         if retry_after is not None:
             return min(max(retry_after, SHORTEST_RETRY_AFTER), LONGEST_RETRY_AFTER)
         return backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE if limit is None else min(LONGEST_PAUSE, limit / 4))
+
+    def _lasted(self, now: float) -> float:
+        return self._bad_for + (0.0 if self._bad_at is None else now - self._bad_at)
 
     def _tell(self, error: HevoError) -> None:
         now = self._clock.monotonic()
@@ -119,7 +132,7 @@ class Outage:
     def _lasting(self, error: HevoError, job_id: str | None) -> HevoError:
         if self._meaning is not Meaning.MISSING:
             return error
-        missing_for = self._clock.monotonic() - self._meaning_since
+        missing_for = self._meaning_for
         if job_id and not self._knows_hevo:
             why = "The job may have been deleted, or belong to another pipeline."
         else:
@@ -131,7 +144,7 @@ class Outage:
         )
 
     def _given_up(self, error: HevoError, job_id: str | None) -> HevoOutageError:
-        lasted = self._clock.monotonic() - self._bad_since
+        lasted = self._bad_for
         since = datetime.fromtimestamp(self._clock.now() - lasted, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return HevoOutageError(
             f"{self._what(job_id)}: no usable answer from Hevo since {since} ({lasted:.0f} s); the last failure was: "

@@ -8,7 +8,7 @@ run goes on to look for its job, and only when none has appeared for a while doe
 answer to the POST                     what it means
 =====================================  ================================================================================
 2xx                                    accepted: the job is searched for, and it is this run's own
-no connection, 429                     not applied: sent again a few times, then put off
+no connection, over the limit          not applied: sent again a few times, then put off
 no answer, unreadable, 5xx, and a      nobody knows: the job is searched for; only if none shows for a minute of
 gateway's 408, 425, 499, or its page;  readable answers is the action sent again, three times in all
 a 2xx with an error in it
@@ -284,7 +284,7 @@ class Start:
                 return await self._hevo.resync(run.pipeline_id, drop_and_load=drop_and_load, retry_limit=REPEATS)
             return await self._hevo.sync_now(run.pipeline_id, retry_limit=REPEATS)
         except HevoAPIError as error:
-            if error.status != HTTPStatus.BAD_REQUEST:
+            if error.status != HTTPStatus.BAD_REQUEST or isinstance(error, HevoRateLimitError):
                 raise
             raise HevoPipelineStateError(
                 f"Pipeline {run.pipeline_id}: Hevo refused {run.order.action}: {error.message}",

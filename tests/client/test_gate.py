@@ -367,15 +367,15 @@ async def test_what_the_first_is_told_after_a_rest_is_told_to_all_who_waited(clo
     assert clock.now() - START <= 60 + LONGEST_SPREAD
 
 
-async def test_an_api_that_refuses_everything_for_good_is_an_outage_to_each_of_many_waits(
+async def test_an_api_that_asks_for_pauses_for_good_is_an_outage_to_each_of_many_waits(
     hevo: Sandbox, clock: VirtualClock
 ) -> None:
-    hevo.inject("get_job", Fault.status(429, headers={"Retry-After": "60"}), times=None)
+    hevo.inject("get_job", Fault.status(503, headers={"Retry-After": "60"}), times=None)
     ended: list[float] = []
 
     async def wait(number: int) -> None:
         run = run_of(pipeline_id=number, job_id="job", deadline=START + 7200, api_outage_tolerance=1800)
-        with pytest.raises(HevoOutageError, match="429"):
+        with pytest.raises(HevoOutageError, match="503"):
             await Wait(run, client.clock).until_done(connected_to(client))
         ended.append(clock.now() - START)
 

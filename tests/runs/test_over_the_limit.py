@@ -1,0 +1,76 @@
+"""Hevo's limit of requests is met: that is no outage, no verdict and no refused key, and no task fails of it."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any
+
+import pytest
+
+from hevo_provider.exceptions import HevoOutageError
+from hevo_provider.runs.outcome import Ending, Outcome
+from hevo_provider.runs.wait import Wait
+from hevo_provider.sandbox import Fault, Sandbox
+from tests.stage.clients import connect, connected_to, run_of
+from tests.stage.clock import START, VirtualClock
+from tests.stage.marks import in_both_modes
+from tests.stage.tasks import TaskInstance, operator, play
+
+STATUSES = (400, 403, 429, 500, 503)
+
+
+def refusal(status: int, retry_after: int | None = None) -> Fault:
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return Fault.status(status, body={"message": "Request rate limit exceeded"}, headers=headers)
+
+
+async def wait(hevo: Sandbox, clock: VirtualClock, **run: Any) -> Outcome:
+    async with connect(hevo, clock) as client:
+        return await Wait(run_of(pipeline_id=7, **run), client.clock).until_done(connected_to(client))
+
+
+@in_both_modes
+@pytest.mark.parametrize("retry_after", [None, 7])
+@pytest.mark.parametrize("status", STATUSES)
+def test_no_task_fails_however_often_its_requests_are_over_the_limit(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, status: int, retry_after: int | None
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    chance = Random(status)  # noqa: S311 - the same each time
+    hevo.fault_source = lambda _: refusal(status, retry_after) if chance.random() < 0.5 else None
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert ti.try_number == 1
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_hours_over_the_limit_are_no_outage(hevo: Sandbox, clock: VirtualClock, status: int) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=60)
+    hevo.fault_source = lambda _: refusal(status) if clock.now() < START + 4 * 3600 else None
+
+    outcome = asyncio.run(wait(hevo, clock, job_id=job.id, api_outage_tolerance=600))
+
+    assert outcome.ending is Ending.ENDED
+
+
+def test_a_wait_that_is_over_the_limit_ends_when_its_time_is_over(hevo: Sandbox, clock: VirtualClock) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=60)
+    hevo.inject("*", refusal(429, 60), times=None)
+
+    outcome = asyncio.run(wait(hevo, clock, job_id=job.id, deadline=START + 7200, api_outage_tolerance=600))
+
+    assert outcome.ending is Ending.TIMED_OUT
+    assert clock.now() - START <= 7300
+
+
+def test_of_an_outage_beside_the_limit_only_the_outages_time_counts(hevo: Sandbox, clock: VirtualClock) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=60)
+    hevo.fault_source = lambda _: Fault.status(502) if (clock.now() - START) % 3600 < 300 else refusal(429, 60)
+
+    with pytest.raises(HevoOutageError, match=r"\((9|1[01])\d\d s\)"):
+        asyncio.run(wait(hevo, clock, job_id=job.id, api_outage_tolerance=900))
+
+    assert 2 * 3600 < clock.now() - START < 4 * 3600, "300 s of each hour"
