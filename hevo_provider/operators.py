@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from hevo_provider.runs.outcome import Outcome
     from hevo_provider.runs.resume import Record
     from hevo_provider.runs.run import Run
+    from hevo_provider.runs.wait import Connect
     from hevo_provider.tasks.store import RunStore
 
 KILL_TIMEOUT = 3.0  # seconds for on_kill: Airflow kills the process 5 s after its SIGTERM
@@ -238,19 +239,20 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         return self._block_on(self._run_to_its_end, run, store, record)
 
     async def _begin(self, run: Run, store: RunStore, record: Record | None) -> Run | Outcome:
-        async with self._hevo(run.order.connection_id).client() as hevo:
-            return await self._course_of(hevo, run, store).begin(run, record)
+        async with self._connecting(run.order.connection_id) as connect:
+            return await self._course_of(connect, run, store).begin(run, record)
 
     async def _run_to_its_end(self, run: Run, store: RunStore, record: Record | None) -> Outcome:
-        async with self._hevo(run.order.connection_id).client() as hevo:
-            return await self._course_of(hevo, run, store).to_its_end(run, record)
+        async with self._connecting(run.order.connection_id) as connect:
+            return await self._course_of(connect, run, store).to_its_end(run, record)
 
-    def _course_of(self, hevo: Any, run: Run, store: RunStore) -> Course:
+    def _course_of(self, connect: Connect, run: Run, store: RunStore) -> Course:
         from hevo_provider.metrics import count_start
         from hevo_provider.runs.course import Course
 
         on_start = partial(count_start, run.pipeline_id)
-        self._course = Course(hevo, store, self.log, on_start, may_be_cancelled=store.may_have_forgotten)
+        may_be_cancelled = store.may_have_forgotten
+        self._course = Course(connect, process_clock(), store, self.log, on_start, may_be_cancelled=may_be_cancelled)
         return self._course
 
     def _finish(self, context: Context, outcome: Outcome) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -46,7 +46,6 @@ from hevo_provider.tasks.task import HevoTask, deadline_of, hopeless_errors_fail
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from hevo_provider.client.calls import HevoAsyncClient
     from hevo_provider.runs.order import Order
     from hevo_provider.runs.outcome import Outcome
     from hevo_provider.runs.run import Run
@@ -215,14 +214,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if self._wait is None:
             self._wait = Wait(run, process_clock(), self.log)
         wait = self._wait
-        async with AsyncExitStack() as stack:
-            opened: list[HevoAsyncClient] = []
-
-            async def connect() -> HevoAsyncClient:
-                if not opened:
-                    opened.append(await stack.enter_async_context(self._hevo(run.order.connection_id).client()))
-                return opened[0]
-
+        async with self._connecting(run.order.connection_id) as connect:
             outcome = await wait.poll(connect)
             if isinstance(wait.trouble, HevoNotFoundError) and not wait.run.knows_hevo:
                 with suppress(HevoTransportError, HevoResponseError, HevoServerError):  # a job may yet show

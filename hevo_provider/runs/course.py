@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from hevo_provider.client.calls import HevoAsyncClient
+from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoError
 from hevo_provider.runs.cancel import end_in_time
 from hevo_provider.runs.error_table import may_pass
@@ -14,7 +14,7 @@ from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.resume import Record, go_on_from
 from hevo_provider.runs.run import Fate, Phase, Run
 from hevo_provider.runs.start import Start, put_off
-from hevo_provider.runs.wait import Wait
+from hevo_provider.runs.wait import Connect, Wait
 
 
 class Store(Protocol):
@@ -31,7 +31,8 @@ class Course:
     """
     The course of a run in one worker.
 
-    :param hevo: a client.
+    :param connect: returns a client, the same each time; it may fail as long as Airflow does not tell the connection.
+    :param clock: where time comes from.
     :param store: where the run is put on record.
     :param logger: where the story is told.
     :param may_be_cancelled: see :class:`~hevo_provider.runs.start.Start`.
@@ -40,14 +41,16 @@ class Course:
 
     def __init__(
         self,
-        hevo: HevoAsyncClient,
+        connect: Connect,
+        clock: Clock,
         store: Store,
         logger: Logger = log,
         on_start: Callable[[bool], None] = lambda _: None,
         *,
         may_be_cancelled: bool = False,
     ) -> None:
-        self._hevo = hevo
+        self._connect = connect
+        self._clock = clock
         self._store = store
         self._log = logger
         self._on_start = on_start
@@ -67,17 +70,20 @@ class Course:
         :returns: the run to wait for, or its outcome where there is nothing to wait for.
         :raises HevoError: see :meth:`~hevo_provider.runs.start.Start.go`.
         """
-        if record is not None and not run.posts:
-            try:
-                earlier = await go_on_from(self._hevo, run, record, self._log)
-            except HevoError as error:
-                if not may_pass(error, knows_hevo=True):  # it has answered the earlier try
-                    raise
-                return put_off(run.has_been_answered(), error, self._hevo.clock.now(), self._log)
-            if earlier is not None:
-                return earlier
+        try:
+            hevo = await self._connect()
+            earlier = None
+            if record is not None and not run.posts:
+                earlier = await go_on_from(hevo, run, record, self._log)
+        except HevoError as error:
+            is_known = record is not None and record.run.order.connection_id == run.order.connection_id
+            if not may_pass(error, knows_hevo=run.knows_hevo or is_known, starts=True):
+                raise
+            return put_off(run.has_been_answered(), error, self._clock.now(), self._log)
+        if earlier is not None:
+            return earlier
         start = self._at = Start(
-            self._hevo,
+            hevo,
             run,
             remember=self._store.aremember,
             update=self._store.aupdate,
@@ -87,9 +93,7 @@ class Course:
         begun = await start.go()
         if begun.posts > run.posts:
             self._on_start(begun.fate is not Fate.UNKNOWN)
-        if begun.phase is Phase.READY and begun.order.is_over(
-            self._hevo.clock.now()
-        ):  # it may have been queued for long
+        if begun.phase is Phase.READY and begun.order.is_over(self._clock.now()):  # it may have been queued for long
             return Outcome(Ending.TIMED_OUT, begun)
         return begun
 
@@ -100,16 +104,12 @@ class Course:
         :param record: what an earlier try has left.
         :returns: how the run ended.
         """
-
-        async def connect() -> HevoAsyncClient:
-            return self._hevo
-
         while True:
             begun = await self.begin(run, record)
             if isinstance(begun, Outcome):
                 return begun
-            wait = self._at = Wait(begun, self._hevo.clock, self._log, self._store.aupdate)
-            outcome = await end_in_time(connect, await wait.until_done(connect), self._log)
+            wait = self._at = Wait(begun, self._clock, self._log, self._store.aupdate)
+            outcome = await end_in_time(self._connect, await wait.until_done(self._connect), self._log)
             if outcome.ending is not Ending.START:
                 return outcome
             run = outcome.run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
+    from hevo_provider.client.calls import HevoAsyncClient
     from hevo_provider.hooks import HevoHook
     from hevo_provider.models.answers import Job
     from hevo_provider.runs.order import Order
     from hevo_provider.runs.run import Run
     from hevo_provider.runs.verdict import Verdict
+    from hevo_provider.runs.wait import Connect
     from hevo_provider.sync import BlockingCall
 
     Base = BaseOperator
@@ -136,6 +138,19 @@ class HevoTask(Base):
         if self._hook is None or connection_id not in {None, self._hook.connection_id}:
             self._hook = HevoHook(connection_id or self.connection_id, longest_pause=LONGEST_WORKER_PAUSE)
         return self._hook
+
+    @asynccontextmanager
+    async def _connecting(self, connection_id: str) -> AsyncIterator[Connect]:
+        """Give a block what opens its one client when it is first wanted, or fails as often as that cannot be done."""
+        async with AsyncExitStack() as stack:
+            opened: list[HevoAsyncClient] = []
+
+            async def connect() -> HevoAsyncClient:
+                if not opened:
+                    opened.append(await stack.enter_async_context(self._hevo(connection_id).client()))
+                return opened[0]
+
+            yield connect
 
     def _begin_work(self) -> None:
         """Take note that a worker is at work for the task from now on."""

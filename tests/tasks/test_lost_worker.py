@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+from typing import Any
 
-from hevo_provider.exceptions import HevoJobFailedError
+import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowTaskTimeout
+
+from hevo_provider import hooks
+from hevo_provider.exceptions import HevoConnectionNotFoundError, HevoJobFailedError, HevoRunError
+from hevo_provider.hooks import HevoHook
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clock import VirtualClock
 from tests.stage.death import MortalStore, lose_worker
@@ -304,3 +308,83 @@ def test_one_answer_that_the_job_is_unknown_starts_no_second_one(
     job_id = play(operator(deferrable=False), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+# Airflow does not tell the connection for a moment
+
+
+def let_airflow_forget_the_connection(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock, seconds: float) -> None:
+    look_up, look_up_here, back_at = hooks.get_async_connection, HevoHook.get_connection, clock.now() + seconds
+
+    def stumble(connection_id: str) -> None:
+        if clock.now() < back_at:
+            raise AirflowNotFoundException(f"The conn_id `{connection_id}` isn't defined")
+
+    async def stumbling(connection_id: str) -> Any:
+        stumble(connection_id)
+        return await look_up(connection_id)
+
+    def stumbling_here(connection_id: str) -> Any:
+        stumble(connection_id)
+        return look_up_here(connection_id)
+
+    monkeypatch.setattr(HevoHook, "get_connection", stumbling_here)
+    monkeypatch.setattr(hooks, "get_async_connection", stumbling)
+
+
+@in_both_modes
+def test_a_retry_without_a_connection_for_a_moment_follows_the_job_once_it_has_one(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    lose_worker(operator(), ti)
+    clock.advance(100)
+    let_airflow_forget_the_connection(monkeypatch, clock, 120)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_a_retry_whose_connection_is_gone_fails_after_five_minutes(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    hevo.add_pipeline(7, duration=3600)
+    lose_worker(operator(), ti)
+    let_airflow_forget_the_connection(monkeypatch, clock, 1e9)
+    began = clock.now()
+    ti.next_try()
+
+    with pytest.raises((HevoConnectionNotFoundError, HevoRunError), match="isn't defined"):
+        play(operator(deferrable=deferrable), ti)
+
+    assert 300 <= clock.now() - began <= 420
+
+
+def test_a_start_that_has_waited_for_its_turn_endures_that_the_connection_is_gone_for_a_moment(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=60)
+    pipeline.start_job(appear_after=0)
+    event = run_in_triggerer(event_of(deferred(operator(on_active_job="wait"), ti).trigger()))
+    let_airflow_forget_the_connection(monkeypatch, clock, 120)
+
+    left_behind = work(lambda: operator(on_active_job="wait").execute_complete(ti.context, event))
+
+    assert play(operator(on_active_job="wait"), ti, left_behind) == pipeline.jobs_started_by_api[0].id
+
+
+def test_another_connection_that_is_missing_is_told_at_once_whatever_is_on_record(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(7)
+    lose_worker(operator(), ti)
+    began = clock.now()
+    ti.next_try()
+
+    with pytest.raises(HevoConnectionNotFoundError):
+        play(operator(connection_id="of_nobody"), ti)
+
+    assert clock.now() == began
