@@ -56,10 +56,12 @@ async def end_in_time(connect: Connect, outcome: Outcome, logger: Logger = log) 
         logger.warning("Pipeline %s: the job was not cancelled and may still run: %s", run.pipeline_id, error)
         return outcome
     cancelled, job = await _cancel(hevo, run, logger, CANCEL_WITHIN)
-    if job is None or cancelled or not job.is_terminal:
+    if job is None:
         return replace(outcome, cancelled=cancelled)
-    ending = Ending.ENDED if run.order.wait_for_completion else Ending.FOUND
-    return Outcome(ending, run.known_as(job.job_id), job)
+    run = run.watching(job)  # it may have shown only now
+    if cancelled or not job.is_terminal:
+        return Outcome(Ending.TIMED_OUT, run, job, cancelled=cancelled)
+    return Outcome(Ending.ENDED if run.order.wait_for_completion else Ending.FOUND, run, job)
 
 
 def _may_be_cancelled(run: Run) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoNotFoundError, HevoResponseError
 from hevo_provider.models.answers import Job
-from hevo_provider.models.enums import JobStatus, PipelineStatus
+from hevo_provider.models.enums import JobStatus
 from hevo_provider.runs.cancel import cancel_job_of
 from hevo_provider.runs.identity import (
     UNKNOWN_FATE_WINDOW,
@@ -24,7 +24,7 @@ from hevo_provider.runs.identity import (
     made_in_time,
     reaches_back,
 )
-from hevo_provider.runs.listing import Listing, both, is_active, read_listing
+from hevo_provider.runs.listing import Listing, is_active, read_listing
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN
 from hevo_provider.runs.outcome import Ending, Outcome
@@ -58,13 +58,11 @@ class _Found:
 
     :param choice: its job, if that is sure enough.
     :param second: the same of the type that it may have as well.
-    :param restarting: whether the pipeline is RESTARTING on its behalf.
     :param may_show: whether a resync is so young that its job may yet show: after RESTARTING that takes some seconds.
     """
 
     choice: Choice
     second: Choice = _NONE
-    restarting: bool = False
     may_show: bool = False
 
 
@@ -118,13 +116,11 @@ async def _follow_earlier(
 
 def _without_job(run: Run, found: _Found, *, age: float) -> Run | None:
     """Decide on a run whose job is not, or not surely, among those that Hevo shows; None: start anew."""
-    if found.restarting:
-        return run.restarted()
     fallback = found.second.job or found.choice.fallback
     if fallback is not None:
         # It will be followed only if no better one shows, and a job that failed is never followed again.
         return None if fallback.is_terminal and not is_success(fallback, run.order) else run
-    return run if found.may_show or age < UNKNOWN_FATE_WINDOW else None
+    return run if found.may_show or (age < UNKNOWN_FATE_WINDOW and not run.in_vain) else None
 
 
 def _end_of(run: Run, job: Job, logger: Logger) -> Outcome | None:
@@ -164,13 +160,11 @@ async def _make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float
 
 
 async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
-    """Return the run's job if it shows, and whether the pipeline is restarting on its behalf."""
+    """Return the run's job if it shows, or whether it may yet."""
     try:
         if run.job_id is not None:
             return _Found(Choice(await _job_of(hevo, run, run.job_id)))
-        pipeline, listing = await both(
-            hevo.get_pipeline(run.pipeline_id), read_listing(hevo, run.pipeline_id, enough=reaches_back(run))
-        )
+        listing = await read_listing(hevo, run.pipeline_id, enough=reaches_back(run))
     except HevoResponseError as error:
         logger.warning(
             "Pipeline %s: what an earlier try has started cannot be told any more (%s). If a job of it runs, it is "
@@ -190,10 +184,9 @@ async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
             run.pipeline_id,
         )
     may_show = run.order.may_restart and not run.in_vain and made_in_time(listing.server_time, run)
-    is_restarting = pipeline.status == PipelineStatus.RESTARTING
     choice = choose(timely, run)
     second = _NONE if choice.job is not None else choose_second(timely, run)
-    return _Found(choice, second, restarting=may_show and is_restarting, may_show=may_show)
+    return _Found(choice, second, may_show=may_show)
 
 
 async def _job_of(hevo: HevoAsyncClient, run: Run, job_id: str) -> Job | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from hevo_provider.exceptions import HevoJobFailedError, HevoPipelineBusyError
+from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError, HevoPipelineBusyError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clock import START, VirtualClock
@@ -422,3 +422,56 @@ def test_after_an_outage_the_retry_follows_the_job_that_the_trigger_had_found(
 
     assert play(operator(), ti) == pipeline.jobs_started_by_api[0].id
     assert len(pipeline.jobs_started_by_api) == 1
+
+
+# A job that was searched for in vain
+
+
+@in_both_modes
+def test_a_retry_at_once_does_not_search_again_for_a_job_that_never_showed(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = lost_without_a_job(hevo, ti, answer=LEFT_UNDONE)
+    ti.next_try()
+    with pytest.raises(HevoJobNotFoundError):
+        play(operator(deferrable=deferrable), ti)
+    began = clock.now()
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [(job.id, job.created_at) for job in pipeline.jobs] == [(job_id, began)]
+
+
+@in_both_modes
+def test_a_job_at_work_whose_type_hevo_leaves_out_is_followed_by_a_retry_if_no_other_is_there(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    deferred(ti)
+    pipeline.jobs[0].override = {"type": None}
+    clock.advance(300)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_a_job_that_shows_only_when_it_is_to_be_cancelled_is_on_record_with_its_id(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=None)
+    deadline = clock.now() + 60
+    hevo.on_request = lambda request: (
+        hevo.inject("list_jobs", Fault.status(503))
+        if request.route in {"sync_now", "list_jobs"} and clock.now() < deadline
+        else None
+    )
+
+    with pytest.raises(AirflowTaskTimeout, match="Hevo was asked to cancel it"):
+        play(operator(deferrable=deferrable, timeout=60), ti)
+
+    assert ti.store is not None
+    assert ti.store.get("hevo_run")["run"]["job_id"] == pipeline.jobs[0].id
