@@ -170,6 +170,27 @@ class Schedule(Answer):
     frequency_minutes: Number | None = None
 
 
+class FailureHandlingPolicy(Answer):
+    """How many failures of an object the pipeline bears."""
+
+    object_failure_level: str | None = None
+    object_failure_threshold: Number | None = None
+
+
+class SourceSchemaStatus(Answer):
+    """Whether Hevo has read the source's schema, and when: milliseconds since the epoch."""
+
+    status: str | None = None
+    refreshed_ts: Number | None = None
+
+
+class LatencyAlert(Answer):
+    """Whether Hevo warns of a pipeline that lags behind."""
+
+    enabled: bool | None = None
+    threshold_minutes: Number | None = None
+
+
 class Pipeline(Answer):
     """A pipeline. Times are milliseconds since the epoch."""
 
@@ -183,8 +204,9 @@ class Pipeline(Answer):
     load_mode: str | None = None
     schema_evolution: str | None = None
     schedule: Schedule | None = None
-    failure_handling_policy: str | None = None
-    source_schema_status: str | None = None
+    failure_handling_policy: FailureHandlingPolicy | None = None
+    source_schema_status: SourceSchemaStatus | None = None
+    latency_alert: LatencyAlert | None = None
     created_by_email: str | None = None
     updated_by_email: str | None = None
     created_ts: Number | None = None

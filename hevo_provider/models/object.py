@@ -60,12 +60,14 @@ class PipelineObjectPage(Page):
 
 
 class JobObject(Answer):
-    """How a job fared with one object."""
+    """How a job fared with one object. ``rows`` is what an older revision of the API has for ``rows_processed``."""
 
     object_id: str | None = None
     name: str | None = None
     object_name: str | None = None
     rows: Number | None = None
+    rows_processed: Number | None = None
+    rows_failed: Number | None = None
     status: Word | None = None
 
 

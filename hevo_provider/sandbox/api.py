@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ResyncBody = Literal["drop_and_load", "resync_mode", "either"]
 
 UNKNOWN_ROUTE = "unknown"
-DEFAULT_PAGE = 20
+DEFAULT_PAGE = 10
 LARGEST_LIMIT = 100
 _PREFIX = "/api/v1/"
 _LONGEST_ID = 20
@@ -214,7 +214,7 @@ class Api:
     def _list_job_objects(self, call: Call) -> Answer:
         job = self._job(call)
         results = job.objects_as_json(job.pipeline.world.clock())
-        found, cursor = self._page(call, results, lambda result: result["name"])
+        found, cursor = self._page(call, results, lambda result: result["object_name"])
         return _listed(found, cursor)
 
     @_endpoint("list_objects", "GET pipelines/*/objects")

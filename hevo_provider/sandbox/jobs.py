@@ -247,8 +247,9 @@ class SandboxJob:
         return [
             {
                 "object_id": self.pipeline.object_id_of(name),
-                "name": name,
-                "rows": 0 if name in failed else rows,
+                "object_name": name,
+                "rows_processed": 0 if name in failed else rows,
+                "rows_failed": _EVENTS_PER_FAILED_OBJECT if name in failed else 0,
                 "status": "FAILED" if name in failed else done if over else "IN_PROGRESS",
                 "error": f"Column type of {name} is not supported by the destination" if name in failed else None,
             }

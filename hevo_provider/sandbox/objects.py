@@ -38,7 +38,7 @@ class SandboxObject:
     schema: str = "public"
     database: str = "shop"
     status: str = "ACTIVE"
-    replication_status: str = "COMPLETED"
+    replication_status: str = "REPLICATED"
     fields: list[dict[str, Any]] = field(default_factory=default_columns)
     override: dict[str, Any] = field(default_factory=dict)
 

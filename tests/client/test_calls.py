@@ -328,7 +328,7 @@ async def test_the_objects_of_a_job_tell_which_failed(hevo: Sandbox, client: Hev
 
     walked = [item async for item in client.list_job_objects(7, job.id)]
 
-    assert [item.name for item in walked if item.status == "FAILED"] == ["orders"]
+    assert [item.object_name for item in walked if item.status == "FAILED"] == ["orders"]
 
 
 async def test_chosen_objects_can_be_loaded_again(hevo: Sandbox, client: HevoAsyncClient) -> None:

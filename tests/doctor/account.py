@@ -14,18 +14,12 @@ import pytest
 
 from hevo_provider.doctor.__main__ import main
 from hevo_provider.doctor.assumptions import Verdict
+from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.like import Alike, Limit, ListManner, Manner
 from tests.stage.clock import VirtualClock
 
 KEY, SECRET = "the-doctors-key", "the-doctors-secret"
 LISTS = ("pipelines", "jobs", "job objects", "objects")
-TENS = {name: ListManner(default=10) for name in LISTS}
-# What the sandbox's own pipelines say otherwise than the contract, or not at all.
-BY_THE_CONTRACT: dict[str, Any] = {
-    "replication_type": "HISTORICAL_AND_INCREMENTAL",
-    "failure_handling_policy": {"object_failure_level": "OBJECT", "object_failure_threshold": 5},
-    "source_schema_status": {"status": "REFRESHED", "refreshed_ts": 1_799_000_000_000},
-}
 
 
 @dataclass(frozen=True)
@@ -50,19 +44,17 @@ def _under_other_words() -> dict[str, ListManner]:
 
 
 MOODS = {
-    "contract kept": Mood(Manner(lists=TENS), {}),
-    "order reversed": Mood(
-        Manner(lists=TENS), {"order": "asc"}, ("order-of-jobs",), (("order-of-jobs", "oldest first"),)
-    ),
-    "no order": Mood(Manner(lists=TENS), {"order": "shuffled"}, ("order-of-jobs",), (("order-of-jobs", "no order"),)),
+    "contract kept": Mood(Manner(), {}),
+    "order reversed": Mood(Manner(), {"order": "asc"}, ("order-of-jobs",), (("order-of-jobs", "oldest first"),)),
+    "no order": Mood(Manner(), {"order": "shuffled"}, ("order-of-jobs",), (("order-of-jobs", "no order"),)),
     "units in seconds": Mood(
-        Manner(lists=TENS, moments="seconds", durations="seconds"),
+        Manner(moments="seconds", durations="seconds"),
         {},
         ("time-units", "duration-units"),
         (("time-units", "seconds in created_ts"), ("duration-units", "seconds")),
     ),
     "unknown statuses": Mood(
-        Manner(lists=TENS),
+        Manner(),
         {"ends": "ARCHIVED", "status": "HIBERNATING", "job_type_names": {"INCREMENTAL": "DELTA"}},
         ("pipeline-statuses", "job-statuses", "job-types"),
         (("pipeline-statuses", "HIBERNATING"), ("job-statuses", "ARCHIVED"), ("job-types", "DELTA")),
@@ -79,23 +71,22 @@ MOODS = {
         ("page-limit",),
         (("page-limit", "20 jobs where 100 were asked for"),),
     ),
-    "no Date": Mood(Manner(lists=TENS, has_date=False), {}, ("date-header",), (("date-header", "missing"),)),
-    "Hevo's clock ahead": Mood(Manner(lists=TENS, skew=300.0), {}, ("clock-skew",), (("clock-skew", "ahead"),)),
+    "no Date": Mood(Manner(has_date=False), {}, ("date-header",), (("date-header", "missing"),)),
+    "Hevo's clock ahead": Mood(Manner(skew=300.0), {}, ("clock-skew",), (("clock-skew", "ahead"),)),
     "the limit met": Mood(
-        Manner(lists=TENS, limit=Limit(10, retry_after=40)),
+        Manner(limit=Limit(10, retry_after=40)),
         {},
         (),
         (("limit-answer", "429, Retry-After 40"), ("limit-answer", "Request rate limit exceeded")),
     ),
     "the limit met under another status": Mood(
-        Manner(lists=TENS, limit=Limit(10, status=418)),
+        Manner(limit=Limit(10, status=418)),
         {},
         ("limit-answer",),
         (("limit-answer", "418, Retry-After missing"),),
     ),
     "fields missing, changed and new": Mood(
         Manner(
-            lists=TENS,
             fields={
                 "job": {"events_loaded": ["missing"], "objects_failed": ["text"], "warehouse_credits": ["number"]},
                 "pipeline": {"schedule.sync_type": ["missing"], "team": ["object"]},
@@ -111,11 +102,9 @@ MOODS = {
             ("new-fields", "pipeline: team"),
         ),
     ),
-    "a role that may not see objects": Mood(
-        Manner(lists=TENS, statuses={"objects": 403}), {}, ("role",), (("role", "objects"),)
-    ),
+    "a role that may not see objects": Mood(Manner(statuses={"objects": 403}), {}, ("role",), (("role", "objects"),)),
     "400 for what is not there": Mood(
-        Manner(lists=TENS, statuses={"missing pipeline": 400, "missing job": 410}),
+        Manner(statuses={"missing pipeline": 400, "missing job": 410}),
         {},
         ("pipeline-404", "job-404"),
         (("pipeline-404", "400"), ("job-404", "410")),
@@ -129,11 +118,7 @@ def account(mood: Mood, clock: VirtualClock, **options: Any) -> Iterator[Alike]:
     options = {"key": KEY, "secret": SECRET, **options}
     with Alike(mood.manner, clock=clock.now, seed=7, **options) as hevo:
         for number in range(1, 13):
-            pipeline = hevo.add_pipeline(
-                number, **{"appear_after": 8.0, "duration": 30.0, **BY_THE_CONTRACT, **mood.pipeline}
-            )
-            for each in pipeline.objects:
-                each.replication_status = "REPLICATED"
+            pipeline = hevo.add_pipeline(number, **{"appear_after": 8.0, "duration": 30.0, **mood.pipeline})
             for job in range(130 if number == 1 else 3):
                 pipeline.start_job(ago=3600.0 * (job + 1), appear_after=0.0)
         yield hevo
@@ -160,7 +145,7 @@ class Doctor:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
 
-    def __call__(self, hevo: Alike, *arguments: str, stdin: str = "") -> Told:
+    def __call__(self, hevo: Sandbox, *arguments: str, stdin: str = "") -> Told:
         self._monkeypatch.setenv("HEVO_API_KEY", hevo.key)
         self._monkeypatch.setenv("HEVO_API_SECRET", hevo.secret)
         self._monkeypatch.setattr("sys.stdin", io.StringIO(stdin))

@@ -12,7 +12,7 @@ import pytest
 from hevo_provider.doctor.anonymous import LARGEST
 from hevo_provider.sandbox import Fault
 from hevo_provider.sandbox.like import Limit, Manner
-from tests.doctor.account import BY_THE_CONTRACT, MOODS, TENS, Doctor, Mood, account, written
+from tests.doctor.account import MOODS, Doctor, Mood, account, written
 from tests.stage.clock import VirtualClock
 
 WELL = MOODS["contract kept"]
@@ -39,7 +39,7 @@ def an_account_with_names(**pipeline: object) -> Mood:
         "created_by_email": "jane.doe@acme.example.com",
         "updated_by_email": "jane.doe@acme.example.com",
     }
-    return Mood(Manner(lists=TENS), {**BY_THE_CONTRACT, **fields, **pipeline})
+    return Mood(Manner(), {**fields, **pipeline})
 
 
 def test_no_name_id_host_or_address_of_the_account_is_in_the_file(
@@ -90,7 +90,7 @@ def test_unknown_words_and_names_of_the_api_are_kept(doctor: Doctor, clock: Virt
 def test_of_what_the_limit_says_only_plain_words_are_kept(doctor: Doctor, clock: VirtualClock, tmp_path: Path) -> None:
     file = tmp_path / "seen.json"
     words = "Request rate limit exceeded for user jane.doe of Acme"
-    with account(Mood(Manner(lists=TENS, limit=Limit(10, words=words)), {}), clock) as hevo:
+    with account(Mood(Manner(limit=Limit(10, words=words)), {}), clock) as hevo:
         told = doctor(hevo, "--json", str(file))
 
     assert words in told.out
@@ -102,7 +102,7 @@ def test_a_large_account_makes_a_file_of_at_most_64_kib(doctor: Doctor, clock: V
     with account(WELL, clock) as hevo:
         for number in range(13, 120):
             fields: dict[str, Any] = {f"field_{n}_{'x' * 40}": n for n in range(60)}
-            hevo.add_pipeline(number, **BY_THE_CONTRACT, **fields)
+            hevo.add_pipeline(number, **fields)
         for number in range(1, 6):
             for age in range(200):
                 hevo.pipelines[number].start_job(ago=3600.0 * (age + 1), appear_after=0.0)

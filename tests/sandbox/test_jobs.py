@@ -94,7 +94,7 @@ def test_a_partly_failed_job_names_its_failed_object(hevo: Sandbox, call: Caller
 
     results = call.get(f"/7/jobs/{job.id}/objects").data
 
-    assert [each["name"] for each in results if each["status"] == "FAILED"] == ["orders"]
+    assert [each["object_name"] for each in results if each["status"] == "FAILED"] == ["orders"]
     assert call.get(f"/7/jobs/{job.id}").json["objects_failed"] == 1
 
 
@@ -104,7 +104,7 @@ def test_failed_objects_can_be_chosen(hevo: Sandbox, call: Caller) -> None:
 
     results = call.get(f"/7/jobs/{job.id}/objects").data
 
-    assert [each["name"] for each in results if each["status"] == "FAILED"] == ["customers", "a dropped table"]
+    assert [each["object_name"] for each in results if each["status"] == "FAILED"] == ["customers", "a dropped table"]
 
 
 def test_a_cancelled_job_passes_through_cancelling(hevo: Sandbox, call: Caller, clock: VirtualClock) -> None:

@@ -168,7 +168,7 @@ def test_resyncing_objects_loads_these_objects_only(hevo: Sandbox, call: Caller,
 
     (job,) = pipeline.jobs
     assert job.type == "RESYNC"
-    assert [each["name"] for each in call.get(f"/7/jobs/{job.id}/objects").data] == ["customers"]
+    assert [each["object_name"] for each in call.get(f"/7/jobs/{job.id}/objects").data] == ["customers"]
 
 
 @pytest.mark.parametrize(("ids", "status"), [(["nothing"], 404), ([], 400), ("all", 400)])

@@ -17,7 +17,7 @@ from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError
 from hevo_provider.models.job import JobStatus
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.operators import HevoOperator, HevoPipelineOperator
-from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sandbox import MISSING, Fault, Sandbox
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.tasks import task as tasks
 from tests.stage.clock import START, VirtualClock
@@ -90,6 +90,26 @@ def test_a_job_that_was_over_before_it_showed_is_found(
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
+
+
+@in_both_modes
+def test_counters_that_newer_revisions_of_the_api_leave_out_are_missed_by_nobody(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    left_out = {"billable_events": MISSING, "non_billable_events": MISSING}
+
+    def leave_out(_: Request) -> None:
+        for job in pipeline.jobs:
+            job.override = left_out
+
+    hevo.on_request = leave_out
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert ti.xcoms["hevo_job"]["job_id"] == job_id
+    assert ti.xcoms["hevo_job"]["events_loaded"] == 1000
+    assert not left_out.keys() & ti.xcoms["hevo_job"].keys()
 
 
 @in_both_modes
