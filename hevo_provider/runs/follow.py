@@ -102,7 +102,8 @@ def found(
 
 
 def _step(run: Run, job: Job) -> Step:
-    if not run.order.wait_for_completion:
+    # A job that was skipped has never run: where a task wanted no more than to start one, it has not.
+    if not run.order.wait_for_completion and job.status != JobStatus.SKIPPED:
         return Step(run, job, Ending.FOUND)
     return Step(run, job, Ending.ENDED if job.is_terminal else None)
 

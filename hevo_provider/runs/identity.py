@@ -40,12 +40,15 @@ class Choice:
     :param fallback: a job that fits in all but its time or a type that Hevo left out: taken only when no better shows.
         None while it is not sure that anything was started at all, for one that is older than the action.
     :param others: new jobs of other types.
+    :param skipped: one that Hevo has skipped because another was at work: a run of its own schedule that fell due
+        meanwhile, as a rule (API.md, one-job). It may be the run's own only where nothing else shows.
     :param has_rivals: whether another job fits as well as ``job``, so that it is not sure which of them it is.
     """
 
     job: Job | None = None
     fallback: Job | None = None
     others: tuple[Job, ...] = ()
+    skipped: Job | None = None
     has_rivals: bool = False
 
 
@@ -127,6 +130,8 @@ def choose(listing: Listing, run: Run) -> Choice:
     run = with_skew(run, listing)
     new = [job for job in listing.jobs if not _was_there(job, run)]
     possible = [job for job in new if not cannot_be_own(job, run)]
+    skipped = [job for job in possible if job.status == JobStatus.SKIPPED and job.type in run.order.all_job_types]
+    new, possible = _without_skipped(new), _without_skipped(possible)
     expected = [job for job in possible if job.type in run.order.all_job_types]
     others = [job for job in new if job.type is not None and job.type not in run.order.all_job_types]
     if any(job in possible and job.type != JobType.REFRESHER for job in others):
@@ -144,6 +149,7 @@ def choose(listing: Listing, run: Run) -> Choice:
         job=min(sure, key=lambda job: _distance(job, run), default=None),
         fallback=min(vague, key=lambda job: _distance(job, run), default=None),
         others=tuple(others),
+        skipped=min(skipped, key=lambda job: _distance(job, run), default=None),
         has_rivals=sum(_is_prompt(job, run) for job in timely) > 1 or any(_may_be_older(job, run) for job in expected),
     )
 
@@ -169,6 +175,7 @@ def choose_to_follow(listing: Listing, run: Run) -> Choice:
         for job in listing.jobs
         if job.type in run.order.all_job_types and job.is_terminal and _came_and_went(job, run)
     ]
+    ended = ended if run.order.action is None else _without_skipped(ended)  # none of these has refused anything
     if run.searching_since is None:
         # One that is being cancelled comes to no good end, so any other is to be preferred.
         lasting = [job for job in active if job.status != JobStatus.CANCELLING]
@@ -197,6 +204,10 @@ def made_in_time(made: Job | int | None, run: Run) -> bool:
     if created is None or over is None:
         return True
     return created <= over + (RESTARTS_WITHIN if run.order.may_restart else APPLIED_WITHIN)
+
+
+def _without_skipped(jobs: Sequence[Job]) -> list[Job]:
+    return [job for job in jobs if job.status != JobStatus.SKIPPED]
 
 
 def _was_there(job: Job, run: Run) -> bool:

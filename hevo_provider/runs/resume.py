@@ -101,7 +101,7 @@ async def _follow_earlier(
     if job.status == JobStatus.CANCELLING:
         logger.info("Pipeline %s: waiting for job %s of an earlier try to be cancelled.", run.pipeline_id, job.job_id)
         return run.waiting(yield_to=job.job_id)
-    if not run.order.wait_for_completion and job.status != JobStatus.CANCELLED:
+    if not run.order.wait_for_completion and job.status not in {JobStatus.CANCELLED, JobStatus.SKIPPED}:
         return Outcome(Ending.FOUND, continued, job)
     if job.is_terminal:
         return _end_of(continued, job, logger)

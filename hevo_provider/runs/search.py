@@ -132,6 +132,9 @@ class Search(WaitPhase):
             return found(run, choice.fallback, self._log, ownership=Ownership.ASSUMED)
         if run.fate is Fate.UNKNOWN:
             return Step(run.has_been_answered(), ending=Ending.START)
+        skipped = choice.skipped or second.skipped
+        if run.fate is Fate.ANSWERED and skipped is not None:
+            return found(run, skipped, self._log, ownership=Ownership.ASSUMED)
         raise HevoJobNotFoundError(found_none(run, choice, self.polls), pipeline_id=run.pipeline_id)
 
 

@@ -9,13 +9,30 @@ from hevo_provider.client.calls import MAX_PAGE, HevoAsyncClient
 from hevo_provider.exceptions import HevoError, HevoJobFailedError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
+from hevo_provider.runs.listing import ended_at, is_active, read_listing
 from hevo_provider.runs.order import Order
 from hevo_provider.runs.run import Run
-from hevo_provider.runs.words import end_in_words, failing_in_words
+from hevo_provider.runs.words import end_in_words, failing_in_words, jobs_in_words
 
 HAVE_FAILING_OBJECTS = frozenset(
     {JobStatus.FAILED, JobStatus.COMPLETED_WITH_FAILURES, JobStatus.DEFERRED_WITH_FAILURES}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """
+    What Hevo tells of a job's end beyond its status, as far as it does.
+
+    :param failing_objects: names of the objects that failed.
+    :param skipped_for: the job that was active when this one was skipped.
+    """
+
+    failing_objects: tuple[str, ...] = ()
+    skipped_for: Job | None = None
+
+
+NO_DETAILS = Details()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +50,10 @@ class Verdict:
     error: HevoJobFailedError | None = None
 
 
-def verdict_of(run: Run, job: Job, failing_objects: Sequence[str] = ()) -> Verdict:
+def verdict_of(run: Run, job: Job, details: Details = NO_DETAILS) -> Verdict:
     """Return what the job's end means for a task that waited for it."""
     is_good = is_success(job, run.order)
-    return Verdict(job, tuple(failing_objects), None if is_good else _failure_of(run, job, failing_objects))
+    return Verdict(job, details.failing_objects, None if is_good else _failure_of(run, job, details))
 
 
 def is_success(job: Job, order: Order) -> bool:
@@ -46,25 +63,57 @@ def is_success(job: Job, order: Order) -> bool:
     return job.status == JobStatus.COMPLETED_WITH_FAILURES and order.accept_completed_with_failures is True
 
 
-def _failure_of(run: Run, job: Job, failing_objects: Sequence[str]) -> HevoJobFailedError:
+def _failure_of(run: Run, job: Job, details: Details) -> HevoJobFailedError:
     advice = ""
     if job.status == JobStatus.COMPLETED_WITH_FAILURES:
         advice = " Set accept_completed_with_failures=True to let the task succeed all the same."
+    if job.status == JobStatus.SKIPPED:
+        by = details.skipped_for
+        there = "which one that was could not be seen" if by is None else f"{jobs_in_words([by])} was then"
+        advice = f" Hevo skips a run while another job is active; {there}."
     return HevoJobFailedError(
-        f"Pipeline {run.pipeline_id}: {end_in_words(job)}.{failing_in_words(failing_objects)}{advice}",
+        f"Pipeline {run.pipeline_id}: {end_in_words(job)}.{failing_in_words(details.failing_objects)}{advice}",
         pipeline_id=run.pipeline_id,
         job_id=job.job_id,
     )
 
 
-async def failing_objects_of(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[str, ...]:
+async def details_of(hevo: HevoAsyncClient, run: Run, job: Job) -> Details:
     """
-    Name the objects that made a job fail: GET …/jobs/{job_id}/objects, one page.
+    Ask for what explains a bad end: GET …/jobs/{job_id}/objects, one page, or GET …/jobs.
 
-    :returns: their names, or none if Hevo does not tell.
+    :returns: what Hevo tells, be it nothing.
     """
-    if job.status not in HAVE_FAILING_OBJECTS:
-        return ()
+    if job.status == JobStatus.SKIPPED:
+        return Details(skipped_for=await _active_when_skipped(hevo, run, job))
+    return Details(await _failing_objects_of(hevo, run, job)) if job.status in HAVE_FAILING_OBJECTS else NO_DETAILS
+
+
+async def _active_when_skipped(hevo: HevoAsyncClient, run: Run, skipped: Job) -> Job | None:
+    when = skipped.created_ts
+    if when is None:
+        return None
+
+    def enough(jobs: Sequence[Job]) -> bool:
+        return any(_was_active(job, when) for job in jobs)
+
+    try:
+        listing = await read_listing(hevo, run.pipeline_id, enough=enough, may_cut_short=True)
+    except HevoError:
+        return None
+    return max(
+        (job for job in listing.jobs if _was_active(job, when)), key=lambda job: job.created_ts or 0, default=None
+    )
+
+
+def _was_active(job: Job, when: int) -> bool:
+    """Return whether the job was active at a time: Hevo's clock, ms."""
+    if job.status == JobStatus.SKIPPED or job.created_ts is None or job.created_ts > when:
+        return False
+    return is_active(job, None) or ended_at(job) >= when
+
+
+async def _failing_objects_of(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[str, ...]:
     names: list[str] = []
     read = 0
     try:

@@ -237,7 +237,11 @@ class SandboxPipeline:
         return (job for job in jobs if job.visible_at(now))
 
     def catch_up(self) -> None:
-        """Start the jobs that the pipeline's own schedule has called for since somebody last asked."""
+        """
+        Start the jobs that the pipeline's own schedule has called for since somebody last asked.
+
+        One that falls due while another job is active is listed as SKIPPED (API.md, one-job).
+        """
         schedule = self.fields.get("schedule")
         if not isinstance(schedule, dict) or schedule.get("sync_type") != "SCHEDULED":
             self._scheduled_until = self.world.clock()
@@ -247,14 +251,14 @@ class SandboxPipeline:
         for number in range(max(1, missed - _MISSED_RUNS_KEPT + 1), missed + 1):
             due = self._scheduled_until + number * step
             busy = any(job.created_at <= due and job.status_at(due) not in TERMINAL_STATUSES for job in self._jobs)
-            if self.status == RUNNABLE_STATUS and not busy:
+            if self.status == RUNNABLE_STATUS:
                 self._add_job(
                     "INCREMENTAL",
                     started_by="schedule",
                     created_at=due,
-                    appear_after=self.appear_after,
-                    duration=self.duration,
-                    ends=self.ends,
+                    appear_after=self.appear_after if self.baseline_lag is None else self.baseline_lag,
+                    duration=0.0 if busy else self.duration,
+                    ends="SKIPPED" if busy else self.ends,
                 )
         self._scheduled_until += missed * step
 

@@ -198,24 +198,24 @@ class HevoTask(Base):
         """
         from hevo_provider.metrics import count_end
         from hevo_provider.models.enums import JobStatus
-        from hevo_provider.runs.verdict import failing_objects_of, verdict_of
+        from hevo_provider.runs.verdict import NO_DETAILS, Details, details_of, verdict_of
         from hevo_provider.runs.words import end_in_words, failing_in_words
 
         self._publish(context, run, job)
         count_end(run.pipeline_id, job, process_clock().now() - self._waiting_since(context))
 
-        async def ask() -> tuple[str, ...]:
+        async def ask() -> Details:
             async with self._hevo(run.order.connection_id).client() as hevo:
-                return await failing_objects_of(hevo, run, job)
+                return await details_of(hevo, run, job)
 
-        failing = () if job.status == JobStatus.COMPLETED else self._best_effort(ask) or ()
-        self._verdict = verdict = verdict_of(run, job, failing)
+        details = NO_DETAILS if job.status == JobStatus.COMPLETED else self._best_effort(ask) or NO_DETAILS
+        self._verdict = verdict = verdict_of(run, job, details)
         if verdict.error is not None:
             raise verdict.error
         if job.status == JobStatus.COMPLETED:
             self.log.info("Pipeline %s: %s.", run.pipeline_id, end_in_words(job))
         else:
-            what = f"{end_in_words(job)}.{failing_in_words(failing)}"
+            what = f"{end_in_words(job)}.{failing_in_words(details.failing_objects)}"
             self.log.warning("Pipeline %s: %s Accepted.", run.pipeline_id, what)
         return job.job_id
 

@@ -227,7 +227,8 @@ def test_a_schedule_skips_what_falls_into_a_running_job(hevo: Sandbox, clock: Vi
 
     clock.advance(16 * 60.0)
 
-    assert [job.created_at - start for job in pipeline.jobs] == [300.0, 900.0]
+    assert [job.created_at - start for job in pipeline.jobs] == [300.0, 600.0, 900.0]
+    assert [job.status for job in pipeline.jobs] == ["COMPLETED", "SKIPPED", "IN_PROGRESS"]
 
 
 def test_a_schedule_that_is_set_later_does_not_make_up_for_the_past(
