@@ -12,7 +12,7 @@ import random
 from types import TracebackType
 
 from hevo_provider.clock import Clock
-from hevo_provider.exceptions import HevoAPIError, HevoRateLimitError
+from hevo_provider.exceptions import HevoAPIError
 
 SLOTS = 100  # requests at once
 SHORTEST_PATIENCE = 0.5  # seconds after which a request may count as hung
@@ -65,8 +65,8 @@ class Gate:
         Wait until a request may be sent. None of that counts as time that the request takes.
 
         :returns: when it sets out, by the event loop's clock.
-        :raises HevoRateLimitError: Hevo asked for rest again when this request had waited for one to end. The answer
-            that the first to set off got is raised to all who waited with them: else most would wait for ever.
+        :raises HevoAPIError: Hevo asked for rest again when this request had waited for one to end. The answer that the
+            first to set off got is raised to all who waited with them: else most would wait for ever.
         """
         waited_for: int | None = None
         while True:
@@ -102,7 +102,7 @@ class Gate:
             pause += random.uniform(0, self._spread)  # noqa: S311 - spreads load, guards nothing
             if waited_for not in {None, self._rests} and self._reason is not None:
                 said = self._reason
-                raise HevoRateLimitError(said.status, said.method, said.path, said.message, retry_after=pause)
+                raise type(said)(said.status, said.method, said.path, said.message, retry_after=pause)
             waited_for = self._rests
             await self._clock.sleep(pause)
         return waited_for
