@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hevo_provider.sandbox.api import ROUTES
     from hevo_provider.sandbox.faults import Fault
     from hevo_provider.sandbox.jobs import TERMINAL_STATUSES, SandboxJob
+    from hevo_provider.sandbox.limit import Limit
     from hevo_provider.sandbox.objects import SandboxObject
     from hevo_provider.sandbox.pipelines import SandboxPipeline
     from hevo_provider.sandbox.requests import Request
@@ -34,6 +35,7 @@ __all__ = [
     "ROUTES",
     "TERMINAL_STATUSES",
     "Fault",
+    "Limit",
     "Request",
     "Sandbox",
     "SandboxJob",
@@ -48,6 +50,7 @@ _HOME = {
     "ROUTES": "api",
     "Request": "requests",
     "Fault": "faults",
+    "Limit": "limit",
     "Sandbox": "sandbox",
     "SandboxObject": "objects",
     "SandboxPipeline": "pipelines",

@@ -9,7 +9,6 @@ pages, units of time, fields that were missing, new or of another type, statuses
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -18,11 +17,11 @@ from typing import Any
 
 from hevo_provider.sandbox.api import Answer, Call
 from hevo_provider.sandbox.faults import Fault, error_body
+from hevo_provider.sandbox.limit import Limit
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sandbox.sandbox import Sandbox
 
 FORM = 1  # of the file
-WINDOW = 60.0  # seconds in which requests count towards the limit (API.md, limit)
 _NAMES = ("data", "has_more", "next_cursor")
 _PER_SECOND = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "minutes": 1 / 60}
 _OK, _NOT_FOUND, _SECOND_HUNDRED = 200, 404, 300
@@ -72,23 +71,6 @@ class ListManner:
 
 
 @dataclass(frozen=True)
-class Limit:
-    """
-    How many requests are answered in any 60 seconds, and what the others are told.
-
-    :param allowed: how many.
-    :param status: HTTP status of the refusal.
-    :param retry_after: its ``Retry-After``, seconds; None for none.
-    :param words: its message.
-    """
-
-    allowed: int = 100
-    status: int = 429
-    retry_after: int | None = None
-    words: str = "Request rate limit exceeded"
-
-
-@dataclass(frozen=True)
 class Manner:
     """
     How an account answers, where that is not the sandbox's own way.
@@ -125,7 +107,6 @@ class Alike(Sandbox):
         super().__init__(**options)
         self.manner = manner or Manner()
         self.fault_source = self._next_fault
-        self._answered: deque[float] = deque()
 
     def answer(self, call: Call) -> Answer:
         """Do what a request asks for, and word the answer as that account does."""
@@ -186,28 +167,16 @@ class Alike(Sandbox):
             return int(value / 1000 * _PER_SECOND[self.manner.moments])
         return int(value / 1000 * _PER_SECOND[self.manner.durations]) if name in _DURATIONS else value
 
-    def _next_fault(self, route: str) -> Fault | None:  # noqa: ARG002 - the limit is for all routes
-        refusal = self._refusal()
-        if refusal is not None:
-            return refusal
+    def _next_fault(self, route: str) -> Fault | None:  # noqa: ARG002 - for all routes alike
         if not self.manner.has_date:
             return Fault.with_headers({"Date": None})
         return Fault.with_headers({"Date": self._date()}) if self.manner.skew else None
 
-    def _refusal(self) -> Fault | None:
-        limit = self.manner.limit
-        if limit is None:
-            return None
-        now = self.clock()
-        while self._answered and self._answered[0] <= now - WINDOW:
-            self._answered.popleft()
-        if len(self._answered) < limit.allowed:
-            self._answered.append(now)
-            return None
-        headers: dict[str, str | None] = {} if limit.retry_after is None else {"Retry-After": str(limit.retry_after)}
-        if not self.manner.has_date:
-            headers["Date"] = None
-        return Fault.status(limit.status, body=error_body(limit.status, limit.words), headers=headers)
+    def _refusal(self, now: float) -> Fault | None:
+        refusal = self._window.refusal(self.limit or self.manner.limit, now, self.foreign_requests)
+        if refusal is None or self.manner.has_date:
+            return refusal
+        return replace(refusal, headers={**refusal.headers, "Date": None})
 
     def _date(self) -> str:
         from email.utils import formatdate

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from hevo_provider.sandbox.api import LARGEST_LIMIT, ROUTES, UNKNOWN_ROUTE, Answer, Api, Call, match, numeric_id
 from hevo_provider.sandbox.faults import Fault, FaultQueue, error_body
+from hevo_provider.sandbox.limit import Limit, Window
 from hevo_provider.sandbox.pipelines import RUNNABLE_STATUS, Order, SandboxPipeline
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.sandbox.server import LocalServer
@@ -57,6 +58,10 @@ class Sandbox(LocalServer, Api):
         """True: every request is answered 401."""
         self.fault_source: Callable[[str], Fault | None] | None = None
         """Asked for a fault, with the route's name, where none is queued."""
+        self.limit: Limit | None = None
+        """Of requests with the key in any 60 seconds; None for none. Those without the right key do not count."""
+        self.foreign_requests = 0.0
+        """How many a minute somebody else sends with the same key, evenly."""
         self.on_request: Callable[[Request], None] | None = None
         """Called with each request, in the server's thread."""
         self.recording = True
@@ -65,6 +70,7 @@ class Sandbox(LocalServer, Api):
         self._world = World(clock, random=random.Random(seed))  # noqa: S311 - ids, not secrets
         self._wire = Wire()
         self._faults = FaultQueue()
+        self._window = Window()
         self._key, self._secret = key, secret
         self._set_credentials()
 
@@ -190,13 +196,19 @@ class Sandbox(LocalServer, Api):
         with self._world.lock:
             now = self._world.clock()
             authorized = not self.unauthorized and request.headers.get("Authorization") == self._authorization
-            fault = self._faults.next(route)
+            fault = self._refusal(now) if authorized else None
+            if fault is None:
+                fault = self._faults.next(route)
             if fault is None and self.fault_source is not None:
                 fault = self.fault_source(route)
             answer = self._authorized_answer(call, authorized=authorized) if fault is None or fault.applies else None
             if self.recording or self.on_request is not None:
                 self._record(request, call, path, answer, fault, now, authorized=authorized)
         return await self._wire.send(request, answer, fault, now)
+
+    def _refusal(self, now: float) -> Fault | None:
+        """Count a request; return what it is told if it is over the limit."""
+        return self._window.refusal(self.limit, now, self.foreign_requests)
 
     def _authorized_answer(self, call: Call, *, authorized: bool) -> Answer:
         if not authorized:

@@ -15,7 +15,8 @@ import pytest
 from hevo_provider.doctor.__main__ import main
 from hevo_provider.doctor.assumptions import Verdict
 from hevo_provider.sandbox import Sandbox
-from hevo_provider.sandbox.like import Alike, Limit, ListManner, Manner
+from hevo_provider.sandbox.like import Alike, ListManner, Manner
+from hevo_provider.sandbox.limit import Limit
 from tests.stage.clock import VirtualClock
 
 KEY, SECRET = "the-doctors-key", "the-doctors-secret"

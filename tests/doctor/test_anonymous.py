@@ -11,7 +11,8 @@ import pytest
 
 from hevo_provider.doctor.anonymous import LARGEST
 from hevo_provider.sandbox import Fault
-from hevo_provider.sandbox.like import Limit, Manner
+from hevo_provider.sandbox.like import Manner
+from hevo_provider.sandbox.limit import Limit
 from tests.doctor.account import MOODS, Doctor, Mood, account, written
 from tests.stage.clock import VirtualClock
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from hevo_provider.sandbox.__main__ import main
-from hevo_provider.sandbox.like import Alike, Limit, Manner, read_alike
+from hevo_provider.sandbox.like import Alike, Manner, read_alike
+from hevo_provider.sandbox.limit import Limit
 from tests.doctor.account import MOODS, SECRET, Doctor, account, written
 from tests.sandbox.caller import Caller
 from tests.stage.clock import VirtualClock

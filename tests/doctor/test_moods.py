@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hevo_provider.doctor.asker import MOST_REQUESTS
-from hevo_provider.sandbox.like import Limit, read_alike
+from hevo_provider.sandbox.like import read_alike
+from hevo_provider.sandbox.limit import Limit
 from tests.doctor.account import MOODS, Doctor, Mood, account
 from tests.stage.clock import VirtualClock
 
