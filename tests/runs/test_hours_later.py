@@ -475,3 +475,35 @@ def test_a_job_that_shows_only_when_it_is_to_be_cancelled_is_on_record_with_its_
 
     assert ti.store is not None
     assert ti.store.get("hevo_run")["run"]["job_id"] == pipeline.jobs[0].id
+
+
+# What a cleared try may be asked to leave alone
+
+
+@in_both_modes
+def test_cleared_a_task_that_may_not_cancel_waits_for_its_old_job_to_end_by_itself(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=600)
+    deferred(ti, cancel_on_kill=False)
+    clock.advance(60)
+    ti.next_try(cleared=True)
+
+    job_id = play(operator(deferrable=deferrable, cancel_on_kill=False), ti)
+
+    assert [job.status for job in pipeline.jobs] == ["COMPLETED", "COMPLETED"]
+    assert pipeline.jobs[-1].id == job_id
+
+
+@in_both_modes
+def test_cleared_a_task_that_followed_another_s_job_follows_it_again(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=600)
+    others = pipeline.start_job(appear_after=0)
+    deferred(ti, on_active_job="follow")
+    clock.advance(60)
+    ti.next_try(cleared=True)
+
+    assert play(operator(deferrable=deferrable, on_active_job="follow"), ti) == others.id
+    assert pipeline.jobs_started_by_api == []
