@@ -281,7 +281,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     def _note(self, context: Context, run: Run | None, error: Exception | None = None) -> None:
         """Put on record how far a run has come that ended without its job's end, so that a retry finds the job."""
-        if run is not None and run.posts:
+        from hevo_provider.runs.run import Phase
+
+        # While it waits for its turn, what is on record of a call before is all that a retry can find its job by.
+        if run is not None and run.posts and run.phase is not Phase.READY:
             is_in_vain = isinstance(error, HevoJobNotFoundError)
             self._store(context).update(run.searched_in_vain() if is_in_vain else run)
 

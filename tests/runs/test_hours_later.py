@@ -507,3 +507,22 @@ def test_cleared_a_task_that_followed_another_s_job_follows_it_again(
 
     assert play(operator(deferrable=deferrable, on_active_job="follow"), ti) == others.id
     assert pipeline.jobs_started_by_api == []
+
+
+@in_both_modes
+def test_a_call_of_unknown_fate_stays_on_record_when_time_is_over_while_another_s_job_is_waited_for(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=600, appear_after=300)
+    hevo.inject("sync_now", Fault.status(502, after=True))
+    hevo.on_request = lambda request: (
+        pipeline.start_job("HISTORICAL", appear_after=0, duration=HOUR) if request.route == "sync_now" else None
+    )
+    with pytest.raises(AirflowTaskTimeout):
+        play(operator(deferrable=deferrable, on_active_job="wait", timeout=200), ti)
+    clock.advance(150)
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable, on_active_job="wait"), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
