@@ -515,9 +515,12 @@ def test_a_call_of_unknown_fate_stays_on_record_when_time_is_over_while_another_
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=600, appear_after=300)
     hevo.inject("sync_now", Fault.status(502, after=True))
-    hevo.on_request = lambda request: (
-        pipeline.start_job("HISTORICAL", appear_after=0, duration=HOUR) if request.route == "sync_now" else None
-    )
+
+    def start_another(request: Request) -> None:
+        if request.route == "sync_now":
+            pipeline.start_job("HISTORICAL", appear_after=0, duration=HOUR)
+
+    hevo.on_request = start_another
     with pytest.raises(AirflowTaskTimeout):
         play(operator(deferrable=deferrable, on_active_job="wait", timeout=200), ti)
     clock.advance(150)
@@ -526,3 +529,15 @@ def test_a_call_of_unknown_fate_stays_on_record_when_time_is_over_while_another_
     job_id = play(operator(deferrable=deferrable, on_active_job="wait"), ti)
 
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
+
+
+def test_a_resync_that_waits_for_another_s_restart_to_be_over_takes_no_worker_until_then(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, restarting_for=600, appear_after=5, duration=10)
+    pipeline.start_through_api("RESYNC", restarts=True)
+    left_behind = deferred(ti, "RESYNC")
+    began = clock.now()
+
+    assert run_in_triggerer(event_of(left_behind.trigger()))["event"] == "start"
+    assert clock.now() - began >= 600

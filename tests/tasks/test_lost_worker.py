@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowTaskTimeout
 
 from hevo_provider import hooks
@@ -314,7 +315,7 @@ def test_one_answer_that_the_job_is_unknown_starts_no_second_one(
 
 
 def let_airflow_forget_the_connection(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock, seconds: float) -> None:
-    look_up, look_up_here, back_at = hooks.get_async_connection, HevoHook.get_connection, clock.now() + seconds
+    look_up, look_up_here, back_at = get_async_connection, HevoHook.get_connection, clock.now() + seconds
 
     def stumble(connection_id: str) -> None:
         if clock.now() < back_at:
