@@ -518,7 +518,7 @@ def test_a_call_of_unknown_fate_stays_on_record_when_time_is_over_while_another_
 
     def start_another(request: Request) -> None:
         if request.route == "sync_now":
-            pipeline.start_job("HISTORICAL", appear_after=0, duration=HOUR)
+            pipeline.start_job("RESYNC", appear_after=0, duration=HOUR)
 
     hevo.on_request = start_another
     with pytest.raises(AirflowTaskTimeout):
