@@ -71,8 +71,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     :param ensure_new_job: fail, before anything is sent, if a job of the pipeline is active. False sends the action all
         the same, and follows the active job if Hevo refuses.
     :param drop_and_load: for RESYNC: drop the destination tables and load them anew.
-    :param on_active_job: what to do if a job is active: ``"fail"``, ``"wait"`` for its end and start then, ``"follow"``
-        it, or ``"start"`` all the same. None follows from ``ensure_new_job``: fail, or start.
+    :param on_active_job: what to do if a job is active: ``"fail"``, ``"wait"`` for its end and start then, ``"cancel"``
+        it, whoever has started it, and start once it has ended, ``"follow"`` it, or ``"start"`` all the same. None
+        follows from ``ensure_new_job``: fail, or start.
     :param cancel_on_kill: cancel the job that this task started when the task is killed or times out.
     :param timeout: seconds from the task's start after which the wait fails, in every mode.
     :param api_outage_tolerance: seconds without a usable answer from Hevo after which the wait fails.

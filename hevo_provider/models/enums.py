@@ -92,5 +92,6 @@ class OnActiveJob(StrEnum):
 
     FAIL = "fail"
     WAIT = "wait"
+    CANCEL = "cancel"
     FOLLOW = "follow"
     START = "start"

@@ -44,6 +44,7 @@ from hevo_provider.exceptions import (
 from hevo_provider.models.answers import Job, Pipeline
 from hevo_provider.models.enums import JobStatus, OnActiveJob, PipelineStatus
 from hevo_provider.models.object import PipelineObject
+from hevo_provider.runs.cancel_others import cancel_others
 from hevo_provider.runs.chosen_objects import chosen_ids, objects_in_words, read_objects
 from hevo_provider.runs.error_table import may_pass
 from hevo_provider.runs.identity import (
@@ -133,7 +134,7 @@ class Start:
         waiting = self._check_status(state.pipeline)
         if waiting is not None:
             return waiting
-        decided = await self._go_on(state.listing) if run.posts else self._begin(state.listing)
+        decided = await self._go_on(state.listing) if run.posts else await self._begin(state.listing)
         if decided is not None:
             return decided
         self._object_ids = chosen_ids(run, objects)
@@ -170,7 +171,7 @@ class Start:
             pipeline_id=run.pipeline_id,
         )
 
-    def _begin(self, listing: Listing) -> Run | None:
+    async def _begin(self, listing: Listing) -> Run | None:
         """Deal with jobs that are active before anything was sent; None: send."""
         run = self.run = with_baseline(self.run, listing)
         if any(job.job_id == run.yield_to for job in listing.active):
@@ -184,7 +185,7 @@ class Start:
             there = jobs_in_words(listing.active)
             why = f"{there} is active, and may be that of the try before, which Airflow may be about to end"
             return put_off(run, HevoRunError(why), self._clock.now(), self._log, least=CANCELLED_WITHIN)
-        return self._give_way(listing, "nothing was started")
+        return await self._give_way(listing, "nothing was started")
 
     async def _go_on(self, listing: Listing) -> Run | None:
         """Decide after a POST of unknown fate; None: send again."""
@@ -194,9 +195,14 @@ class Start:
             return self._following(job, Ownership.ASSUMED)
         if run.refused and any(cannot_be_own(job, run) for job in listing.active):
             await self._was_not_applied(run.not_applied())
-            return self._give_way(listing, f"Hevo refused {run.order.action} ({run.note})", may_follow=True)
+            why = f"Hevo refused {run.order.action} ({run.note})"
+            return await self._give_way(listing, why, may_follow=True)
         if listing.active and run.order.on_active_job is not OnActiveJob.START:
-            return self._give_way(listing, "no job of this task's own appeared, and none is started beside it")
+            why = "no job of this task's own appeared, and none is started beside it"
+            are_others = all(cannot_be_own(job, run) for job in listing.active)
+            if run.order.on_active_job is OnActiveJob.CANCEL and not are_others:
+                raise self._busy(listing.active, f"{why}; it may be its own under another type and was not cancelled")
+            return await self._give_way(listing, why)
         if run.posts >= MOST_POSTS:
             # Not even where another's job is active: of answers that say nothing, nobody knows that they were refusals.
             active = f" Active is {jobs_in_words(listing.active)}." if listing.active else ""
@@ -211,9 +217,9 @@ class Start:
         )
         return None
 
-    def _give_way(self, listing: Listing, why: str, *, may_follow: bool = False) -> Run:
+    async def _give_way(self, listing: Listing, why: str, *, may_follow: bool = False) -> Run:
         """
-        Wait for the active jobs, follow one, or fail: as the user wants it.
+        Wait for the active jobs, cancel them, follow one, or fail: as the user wants it.
 
         :param may_follow: whether who wants to start a job all the same follows one: Hevo has refused that.
         """
@@ -223,6 +229,8 @@ class Start:
         if run.order.on_active_job is OnActiveJob.WAIT:
             self._tell_wait(active)
             return run.waiting()
+        if run.order.on_active_job is OnActiveJob.CANCEL:
+            return await self._cancel_others(active)
         if run.order.on_active_job is OnActiveJob.FOLLOW or (
             may_follow and run.order.on_active_job is OnActiveJob.START
         ):
@@ -237,6 +245,22 @@ class Start:
     def _tell_wait(self, active: tuple[Job, ...]) -> None:
         run, there = self.run, jobs_in_words(active)
         self._log.info("Pipeline %s: waiting for %s to end before %s.", run.pipeline_id, there, run.order.action)
+
+    async def _cancel_others(self, active: tuple[Job, ...]) -> Run:
+        """Cancel what is in the way; where it is not known whether Hevo has understood, try again later."""
+        run = self.run
+        if run.order.is_over(self._clock.now()):  # nothing would be started afterwards
+            return run.waiting()
+        whose = "This task has not started it: Hevo's schedule has, or another task, or a person."
+        if self._may_be_cancelled:
+            whose = "Whether an earlier try of this task has started it is not known: this Airflow cannot remember."
+        try:
+            return await cancel_others(self._hevo, run, active, self._log, whose=whose)
+        except HevoError as error:
+            if not may_pass(error, knows_hevo=True):
+                raise
+            asked = error.retry_after if isinstance(error, HevoAPIError) else None
+            return put_off(run, error, self._clock.now(), self._log, least=max(asked or 0.0, NEXT_TRIES_AFTER))
 
     async def _send(self) -> Run:
         before = self.run.waiting()
@@ -334,9 +358,9 @@ class Start:
             if not any(cannot_be_own(job, run) for job in listing.active):
                 return run.searching(Fate.UNKNOWN)
         await self._was_not_applied(run.not_applied())
-        return self._refused(error, listing)
+        return await self._refused(error, listing)
 
-    def _refused(self, error: HevoConflictError, listing: Listing) -> Run:
+    async def _refused(self, error: HevoConflictError, listing: Listing) -> Run:
         """Wait, follow or fail, now that nothing was applied."""
         run = self.run
         if self._may_be_cancelled and not run.put_off:
@@ -345,7 +369,9 @@ class Start:
             return self._let_end(listing)
         if run.order.on_active_job is OnActiveJob.FAIL:
             raise self._busy(listing.active, f"Hevo refused {run.order.action} ({error.message})")
-        if run.order.on_active_job is OnActiveJob.WAIT:
+        if run.order.on_active_job is OnActiveJob.CANCEL and listing.active:
+            return await self._cancel_others(listing.active)
+        if run.order.on_active_job in {OnActiveJob.WAIT, OnActiveJob.CANCEL}:
             least = min(run.order.poll_interval, SHOWS_WITHIN)
             return put_off(run, error, self._clock.now(), self._log, least=least)
         return self._adopt(listing)
@@ -371,8 +397,8 @@ class Start:
         run = self.run
         there = f"{jobs_in_words(active)} is active" if active else "a job is active that does not show yet"
         return HevoPipelineBusyError(
-            f"Pipeline {run.pipeline_id}: {there}; {what}. To let the task wait for it, follow it, or start another "
-            'all the same, set on_active_job to "wait", "follow" or "start".',
+            f"Pipeline {run.pipeline_id}: {there}; {what}. To let the task wait for it, cancel it, follow it, or "
+            'start another all the same, set on_active_job to "wait", "cancel", "follow" or "start".',
             pipeline_id=run.pipeline_id,
             job_id=active[0].job_id if active else None,
         )
