@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.jobs import SandboxJob
 from hevo_provider.sandbox.pipelines import SandboxPipeline
-from tests.e2e.airflow_api import AirflowApi, AirflowApiError, wait_for
+from tests.e2e.airflow_api import FINISHED, AirflowApi, AirflowApiError, wait_for
 
 NEVER = 1e6  # seconds
 
@@ -97,21 +97,28 @@ class Cast:
         """
         Wait until every job that shows is polled from now on: somebody waits for it.
 
+        A task that is over waits for nothing; its story tells what that means.
+
         :param but: tasks that may be left out.
         """
         before = self._polls()
         # One look may have been on its way; a rescheduled sensor has ten seconds between two.
         wanted = {
-            job.id: before[job.id] + (1 if "reschedule" in task else 2)
+            task: (job.id, before[job.id] + (1 if "reschedule" in task else 2))
             for task in self._pipelines
             if task not in but and not _is_found_only(task) and (job := self._job(task))
         }
 
-        def all_are() -> bool:
+        def late() -> dict[str, str | None]:
             polls = self._polls()
-            return all(polls[job_id] >= number for job_id, number in wanted.items())
+            tasks = {task for task, (job_id, number) in wanted.items() if polls[job_id] < number}
+            states = self._states() if tasks else {}
+            return {task: states[task] for task in tasks if states[task] not in FINISHED}
 
-        wait_for(f"the jobs of {self} to be polled", all_are)
+        try:
+            wait_for(f"the jobs of {self} to be polled", lambda: not late(), every=1.0)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: those of {late()} are not") from None
 
     def let_jobs_show(self) -> None:
         """Let every job show, as Hevo does within seconds, whoever is there to see it."""
@@ -173,10 +180,11 @@ class Cast:
     def _polls(self) -> Counter[str | None]:
         return Counter(request.job_id for request in self._hevo.requests_of("get_job"))
 
+    def _states(self) -> dict[str, str | None]:
+        return {task["task_id"]: task["state"] for task in self._airflow.tasks(self._dag_id, self.run_id)}
+
     def _all_have_deferred(self) -> bool:
-        states: Mapping[str, str] = {
-            task["task_id"]: task["state"] for task in self._airflow.tasks(self._dag_id, self.run_id)
-        }
+        states = self._states()
         return all(states[task] == "deferred" for task in self._pipelines if "deferred" in task)
 
 
