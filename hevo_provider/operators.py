@@ -217,7 +217,6 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     def _start_and_wait(self, context: Context, run: Run) -> str:
         """Start the run, or go on with what an earlier try has started, and wait for it."""
         from hevo_provider.runs.outcome import Outcome
-        from hevo_provider.runs.run import Phase
 
         store = self._store(context)
         record = store.recall(run.order.connection_id) if not run.posts else None
@@ -231,8 +230,6 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         begun = self._block_on(self._begin, run, store, record)
         if isinstance(begun, Outcome):
             return self._finish(context, begun)
-        if begun.phase is not Phase.READY:
-            store.update(begun)
         return self._defer_until_done(context, begun)
 
     def _wait_synchronously(self, run: Run, store: RunStore, record: Record | None) -> Outcome:

@@ -95,6 +95,8 @@ class Course:
             self._on_start(begun.fate is not Fate.UNKNOWN)
         if begun.phase is Phase.READY and begun.order.is_over(self._clock.now()):  # it may have been queued for long
             return Outcome(Ending.TIMED_OUT, begun)
+        if begun.phase is not Phase.READY:  # before the POST, what became of it could not be on record
+            await self._store.aupdate(begun)
         return begun
 
     async def to_its_end(self, run: Run, record: Record | None) -> Outcome:

@@ -35,14 +35,20 @@ class Life:
     :param main: of a triggerer: the task to cancel, which is what the death of one looks like to its trigger; a worker
         has none.
     :param before: the route of the first request that it does not live to send.
+    :param after: the route of a request that has to be sent before that; None: the very first one counts.
     """
 
     def __init__(
-        self, steps: int | None = None, main: asyncio.Task[Any] | None = None, before: str | None = None
+        self,
+        steps: int | None = None,
+        main: asyncio.Task[Any] | None = None,
+        before: str | None = None,
+        after: str | None = None,
     ) -> None:
         self.left = steps
         self.main = main
         self.before = before
+        self.after = after
         self.dead = False
 
     def step(self) -> None:
@@ -63,7 +69,9 @@ class Life:
         if self.left is not None and not self.dead:
             self.left -= 1
             self.dead = self.left < 0
-        self.dead = self.dead or (route is not None and route == self.before)
+        if route is not None and route == self.after:
+            self.after = None
+        self.dead = self.dead or (self.after is None and route is not None and route == self.before)
         return self.dead
 
 
@@ -164,13 +172,14 @@ def make_requests_mortal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aiohttp.ClientSession, "_request", send_or_die)
 
 
-def lose_worker(task: Any, ti: TaskInstance, *, before: str | None = None) -> None:
+def lose_worker(task: Any, ti: TaskInstance, *, before: str | None = None, after: str | None = None) -> None:
     """
     Let a worker run a task's first process, and be killed.
 
     :param ti: on a store that knows of death, so that the dead put nothing on record.
     :param before: the route of the request that it was about to send; None: it was about to tell Airflow that the task
         defers, having told the task state store.
+    :param after: the route of a request that it had sent by then.
     """
     if before is None:
         deferred(task, ti)  # which nobody hears of
@@ -178,5 +187,5 @@ def lose_worker(task: Any, ti: TaskInstance, *, before: str | None = None) -> No
     assert isinstance(ti.store, MortalStore)
     with pytest.MonkeyPatch.context() as until_then:
         make_requests_mortal(until_then)
-        with pytest.raises(Killed), living(Life(before=before)):
+        with pytest.raises(Killed), living(Life(before=before, after=after)):
             work(lambda: task.execute(ti.context))

@@ -389,3 +389,21 @@ def test_another_connection_that_is_missing_is_told_at_once_whatever_is_on_recor
         play(operator(connection_id="of_nobody"), ti)
 
     assert clock.now() == began
+
+
+@for_every_action
+@in_both_modes
+def test_cleared_after_its_worker_was_lost_in_the_search_the_accepted_job_is_cancelled(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, action: str, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000)
+    at = {} if deferrable else {"before": "list_jobs", "after": action.lower()}  # in its search
+    lose_worker(operator_of(action, deferrable=deferrable), ti, **at)
+    clock.advance(RETRY_DELAY)
+    pipeline.duration = 10
+    ti.next_try(cleared=True)
+
+    job_id = play(operator_of(action, deferrable=deferrable), ti)
+
+    assert [job.status for job in pipeline.jobs] == ["CANCELLED", "COMPLETED"]
+    assert pipeline.jobs[1].id == job_id
