@@ -30,9 +30,10 @@ def test_the_command_serves_what_the_doctor_saw(doctor: Doctor, clock: VirtualCl
         assert process.stdout is not None
         port = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
         assert port is not None
+        said = next(line for line in process.stdout if "pipelines" in line)
         answer = Caller(Alike(port=int(port[1]))).get("").json
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=10)
+        process.communicate(timeout=10)
 
     assert "12 pipelines, like those that the doctor saw" in said
     assert (len(answer["items"]), answer["page"]["more"]) == (10, True)
