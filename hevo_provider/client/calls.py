@@ -9,15 +9,26 @@ It knows nothing of Airflow and can be used alone::
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, Self, TypeVar
+from urllib.parse import quote
 
 from hevo_provider.client.access import Access, Credentials
 from hevo_provider.client.responses import Response, message_of
 from hevo_provider.client.transport import HevoTransport, Repeatable
-from hevo_provider.exceptions import HevoAPIError, HevoRateLimitError, HevoResponseError
+from hevo_provider.exceptions import (
+    HevoAPIError,
+    HevoConfigError,
+    HevoError,
+    HevoNotFoundError,
+    HevoRateLimitError,
+    HevoResponseError,
+    HevoServerError,
+    HevoTransportError,
+)
 from hevo_provider.models.answers import Job, JobPage, Pipeline, PipelinePage, json_of
 from hevo_provider.models.ids import job_id_of, object_id_of, pipeline_id_of
 from hevo_provider.models.object import JobObject, JobObjectPage, PipelineObject, PipelineObjectPage
@@ -173,20 +184,9 @@ class HevoAsyncClient(HevoTransport):
         :param drop_and_load: whether the destination tables are dropped first.
         """
         path = f"{_pipeline(pipeline_id)}/actions/resync"
-        try:
-            return await self._start(path, {"drop_and_load": drop_and_load}, retry_limit=retry_limit)
-        except HevoAPIError as error:
-            if not _is_bad_request(error):
-                raise
-            first = error
-        try:
-            mode = "DROP_AND_LOAD" if drop_and_load else "EVOLVE_AND_MERGE"
-            return await self._start(path, {"resync_mode": mode}, retry_limit=retry_limit)
-        except HevoAPIError as error:
-            if not _is_bad_request(error) or error.message == first.message:
-                raise
-            # Only one of the two speaks of what is really wrong.
-            raise HevoAPIError(error.status, "POST", path, f"{first.message}; {error.message}") from None
+        mode = "DROP_AND_LOAD" if drop_and_load else "EVOLVE_AND_MERGE"
+        bodies: list[Mapping[str, Any]] = [{"drop_and_load": drop_and_load}, {"resync_mode": mode}]
+        return await self._start_in_other_words(path, bodies, retry_limit=retry_limit)
 
     # Jobs
 
@@ -247,25 +247,90 @@ class HevoAsyncClient(HevoTransport):
         return self._walk(path, PipelineObjectPage.from_json, limit, longest_pause)
 
     async def get_object(self, pipeline_id: int, object_id: str) -> PipelineObject:
-        """Fetch one object with its fields: GET /pipelines/{id}/objects/{object_id}."""
-        path = f"{_pipeline(pipeline_id)}/objects/{object_id_of(object_id)}"
-        return await self.request("GET", path, _reads(PipelineObject.from_json))
+        """
+        Fetch one object with its fields: GET /pipelines/{id}/objects/{object_id}.
+
+        Whether the path takes the id or the name is not certain (API.md, object-path): where Hevo does not know the id,
+        it is asked by the name that the list of objects has for it.
+
+        :raises HevoNotFoundError: there is no such object.
+        """
+        objects = f"{_pipeline(pipeline_id)}/objects"
+        try:
+            path = f"{objects}/{object_id_of(object_id)}"
+            return await self.request("GET", path, _reads(PipelineObject.from_json))
+        except HevoNotFoundError:
+            name = await self._name_of(pipeline_id, object_id)
+            if name is None or not name.strip("."):  # dots alone would lead to another path
+                raise
+            found = await self.request("GET", f"{objects}/{quote(name, safe='')}", _reads(PipelineObject.from_json))
+            if found.object_id != object_id:  # another of the same name
+                raise
+            return found
+
+    async def _name_of(self, pipeline_id: int, object_id: str) -> str | None:
+        async for item in self.list_objects(pipeline_id):
+            if item.object_id == object_id:
+                return next(iter(item.names), None)
+        return None
 
     async def refresh_schema(self, pipeline_id: int) -> ActionResponse:
         """Re-read the source's schema: POST /pipelines/{id}/objects/actions/refresh-schema."""
-        return await self._start(f"{_pipeline(pipeline_id)}/objects/actions/refresh-schema")
+        return await self._start(f"{_pipeline(pipeline_id)}/objects/actions/refresh-schema", {})
 
     async def resync_objects(
-        self, pipeline_id: int, object_ids: Sequence[str], *, retry_limit: int | None = None
+        self,
+        pipeline_id: int,
+        object_ids: Sequence[str],
+        *,
+        listed: Sequence[PipelineObject] | None = None,
+        retry_limit: int | None = None,
     ) -> ActionResponse:
         """
         Reload some objects: POST /pipelines/{id}/objects/actions/resync. Sent again only as :meth:`sync_now` is.
 
+        In what words Hevo wants them is not documented (API.md, object-resync): one that answers 400, so that nothing
+        was started, is asked again in the others. Names are only sent where each means one object.
+
         :param object_ids: the objects.
+        :param listed: the pipeline's objects, for who has read them: names are asked for first then, as in the only
+            public hint. None: ids are, and the names are read where Hevo does not take these: GET …/objects.
+        :raises HevoConfigError: it does not, and an object is not among those.
         """
-        body = {"object_ids": [object_id_of(object_id) for object_id in object_ids]}
         path = f"{_pipeline(pipeline_id)}/objects/actions/resync"
-        return await self._start(path, body, retry_limit=retry_limit)
+        by_id = {"object_ids": [object_id_of(object_id) for object_id in object_ids]}
+        if listed is None:
+            try:
+                return await self._start(path, by_id, retry_limit=retry_limit)
+            except HevoAPIError as error:
+                if error.status != HTTPStatus.BAD_REQUEST:
+                    raise
+                there = await self._objects_for(pipeline_id, error)
+                if missing := sorted(set(by_id["object_ids"]) - {item.object_id for item in there}):
+                    raise HevoConfigError(f"Pipeline {pipeline_id} has no object {', '.join(missing)}.") from error
+                names = _names_of(by_id["object_ids"], there)
+                bodies = [] if names is None else [{"objects": names}]
+                return await self._start_in_other_words(path, bodies, retry_limit=retry_limit, refused=error)
+        names = _names_of(by_id["object_ids"], listed)
+        by_name = [] if names is None else [{"objects": names}]
+        are_plain = names is not None and set(names) <= {item.names[0] for item in listed if item.names}
+        bodies = [*by_name, by_id] if are_plain else [by_id, *by_name]
+        return await self._start_in_other_words(path, bodies, retry_limit=retry_limit)
+
+    async def _objects_for(self, pipeline_id: int, refused: HevoAPIError) -> list[PipelineObject]:
+        """
+        Read the objects of a pipeline whose ids were refused.
+
+        :raises HevoTransportError: they cannot be read now. Nothing was started.
+        :raises HevoAPIError: they cannot be read at all.
+        """
+        try:
+            return [item async for item in self.list_objects(pipeline_id)]
+        except (HevoTransportError, HevoResponseError, HevoRateLimitError, HevoServerError) as error:
+            raise HevoTransportError(f"the objects' names could not be read: {error}", sent=False) from error
+        except HevoError as error:
+            words = f"{refused.message}; their names could not be read: {error}"
+            raise HevoAPIError(refused.status, refused.method, refused.path, words) from error
 
     async def _act(self, path: str, body: object = None, *, retry_limit: int | None = None) -> ActionResponse:
         return await self.request("POST", path, _read_action, body=body, retry_limit=retry_limit)
@@ -273,6 +338,32 @@ class HevoAsyncClient(HevoTransport):
     async def _start(self, path: str, body: object = None, *, retry_limit: int | None = None) -> ActionResponse:
         repeatable = Repeatable.IF_IT_DID_NOT_ARRIVE
         return await self.request("POST", path, _read_action, body=body, repeatable=repeatable, retry_limit=retry_limit)
+
+    async def _start_in_other_words(
+        self,
+        path: str,
+        bodies: Sequence[Mapping[str, Any]],
+        *,
+        retry_limit: int | None,
+        refused: HevoAPIError | None = None,
+    ) -> ActionResponse:
+        """
+        Start something in the first words that Hevo does not answer with 400: then nothing was started.
+
+        :param refused: its 400 to words that were sent before.
+        :raises HevoAPIError: it knows none of them.
+        """
+        refusals = [] if refused is None else [refused]
+        for body in bodies:
+            try:
+                return await self._start(path, body, retry_limit=retry_limit)
+            except HevoAPIError as error:
+                if error.status != HTTPStatus.BAD_REQUEST:
+                    raise
+                refusals.append(error)
+        # Only one of them speaks of what is really wrong.
+        words = "; ".join(dict.fromkeys(error.message for error in refusals))
+        raise HevoAPIError(HTTPStatus.BAD_REQUEST, "POST", path, words)
 
     async def _walk(
         self,
@@ -303,6 +394,17 @@ def _is_bad_request(error: HevoAPIError) -> bool:
 
 def _pipeline(pipeline_id: int) -> str:
     return f"/api/v1/pipelines/{pipeline_id_of(pipeline_id)}"
+
+
+def _names_of(ids: Sequence[str], listed: Sequence[PipelineObject]) -> list[str] | None:
+    """Return the shortest name of each object that no other has; None where one has none or is not listed."""
+    bearers = Counter(name for item in listed for name in {each.casefold() for each in item.names})
+    own = {
+        item.object_id: next((name for name in item.names if bearers[name.casefold()] == 1), None) for item in listed
+    }
+    names = [own.get(each) for each in ids]
+    known = [name for name in names if name is not None]
+    return known if len(known) == len(names) else None
 
 
 def _job(pipeline_id: int, job_id: str) -> str:

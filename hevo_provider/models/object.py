@@ -14,9 +14,8 @@ __all__ = [
     "PipelineObjectPage",
 ]
 
-LEFT_OUT_STATUSES = frozenset(
-    {"DELETED", "EXCLUDED", "INACTIVE", "SKIPPED"}
-)  # of objects and fields that are not loaded
+# Of objects and fields that are not loaded (API.md, object-statuses). The last two are of older revisions.
+LEFT_OUT_STATUSES = frozenset({"DELETED", "DISABLED", "INACCESSIBLE", "INACTIVE", "EXCLUDED", "SKIPPED"})
 
 
 class Namespace(Answer):
@@ -51,6 +50,14 @@ class PipelineObject(Answer):
     destination_table_name: str | None = None
     load_mode: str | None = None
     fields: tuple[Field, ...] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it is called in the source: as Hevo calls it, ``table``, ``schema.table``, ``database.schema.table``."""
+        place = self.source_namespace
+        parts = [part for part in ((place.k2, place.k1, place.k0) if place is not None and place.k0 else ()) if part]
+        names = [] if self.object_name is None else [self.object_name]
+        return (*names, *(".".join(parts[start:]) for start in reversed(range(len(parts)))))
 
 
 class PipelineObjectPage(Page):

@@ -45,7 +45,7 @@ def is_meant(order: Order, item: PipelineObject) -> bool:
 
 def objects_in_words(ids: Sequence[str], items: Sequence[PipelineObject]) -> str:
     """Return objects for a log line, by name where that is known."""
-    names = {item.object_id: _names(item)[-1:] for item in items}
+    names = {item.object_id: item.names[-1:] for item in items}
     return _some([next(iter(names.get(each, ())), each) for each in ids])
 
 
@@ -57,7 +57,7 @@ def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> 
     if loaded:
         return loaded
     if fitting:
-        left_out = _some([f"{_names(item)[-1]} ({item.status})" for item in fitting])
+        left_out = _some([f"{item.names[-1]} ({item.status})" for item in fitting])
         raise HevoConfigError(
             f"Pipeline {pipeline_id}: {pattern!r} in objects fits only what Hevo does not load: {left_out}. Include it "
             "in the pipeline first."
@@ -68,32 +68,24 @@ def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> 
 
 
 def _names_it(pattern: str, item: PipelineObject, *, any_case: bool = False) -> bool:
-    names = _names(item)
+    names = item.names
     return pattern.casefold() in [name.casefold() for name in names] if any_case else pattern in names
 
 
 def _fits(pattern: str, item: PipelineObject, *, any_case: bool = False) -> bool:
     """Return whether a pattern fits a name with as many parts: one for tables must not take in whole schemas."""
-    names = [name for name in _names(item) if name.count(".") == pattern.count(".")]
+    names = [name for name in item.names if name.count(".") == pattern.count(".")]
     if any_case:
         pattern, names = pattern.casefold(), [name.casefold() for name in names]
     return any(fnmatchcase(name, pattern) for name in names)
 
 
-def _names(item: PipelineObject) -> list[str]:
-    """Return what an object is called in the source: ``table``, ``schema.table``, ``database.schema.table``."""
-    place = item.source_namespace
-    parts = [part for part in ((place.k2, place.k1, place.k0) if place is not None and place.k0 else ()) if part]
-    names = [] if item.object_name is None else [item.object_name]
-    return [*names, *(".".join(parts[start:]) for start in reversed(range(len(parts))))]
-
-
 def _what_there_is(pattern: str, items: Sequence[PipelineObject]) -> str:
-    names = {name.casefold(): name for item in items for name in _names(item)}
+    names = {name.casefold(): name for item in items for name in item.names}
     close = get_close_matches(pattern.casefold(), names, n=3)
     if close:
         return f"Close to it: {any_of(names[each] for each in close)}."
-    there = [_names(item)[-1] for item in items if _names(item)]
+    there = [item.names[-1] for item in items if item.names]
     return f"There are {_some(there)}." if there else "Hevo lists none with a name."
 
 

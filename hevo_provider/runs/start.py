@@ -104,6 +104,7 @@ class Start:
         self._log = logger
         self._clock = hevo.clock
         self._object_ids: tuple[str, ...] = ()
+        self._objects: tuple[PipelineObject, ...] = ()
         self._listing: Listing | None = None
 
     async def go(self) -> Run:
@@ -137,7 +138,7 @@ class Start:
         decided = await self._go_on(state.listing) if run.posts else await self._begin(state.listing)
         if decided is not None:
             return decided
-        self._object_ids = chosen_ids(run, objects)
+        self._object_ids, self._objects = chosen_ids(run, objects), objects
         if self._object_ids:
             what = objects_in_words(self._object_ids, objects)
             self._log.info("Pipeline %s: objects to resync: %s.", run.pipeline_id, what)
@@ -302,7 +303,10 @@ class Start:
         run = self.run
         try:
             if run.order.action is Action.RESYNC_OBJECTS:
-                return await self._hevo.resync_objects(run.pipeline_id, self._object_ids, retry_limit=REPEATS)
+                listed = self._objects or None
+                return await self._hevo.resync_objects(
+                    run.pipeline_id, self._object_ids, listed=listed, retry_limit=REPEATS
+                )
             if run.order.action is Action.RESYNC:
                 drop_and_load = run.order.drop_and_load
                 return await self._hevo.resync(run.pipeline_id, drop_and_load=drop_and_load, retry_limit=REPEATS)

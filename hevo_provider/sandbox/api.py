@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ResyncBody = Literal["drop_and_load", "resync_mode", "either"]
 
+ObjectResyncBody = Literal["objects", "object_ids", "either", "neither"]
+
 UNKNOWN_ROUTE = "unknown"
 DEFAULT_PAGE = 10
 LARGEST_LIMIT = 100
@@ -86,6 +88,10 @@ class Api:
         """What actions answer: 200 with a message, or 204 without a body."""
         self.resync_body: ResyncBody = "either"
         """Which body a resync takes; the other one is answered 400."""
+        self.object_resync_body: ObjectResyncBody = "objects"
+        """Which body a resync of objects takes (API.md, object-resync); another one is answered 400."""
+        self.object_path: Literal["id", "name"] = "id"
+        """By what the path of one object knows it (API.md, object-path)."""
 
     def answer(self, call: Call) -> Answer:
         """Do what a request asks for."""
@@ -227,28 +233,35 @@ class Api:
     @_endpoint("get_object", "GET pipelines/*/objects/*")
     def _get_object(self, call: Call) -> Answer:
         pipeline = self._pipeline(call)
-        found = self._object(pipeline, unquote(call.sub_id or ""))
+        written = unquote(call.sub_id or "")
+        found = self._object(pipeline, written) if self.object_path == "id" else self._named(pipeline, written)[0]
         return Answer(200, found.as_json(pipeline.fields.get("destination_prefix"), detail=True))
 
     def _object(self, pipeline: SandboxPipeline, object_id: object) -> SandboxObject:
-        found = next((each for each in pipeline.objects if each.id == object_id), None)
-        if found is None:
-            raise RefusedError(404, f"Object {object_id} does not exist in pipeline {pipeline.id}")
-        return found
+        return _there([each for each in pipeline.objects if each.id == object_id], pipeline, object_id)[0]
+
+    def _named(self, pipeline: SandboxPipeline, name: object) -> list[SandboxObject]:
+        return _there([each for each in pipeline.objects if each.is_called(name)], pipeline, name)
 
     @_endpoint("refresh_schema", "POST pipelines/*/objects/actions/refresh-schema")
     def _refresh_schema(self, call: Call) -> Answer:
         self._pipeline(call)
+        if not isinstance(call.body, dict):
+            raise RefusedError(400, "The body must be a JSON object")
         return self._done("Schema refresh has been triggered")
 
     @_endpoint("resync_objects", "POST pipelines/*/objects/actions/resync")
     def _resync_objects(self, call: Call) -> Answer:
         pipeline = self._pipeline(call)
-        ids = _object_body(call).get("object_ids")
-        if not isinstance(ids, list) or not ids:
-            raise RefusedError(400, "object_ids must be a list that is not empty")
-        names = [self._object(pipeline, object_id).name for object_id in ids]
-        job = pipeline.start_through_api("RESYNC", restarts=True, objects=names)
+        body, word = _object_body(call), self.object_resync_body
+        known = {"either": {"objects", "object_ids"}, "neither": set()}.get(word, {word})
+        if unknown := sorted(body.keys() - known):
+            raise RefusedError(400, f"Unrecognized field: {unknown[0]}")
+        if not body or not all(isinstance(each, list) and each for each in body.values()):
+            raise RefusedError(400, "The objects must be a list that is not empty")
+        chosen = [self._object(pipeline, object_id) for object_id in body.get("object_ids", ())]
+        chosen += [each for name in body.get("objects", ()) for each in self._named(pipeline, name)]
+        job = pipeline.start_through_api("RESYNC", restarts=True, objects=[each.name for each in chosen])
         return self._done("Resync has been triggered", job.id)
 
 
@@ -280,6 +293,12 @@ def numeric_id(written: str | None) -> int | None:
     if written and len(written) < _LONGEST_ID and written.isascii() and written.isdigit():
         return int(written)
     return None
+
+
+def _there(found: list[SandboxObject], pipeline: SandboxPipeline, what: object) -> list[SandboxObject]:
+    if not found:
+        raise RefusedError(404, f"Object {what} does not exist in pipeline {pipeline.id}")
+    return found
 
 
 def _listed(data: list[dict[str, Any]], cursor: str | None) -> Answer:

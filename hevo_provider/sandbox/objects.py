@@ -42,6 +42,12 @@ class SandboxObject:
     fields: list[dict[str, Any]] = field(default_factory=default_columns)
     override: dict[str, Any] = field(default_factory=dict)
 
+    def is_called(self, name: object) -> bool:
+        """Tell whether that is a name of the object, be it with its schema."""
+        shown = self.as_json(None, detail=True)
+        place = shown.get("source_namespace") or {}
+        return name in {self.name, f"{self.schema}.{self.name}", shown.get("object_name"), place.get("k0")}
+
     def as_json(self, prefix: str | None, *, detail: bool) -> dict[str, Any]:
         """Return the object as a list shows it, or with its fields."""
         table = f"{prefix}_{self.name}" if prefix else self.name

@@ -37,7 +37,7 @@ class Sandbox(LocalServer, Api):
     :param key: API key, and ``secret`` its secret, that requests must carry; both may be assigned to rotate them.
     :param clock: gives epoch seconds; everything that takes time follows it, and so does the ``Date`` header.
     :param max_page: most items on a page, whatever limit was asked for; assignable, like ``action_answer`` and
-        ``resync_body`` (see :class:`Api`).
+        ``resync_body``, ``object_resync_body`` and ``object_path`` (see :class:`Api`).
     :param seed: makes ids and so the shuffled order reproducible.
     """
 

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from hevo_provider.client import HevoAsyncClient
-from hevo_provider.exceptions import HevoConfigError, HevoConflictError, HevoNotFoundError, HevoResponseError
+from hevo_provider.exceptions import (
+    HevoAPIError,
+    HevoConfigError,
+    HevoConflictError,
+    HevoError,
+    HevoNotFoundError,
+    HevoResponseError,
+    HevoTransportError,
+)
 from hevo_provider.runs.listing import read_listing
 from hevo_provider.sandbox import ROUTES, Fault, Sandbox
 from tests.stage.clients import connect
@@ -53,7 +61,7 @@ CALLS: dict[str, tuple[Call, str, Any]] = {
     "refresh_schema": (
         lambda c: c.refresh_schema(7),
         "POST /api/v1/pipelines/7/objects/actions/refresh-schema",
-        None,
+        {},
     ),
     "resync_objects": (
         lambda c: c.resync_objects(7, ["OBJECT"]),
@@ -70,6 +78,7 @@ def test_every_endpoint_is_covered() -> None:
 @pytest.mark.parametrize("route", CALLS)
 async def test_a_call_is_one_request_to_its_endpoint(hevo: Sandbox, client: HevoAsyncClient, route: str) -> None:
     call, line, body = CALLS[route]
+    hevo.object_resync_body = "either"
     pipeline = hevo.add_pipeline(7)
     pipeline.add_object("orders", object_id="OBJECT")
     job = pipeline.start_job(appear_after=0, duration=None)
@@ -331,13 +340,101 @@ async def test_the_objects_of_a_job_tell_which_failed(hevo: Sandbox, client: Hev
     assert [item.object_name for item in walked if item.status == "FAILED"] == ["orders"]
 
 
-async def test_chosen_objects_can_be_loaded_again(hevo: Sandbox, client: HevoAsyncClient) -> None:
+@pytest.mark.parametrize("words", ["objects", "object_ids", "either"])
+async def test_chosen_objects_can_be_loaded_again(hevo: Sandbox, client: HevoAsyncClient, words: Any) -> None:
     pipeline = hevo.add_pipeline(7)
-    pipeline.add_object("orders", object_id="o-1")
+    pipeline.add_object("stock", object_id="o-1")
+    hevo.object_resync_body = words
 
     await client.resync_objects(7, ["o-1"])
 
+    assert [job.object_names for job in pipeline.jobs] == [("stock",)]
+
+
+async def test_an_objects_resync_in_words_that_hevo_does_not_know_ends_with_hevos_own(
+    hevo: Sandbox, client: HevoAsyncClient
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.object_resync_body = "neither"
+
+    with pytest.raises(HevoAPIError, match=r"Unrecognized field: object_ids; .*Unrecognized field: objects"):
+        await client.resync_objects(7, [pipeline.objects[0].id])
+
+    assert len(hevo.requests_of("resync_objects")) == 2
+    assert pipeline.jobs == []
+
+
+async def test_where_names_are_known_they_are_asked_for_first(hevo: Sandbox, client: HevoAsyncClient) -> None:
+    pipeline = hevo.add_pipeline(7)
+    listed = [item async for item in client.list_objects(7)]
+
+    await client.resync_objects(7, [pipeline.objects[1].id], listed=listed)
+
+    assert [request.body for request in hevo.requests_of("resync_objects")] == [{"objects": ["customers"]}]
+
+
+@pytest.mark.parametrize("words", ["objects", "object_ids"])
+async def test_an_object_whose_name_another_bears_is_never_asked_for_by_that_alone(
+    hevo: Sandbox, client: HevoAsyncClient, words: Any
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    pipeline.add_object("Orders", schema="archive")
+    hevo.object_resync_body = words
+    listed = [item async for item in client.list_objects(7)]
+
+    await client.resync_objects(7, [pipeline.objects[0].id], listed=listed)
+
     assert [job.object_names for job in pipeline.jobs] == [("orders",)]
+    bodies = [request.body for request in hevo.requests_of("resync_objects")]
+    assert bodies[0] == {"object_ids": [pipeline.objects[0].id]}
+    assert bodies[1:] == ([] if words == "object_ids" else [{"objects": ["public.orders"]}])
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(Fault.status(503), HevoTransportError), (Fault.reset(), HevoTransportError), (Fault.status(403), HevoAPIError)],
+    ids=["503", "reset", "403"],
+)
+async def test_names_that_cannot_be_read_are_told_and_nothing_was_started(
+    hevo: Sandbox, client: HevoAsyncClient, fault: Fault, error: type[HevoError]
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    hevo.inject("list_objects", fault, times=None)
+
+    with pytest.raises(error, match="names could not be read") as failure:
+        await client.resync_objects(7, [pipeline.objects[0].id])
+
+    assert pipeline.jobs == []
+    assert not getattr(failure.value, "sent", False)
+
+
+@pytest.mark.parametrize("name", ["orders", "a b/c?d=é%2F", "../7"])
+async def test_an_object_is_found_by_its_name_where_hevo_does_not_know_the_id(
+    hevo: Sandbox, client: HevoAsyncClient, name: str
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    pipeline.objects = []
+    pipeline.add_object(name, object_id="o-1")
+    hevo.object_path = "name"
+
+    found = await client.get_object(7, "o-1")
+
+    assert (found.object_id, found.object_name) == ("o-1", name)
+    assert [request.route for request in hevo.requests] == ["get_object", "list_objects", "get_object"]
+
+
+@pytest.mark.parametrize("name", ["orders", ".."])
+async def test_an_object_that_is_not_there_by_either_is_not_found(
+    hevo: Sandbox, client: HevoAsyncClient, name: str
+) -> None:
+    pipeline = hevo.add_pipeline(7)  # which has orders of its own, under another id
+    pipeline.add_object(name, schema="archive", object_id="o-1")
+    hevo.object_path = "name"
+
+    with pytest.raises(HevoNotFoundError, match="Object o-1 does not exist"):
+        await client.get_object(7, "o-1")
+    with pytest.raises(HevoNotFoundError, match="Object o-2 does not exist"):
+        await client.get_object(7, "o-2")
 
 
 async def test_an_object_id_with_path_characters_is_not_sent(hevo: Sandbox, client: HevoAsyncClient) -> None:

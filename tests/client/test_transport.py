@@ -159,6 +159,7 @@ async def test_an_action_that_was_one_call_too_many_is_sent_again(
 ) -> None:
     pipeline = hevo.add_pipeline(7)
     pipeline.add_object("orders", object_id="o-1")
+    hevo.object_resync_body = "object_ids"
     hevo.inject(action, Fault.status(429, headers={"Retry-After": "17"}), Fault.status(429))
 
     async with connect(hevo, clock) as client:

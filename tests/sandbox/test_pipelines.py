@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hevo_provider.sandbox import MISSING, Sandbox
@@ -85,10 +87,9 @@ def test_parallel_jobs_are_accepted_where_told(hevo: Sandbox, call: Caller) -> N
 @pytest.mark.parametrize("action", ["actions/sync-now", "actions/resync", "objects/actions/resync"])
 def test_only_an_initialized_pipeline_runs(hevo: Sandbox, call: Caller, action: str) -> None:
     pipeline = hevo.add_pipeline(7)
-    object_id = pipeline.objects[0].id
     pipeline.status = "DISABLED"
 
-    answer = call.post(f"/7/{action}", {"object_ids": [object_id]} if "objects" in action else None)
+    answer = call.post(f"/7/{action}", {"objects": ["orders"]} if "objects" in action else None)
 
     assert answer.status == 400
     assert "DISABLED" in answer.json["message"]
@@ -103,7 +104,7 @@ def test_a_resync_restarts_the_pipeline_before_its_job(
     if of == "pipeline":
         call.post("/7/actions/resync")
     else:
-        call.post("/7/objects/actions/resync", {"object_ids": [pipeline.objects[0].id]})
+        call.post("/7/objects/actions/resync", {"objects": ["orders"]})
     assert call.get("/7").json["status"] == "RESTARTING"
     assert call.post("/7/actions/sync-now").status == 400
     clock.advance(30.0)
@@ -163,7 +164,7 @@ def test_the_json_of_a_pipeline_can_be_overridden(hevo: Sandbox, call: Caller) -
 def test_resyncing_objects_loads_these_objects_only(hevo: Sandbox, call: Caller, clock: VirtualClock) -> None:
     pipeline = hevo.add_pipeline(7)
 
-    call.post("/7/objects/actions/resync", {"object_ids": [pipeline.objects[1].id]})
+    call.post("/7/objects/actions/resync", {"objects": ["customers"]})
     clock.advance(60.0)
 
     (job,) = pipeline.jobs
@@ -171,17 +172,38 @@ def test_resyncing_objects_loads_these_objects_only(hevo: Sandbox, call: Caller,
     assert [each["object_name"] for each in call.get(f"/7/jobs/{job.id}/objects").data] == ["customers"]
 
 
-@pytest.mark.parametrize(("ids", "status"), [(["nothing"], 404), ([], 400), ("all", 400)])
-def test_resyncing_objects_needs_objects_that_exist(hevo: Sandbox, call: Caller, ids: object, status: int) -> None:
+@pytest.mark.parametrize("word", ["objects", "object_ids"])
+@pytest.mark.parametrize(("chosen", "status"), [(["nothing"], 404), ([], 400), ("all", 400)])
+def test_resyncing_objects_needs_objects_that_exist(
+    hevo: Sandbox, call: Caller, word: Any, chosen: object, status: int
+) -> None:
+    hevo.object_resync_body = word
     hevo.add_pipeline(7)
 
-    assert call.post("/7/objects/actions/resync", {"object_ids": ids}).status == status
+    assert call.post("/7/objects/actions/resync", {word: chosen}).status == status
+
+
+@pytest.mark.parametrize(
+    ("known", "answers"),
+    [("objects", [200, 400]), ("object_ids", [400, 200]), ("either", [200, 200]), ("neither", [400, 400])],
+)
+def test_only_one_wording_of_an_objects_resync_may_be_known(
+    hevo: Sandbox, call: Caller, known: Any, answers: list[int]
+) -> None:
+    hevo.object_resync_body = known
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True)
+
+    bodies = {"objects": ["orders"]}, {"object_ids": [pipeline.objects[0].id]}
+
+    assert [call.post("/7/objects/actions/resync", body).status for body in bodies] == answers
+    assert [job.object_names for job in pipeline.jobs] == [("orders",)] * answers.count(200)
 
 
 def test_refreshing_the_schema_starts_no_job(hevo: Sandbox, call: Caller) -> None:
     pipeline = hevo.add_pipeline(7)
 
-    assert call.post("/7/objects/actions/refresh-schema").status == 200
+    assert call.post("/7/objects/actions/refresh-schema", {}).status == 200
+    assert call.post("/7/objects/actions/refresh-schema").status == 400
     assert pipeline.jobs == []
 
 

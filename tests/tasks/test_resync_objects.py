@@ -19,7 +19,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sandbox.requests import Request
 from tests.stage.clock import VirtualClock
 from tests.stage.marks import in_both_modes
-from tests.stage.objects import add_shop, asked_for, objects_operator
+from tests.stage.objects import add_shop, asked_for, ids, objects_operator
 from tests.stage.tasks import TaskInstance, event_of, play, run_in_triggerer, work
 
 
@@ -230,3 +230,54 @@ def test_many_objects_are_read_to_the_end_however_often_hevo_asks_for_a_pause(
 
     assert [job.object_names for job in pipeline.jobs] == [("table_399",)]
     assert len(hevo.requests_of("list_objects")) <= 5 + 4
+
+
+# In what words Hevo wants the objects is not documented
+
+
+@in_both_modes
+@pytest.mark.parametrize("words", ["objects", "object_ids", "either"])
+@pytest.mark.parametrize("by", ["name", "id", "both"])
+def test_the_objects_are_reloaded_whatever_words_hevo_knows(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool, words: Any, by: str
+) -> None:
+    hevo.object_resync_body = words
+    orders, invoices = ids(pipeline, "archive.orders", "invoices")
+    chosen: dict[str, dict[str, Any]] = {
+        "name": {"objects": ["archive.orders", "inv*"]},
+        "id": {"object_ids": [orders, invoices]},
+        "both": {"objects": ["inv*"], "object_ids": [orders]},
+    }
+
+    job_id = play(objects_operator(deferrable=deferrable, **chosen[by]), ti)
+
+    (job,) = pipeline.jobs
+    assert job.id == job_id
+    assert sorted(job.object_names) == ["invoices", "orders"]
+    assert len(hevo.requests_of("resync_objects")) <= 2
+    assert [sorted(each) for each in asked_for(hevo)] == [sorted([orders, invoices])]
+
+
+@in_both_modes
+def test_where_hevo_knows_no_words_of_ours_the_task_fails_with_its_own(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
+) -> None:
+    hevo.object_resync_body = "neither"
+
+    with pytest.raises(HevoPipelineStateError, match=r"Unrecognized field: objects; .*Unrecognized field: object_ids"):
+        play(objects_operator(objects=["inv*"], deferrable=deferrable), ti)
+
+    assert len(hevo.requests_of("resync_objects")) <= 4
+    assert pipeline.jobs == []
+
+
+@in_both_modes
+def test_names_that_cannot_be_read_for_a_while_cost_no_job_and_no_failure(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
+) -> None:
+    (invoices,) = ids(pipeline, "invoices")
+    hevo.inject("list_objects", Fault.status(503), times=6)
+
+    job_id = play(objects_operator(object_ids=[invoices], deferrable=deferrable), ti)
+
+    assert [(job.id, job.object_names) for job in pipeline.jobs] == [(job_id, ("invoices",))]

@@ -299,6 +299,7 @@ def test_an_object_is_read_with_its_fields(pipeline: SandboxPipeline, call: Call
 
 
 def test_the_schema_is_refreshed_and_objects_resynced(hevo: Sandbox, pipeline: SandboxPipeline, call: Call) -> None:
+    hevo.object_resync_body = "object_ids"
     call(HevoObjectHook(), "refresh_schema", 7)
     call(HevoObjectHook(), "resync_objects", 7, [pipeline.objects[0].id])
 
