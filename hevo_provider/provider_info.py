@@ -16,7 +16,7 @@ CONNECTION_FORM: dict[str, Any] = {
         "hidden-fields": ["schema", "port"],
         "relabeling": {"host": "Region or host", "login": "API key", "password": "API secret"},
         "placeholders": {
-            "host": "us, us2, eu, in, asia, au - or a host such as us.hevodata.com",
+            "host": "us, us2, us-gcp, eu, eu2, in, asia, au - or a host such as us.hevodata.com",
             "login": "from Hevo's settings, API keys",
             "password": "shown by Hevo once, when the key is made",
         },

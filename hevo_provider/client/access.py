@@ -14,12 +14,14 @@ from urllib.request import getproxies_environment, proxy_bypass
 from multidict import CIMultiDict
 from yarl import URL
 
+from hevo_provider import __version__
 from hevo_provider.client.redaction import Redaction
 from hevo_provider.exceptions import HevoConfigError
 
 log = logging.getLogger(__name__)
 
 DOMAIN = "hevodata.com"
+USER_AGENT = f"airflow-provider-hevo/{__version__}"  # and no word of who runs it on what
 _OURS_ALONE = {"allow_redirects", "auth", "auto_decompress", "data", "headers", "json", "params", "raise_for_status"}
 _NO_SECRETS = {"accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-type"}
 _NO_SECRETS |= {"origin", "pragma", "referer", "user-agent"}
@@ -106,7 +108,7 @@ class Access:
     def all_headers(self) -> CIMultiDict[str]:
         """Return what is sent with every request, with the credentials."""
         # Not compressed: an answer is small, and one that is not must not unpack to more than it may.
-        headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity"})
+        headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT})
         headers.update(self.headers)
         headers["Authorization"] = f"Basic {self._token}"
         return headers

@@ -32,6 +32,15 @@ _SUCCESS, _REDIRECT, _SERVER_ERROR = 2, 3, 5  # hundreds of HTTP statuses
 GATEWAY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499})
 # What these say of key and pipeline is only true if it is Hevo that says it.
 _ONLY_HEVOS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+_OF_A_PIPELINE = re.compile(r"/api/v1/pipelines/[0-9]+(?:/actions/[a-z-]+|/jobs|/objects)?")
+_DEEDS = {
+    "sync-now": "start a sync",
+    "resync": "start a resync",
+    "cancel": "cancel a job",
+    "enable": "enable a pipeline",
+    "disable": "disable a pipeline",
+    "refresh-schema": "refresh a schema",
+}
 _STARTS_A_JOB = re.compile(r"/actions/(?:sync-now|resync)$")  # of a pipeline, and of some of its objects
 # Whole words, in any order: "inactive" is none, nor is "connection already closed". Codes have "_" for a space.
 _JOB_WORD = re.compile(r"(?<![a-z])(?:job|sync|resync|load|run|pipeline)(?![a-z])", re.IGNORECASE)
@@ -89,10 +98,13 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
     if status in _ONLY_HEVOS and _is_foreign(body):
         message = f"not from Hevo's API, but a page of a gateway, firewall or proxy on the way to {way}: {message}"
         raise HevoGatewayError(status, method, path, message, retry_after=retry_after_of(headers))
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if status == HTTPStatus.UNAUTHORIZED:
         raise HevoAuthError(status, method, path, message)
+    if status == HTTPStatus.FORBIDDEN:  # API.md, role
+        may_not = f"a key of this role may not {_deed_of(method, path)}, or it is a wrong key"
+        raise HevoAuthError(status, method, path, f"{may_not}: {message}")
     if status == HTTPStatus.NOT_FOUND:
-        raise HevoNotFoundError(status, method, path, message)
+        raise HevoNotFoundError(status, method, path, _of_pipeline(path) + message)
     # The API refuses an action with 409 or with 500 where a job runs; of the 500 only its words say that it is one.
     if status == HTTPStatus.CONFLICT or (
         status == HTTPStatus.INTERNAL_SERVER_ERROR
@@ -113,6 +125,24 @@ def _is_over_the_limit(status: int, body: bytes) -> bool:
     # A gateway that lost an answer may play back what it knows of another: then nobody knows what became of a POST.
     lost = status in GATEWAY_STATUSES or status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
     return not lost and _OVER_THE_LIMIT.search(body[:LONGEST_ERROR]) is not None
+
+
+def _deed_of(method: str, path: str) -> str:
+    """Return what a call does, for a sentence."""
+    deed = _DEEDS.get(path.rpartition("/actions/")[2])
+    if deed is not None and method == "POST":
+        return deed
+    return "read this" if method == "GET" else "change this"
+
+
+def _of_pipeline(path: str) -> str:
+    """Return what a 404 means where it can only be of the pipeline (API.md, standard-pipelines)."""
+    if _OF_A_PIPELINE.fullmatch(path) is None:
+        return ""
+    return (
+        "the pipeline is not known under this key and region; ids of Standard pipelines are of another API, which has "
+        "no jobs to follow: "
+    )
 
 
 def _says_that_a_job_runs(message: str) -> bool:

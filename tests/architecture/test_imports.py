@@ -57,7 +57,8 @@ NO_QUESTION_OF_VERSION = {
     ("parameters", "hasattr resolve"),  # whether a value is another task's output, which is no class of its own
     ("metrics", "tries to import airflow"),  # whatever is wrong with metrics, it is never worth a task
     ("doctor.__main__", "ImportError"),  # the doctor needs an Airflow only for its connection
-    ("doctor.anonymous", "__version__"),  # of this package
+    ("client.access", "__version__"),  # of this package
+    ("doctor.anonymous", "__version__"),
     ("doctor.asker", "__version__"),
 }
 PRIVATE_NAME = re.compile(r"_[A-Z]\w*__\w*[a-z]")  # as Python writes the private attribute of a class

@@ -87,6 +87,8 @@ def test_the_form_says_what_goes_where_and_has_nothing_superfluous(manager: Any)
     assert behaviour["relabeling"] == {"host": "Region or host", "login": "API key", "password": "API secret"}
     assert behaviour["hidden_fields"] == ["schema", "port"]
     assert set(behaviour["placeholders"]) == {"host", "login", "password"}
+    regions, _ = behaviour["placeholders"]["host"].split(" - ")
+    assert regions == "us, us2, us-gcp, eu, eu2, in, asia, au"
 
 
 def test_the_link_on_tasks_is_registered(manager: Any) -> None:

@@ -17,6 +17,8 @@ from hevo_provider.exceptions import HevoConfigError
     [
         ("us", None, None, "https://us.hevodata.com"),
         ("us2", None, "https", "https://us2.hevodata.com"),
+        ("us-gcp", None, "https", "https://us-gcp.hevodata.com"),
+        ("eu2", None, None, "https://eu2.hevodata.com"),
         (" EU ", None, None, "https://eu.hevodata.com"),
         ("asia/", None, "", "https://asia.hevodata.com"),
         ("in", 443, None, "https://in.hevodata.com"),

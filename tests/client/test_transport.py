@@ -10,6 +10,7 @@ from email.utils import formatdate
 import aiohttp
 import pytest
 
+from hevo_provider import __version__
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.client.responses import raise_for_error
 from hevo_provider.client.transport import backoff
@@ -356,6 +357,76 @@ def test_each_error_status_has_its_own_exception(status: int, message: str, erro
     assert f"Hevo answered {status} to POST /api/v1/pipelines/7: " in str(raised.value)
     if status != 303:
         assert str(raised.value).endswith(f"Error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "deed"),
+    [
+        ("GET", "", "read this"),
+        ("GET", "/jobs/j-1", "read this"),
+        ("PATCH", "", "change this"),
+        ("POST", "/actions/sync-now", "start a sync"),
+        ("POST", "/actions/resync", "start a resync"),
+        ("POST", "/objects/actions/resync", "start a resync"),
+        ("POST", "/objects/actions/refresh-schema", "refresh a schema"),
+        ("POST", "/jobs/j-1/actions/cancel", "cancel a job"),
+        ("POST", "/actions/disable", "disable a pipeline"),
+    ],
+)
+def test_a_403_may_be_of_a_key_whose_role_may_not_do_that_or_of_a_wrong_key(method: str, path: str, deed: str) -> None:
+    path = f"/api/v1/pipelines/7{path}"
+
+    with pytest.raises(HevoAuthError) as raised:
+        raise_for_error(403, {}, b'{"message": "Forbidden"}', method=method, path=path, way="us.hevodata.com")
+
+    told = f"Hevo answered 403 to {method} {path}: a key of this role may not {deed}, or it is a wrong key: Forbidden"
+    assert str(raised.value) == told
+
+
+@pytest.mark.parametrize(
+    ("path", "is_of_the_pipeline"),
+    [
+        ("", True),
+        ("/jobs", True),
+        ("/objects", True),
+        ("/actions/sync-now", True),
+        ("/actions/resync", True),
+        ("/jobs/j-1", False),
+        ("/jobs/j-1/actions/cancel", False),
+        ("/objects/o-1", False),
+        ("/objects/actions/resync", False),
+    ],
+)
+def test_a_404_on_a_pipeline_names_key_and_region_and_the_older_product(path: str, is_of_the_pipeline: bool) -> None:
+    path = f"/api/v1/pipelines/7{path}"
+
+    with pytest.raises(HevoNotFoundError) as raised:
+        raise_for_error(404, {}, b'{"message": "No"}', method="GET", path=path, way="us.hevodata.com")
+
+    told = (
+        "the pipeline is not known under this key and region; ids of Standard pipelines are of another API, which has "
+        "no jobs to follow"
+    )
+    assert (told in str(raised.value)) == is_of_the_pipeline
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_hevo_learns_which_package_asks_and_no_more(hevo: Sandbox, clock: VirtualClock, method: str) -> None:
+    hevo.add_pipeline(7)
+
+    async with connect(hevo, clock) as client:
+        await (client.get_pipeline(7) if method == "GET" else client.sync_now(7))
+
+    assert [request.headers["User-Agent"] for request in hevo.requests] == [f"airflow-provider-hevo/{__version__}"]
+
+
+async def test_a_user_agent_of_ones_own_wins(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+
+    async with connect(hevo, clock, headers={"User-Agent": "data team"}) as client:
+        await client.get_pipeline(7)
+
+    assert [request.headers.getall("User-Agent") for request in hevo.requests] == [["data team"]]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

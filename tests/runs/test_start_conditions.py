@@ -203,6 +203,17 @@ def test_refused_credentials_fail_the_task_for_good(
 
 
 @in_both_modes
+def test_a_key_whose_role_may_not_start_a_sync_is_told_apart_from_a_wrong_one(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("sync_now", Fault.json({"message": "Insufficient permissions"}, status=403), times=None)
+
+    with pytest.raises(AirflowFailException, match=r"role may not start a sync, or .*: Insufficient permissions"):
+        play(operator(deferrable=deferrable), ti)
+
+
+@in_both_modes
 def test_credentials_refused_while_waiting_fail_the_task_for_good(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
@@ -226,7 +237,7 @@ def test_credentials_refused_for_a_moment_while_waiting_fail_no_task(
 
 @in_both_modes
 def test_an_unknown_pipeline_fails_the_task_for_good(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
-    with pytest.raises(AirflowFailException, match="Hevo answered 404 to GET /api/v1/pipelines/7"):
+    with pytest.raises(AirflowFailException, match="ids of Standard pipelines are of another API"):
         play(operator(deferrable=deferrable), ti)
 
     assert {request.method for request in hevo.requests} == {"GET"}
