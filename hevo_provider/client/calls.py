@@ -303,7 +303,7 @@ class HevoAsyncClient(HevoTransport):
             try:
                 return await self._start(path, by_id, retry_limit=retry_limit)
             except HevoAPIError as error:
-                if error.status != HTTPStatus.BAD_REQUEST:
+                if not _is_bad_request(error):
                     raise
                 there = await self._objects_for(pipeline_id, error)
                 if missing := sorted(set(by_id["object_ids"]) - {item.object_id for item in there}):
@@ -358,7 +358,7 @@ class HevoAsyncClient(HevoTransport):
             try:
                 return await self._start(path, body, retry_limit=retry_limit)
             except HevoAPIError as error:
-                if error.status != HTTPStatus.BAD_REQUEST:
+                if not _is_bad_request(error):
                     raise
                 refusals.append(error)
         # Only one of them speaks of what is really wrong.

@@ -16,6 +16,7 @@ from hevo_provider.exceptions import (
     HevoRateLimitError,
     HevoServerError,
 )
+from hevo_provider.models.object import Namespace, PipelineObject
 from hevo_provider.sandbox import Fault, Sandbox
 from tests.stage.clients import connect
 from tests.stage.clock import VirtualClock
@@ -23,13 +24,17 @@ from tests.stage.clock import VirtualClock
 WORDS = "Request rate limit exceeded"
 Ask = Callable[[HevoAsyncClient], Any]
 
+ORDERS = PipelineObject(
+    object_id="1", object_name="orders", source_namespace=Namespace(k0="orders", k1="public", k2="shop")
+)
+
 EVERY_KIND = {
     "the first GET": lambda client: client.get_pipeline(7),
     "a poll": lambda client: client.get_job(7, "job"),
     "a list": lambda client: client.newest_jobs(7),
     "a sync": lambda client: client.sync_now(7),
     "a resync": lambda client: client.resync(7),
-    "a resync of objects": lambda client: client.resync_objects(7, ["1"]),
+    "a resync of objects": lambda client: client.resync_objects(7, ["1"], listed=[ORDERS]),
     "a cancel": lambda client: client.cancel_job(7, "job"),
 }
 

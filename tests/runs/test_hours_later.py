@@ -52,13 +52,6 @@ def lost_without_a_job(
     return pipeline
 
 
-def add_reloadable_pipeline(hevo: Sandbox, **manner: Any) -> SandboxPipeline:
-    pipeline = hevo.add_pipeline(7, **manner)
-    for name in ("customers", "orders"):
-        pipeline.add_object(name)
-    return pipeline
-
-
 def let_cancelling_take(hevo: Sandbox, pipeline: SandboxPipeline, seconds: float) -> None:
     def slowly(_: Request) -> None:
         for job in pipeline.jobs:
@@ -300,7 +293,7 @@ def test_a_first_try_waits_for_a_job_that_is_being_cancelled(
 def test_a_job_that_is_being_cancelled_is_not_followed_after_a_refusal_either(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, action: str, refusal: int
 ) -> None:
-    pipeline = add_reloadable_pipeline(hevo, duration=None, refusal=refusal)
+    pipeline = hevo.add_pipeline(7, duration=None, refusal=refusal)
     let_cancelling_take(hevo, pipeline, 100)
     others = pipeline.start_job({"SYNC_NOW": "INCREMENTAL"}.get(action, "RESYNC"), appear_after=0)
     others.cancel()
