@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from hevo_provider.client.access import Access, Credentials, base_url_of
 from hevo_provider.exceptions import HevoConfigError
-from hevo_provider.parameters import seconds_of
+from hevo_provider.parameters import seconds_of, value_in
 
 CONNECTION_TYPE = "hevo"
 _FILES = {"ca_file": "CA file", "client_cert": "client certificate", "client_key": "client key"}
@@ -84,7 +82,7 @@ def texts_of(name: str, value: object) -> dict[str, str]:
     :param value: a JSON object, or its text: Airflow 2's form knows no objects, and shows one as Python would.
     :raises HevoConfigError: it is something else.
     """
-    value = _read_object(value) if isinstance(value, str) else value
+    value = value_in(value) if isinstance(value, str) else value
     value = {} if value is None else value
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
         raise HevoConfigError(f'"{name}" in the connection\'s extra must be a JSON object of texts.')
@@ -102,13 +100,6 @@ def _text(extra: Mapping[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise HevoConfigError(f'"{name}" in the connection\'s extra must be a text.')
     return None if value is None else value.strip()
-
-
-def _read_object(text: str) -> object:
-    for read in (json.loads, ast.literal_eval):
-        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-            return read(text)
-    return text
 
 
 def _timeout(extra: Mapping[str, Any]) -> float | None:

@@ -78,15 +78,18 @@ def in_one_order(value: Any) -> Any:
     return sorted(value, key=str) if isinstance(value, AbstractSet) else value
 
 
+def value_in(text: str) -> object:
+    """Return what a text shows as JSON or as Python writes it; the text itself if it shows nothing."""
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return read(text)
+    return text
+
+
 def _list_in(text: str) -> list[object]:
     """Return the list that a text shows; one that shows none is the only item."""
-    if text.strip().startswith("["):
-        for read in (json.loads, ast.literal_eval):
-            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-                shown = read(text.strip())
-                if isinstance(shown, list):
-                    return shown
-    return [text]
+    shown = value_in(text.strip()) if text.strip().startswith("[") else text
+    return shown if isinstance(shown, list) else [text]
 
 
 def connection_id_of(value: object) -> str:

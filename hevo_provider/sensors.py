@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -23,12 +23,10 @@ from hevo_provider.clock import process_clock
 from hevo_provider.compat import first_poke_of, is_expanded_over, was_unmapped
 from hevo_provider.exceptions import (
     HevoConfigError,
+    HevoError,
     HevoJobNotFoundError,
     HevoNotFoundError,
-    HevoResponseError,
     HevoRunError,
-    HevoServerError,
-    HevoTransportError,
 )
 from hevo_provider.models.enums import JobType
 from hevo_provider.models.ids import job_id_of, pipeline_id_of
@@ -209,6 +207,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         return self._block_on(self._apoll, run)
 
     async def _apoll(self, run: Run) -> tuple[Outcome | None, Wait]:
+        from hevo_provider.runs.error_table import Meaning, meaning_of
         from hevo_provider.runs.wait import Wait
 
         if self._wait is None:
@@ -217,8 +216,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         async with self._connecting(run.order.connection_id) as connect:
             outcome = await wait.poll(connect)
             if isinstance(wait.trouble, HevoNotFoundError) and not wait.run.knows_hevo:
-                with suppress(HevoTransportError, HevoResponseError, HevoServerError):  # a job may yet show
+                try:
                     await (await connect()).get_pipeline(run.pipeline_id, retry_limit=0)
+                except HevoError as error:
+                    if meaning_of(error) not in {Meaning.OUTAGE, Meaning.OVER_THE_LIMIT}:
+                        raise  # after an outage, or over the limit, a job may yet show
             if run.searching_since is not None:
                 outcome = await self._poll_on(wait, connect, outcome)
             return outcome, wait

@@ -123,7 +123,8 @@ class LocalServer:
             # asyncio leaks a connection whose accept is under way when the listener closes: accept no more, let those
             # that were accepted reach the server, and only then close.
             for each in listener.sockets:
-                with contextlib.suppress(NotImplementedError, RuntimeError):
+                # A loop that watches no file descriptors, as that of Windows, has no reader and says so.
+                with contextlib.suppress(NotImplementedError):
                     asyncio.get_running_loop().remove_reader(each.fileno())
             await _turn_loop()
             listener.close()

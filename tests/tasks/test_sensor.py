@@ -310,6 +310,18 @@ def test_an_outage_is_waited_out(hevo: Sandbox, ti: TaskInstance, mode: str) -> 
     assert sense(mode, ti, job_id=job.id) == job.id
 
 
+@in_every_sensor_mode
+@pytest.mark.parametrize("fault", [Fault.status(429), Fault.status(502)], ids=["over the limit", "outage"])
+def test_a_pipeline_that_cannot_be_asked_for_is_not_held_to_be_missing(
+    hevo: Sandbox, ti: TaskInstance, mode: str, fault: Fault
+) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=200)
+    hevo.inject("get_job", Fault.status(404))
+    hevo.inject("get_pipeline", fault)
+
+    assert sense(mode, ti, job_id=job.id) == job.id
+
+
 @pytest.mark.parametrize("mode", ["poke", "deferrable"])
 def test_an_outage_that_lasts_too_long_fails_it(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
