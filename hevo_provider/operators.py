@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 from hevo_provider.clock import process_clock
 from hevo_provider.compat import task_store_of
 from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError, HevoJobNotFoundError, HevoRunError
-from hevo_provider.models.enums import JobType, OnActiveJob, PipelineAction
+from hevo_provider.models.enums import JobType, OnActiveJob, OnDeferred, PipelineAction
 from hevo_provider.models.ids import object_id_of, pipeline_id_of
 from hevo_provider.parameters import (
     DEFAULT_CONNECTION_ID,
@@ -68,6 +68,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     :param deferrable: wait in the triggerer; False holds the worker slot until the job has ended.
     :param wait_for_completion: False ends the task as soon as the job's id is known.
     :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES counts as success.
+    :param on_deferred: what it means that the source's own rate limit stopped some objects, so that the job ended
+        DEFERRED: ``"fail"``; ``"accept"`` it as success; or ``"continue"`` with a sync after ``poll_interval``, as one
+        task, until all has caught up or ``timeout`` comes. For DEFERRED_WITH_FAILURES, the last two need
+        ``accept_completed_with_failures`` too.
     :param ensure_new_job: fail, before anything is sent, if a job of the pipeline is active. False sends the action all
         the same, and follows the active job if Hevo refuses.
     :param drop_and_load: for RESYNC: drop the destination tables and load them anew.
@@ -98,6 +102,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         deferrable: bool = True,
         wait_for_completion: bool = True,
         accept_completed_with_failures: bool = False,
+        on_deferred: OnDeferred | str = "fail",
         ensure_new_job: bool = True,
         drop_and_load: bool = False,
         on_active_job: str | None = None,
@@ -120,6 +125,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self.accept_completed_with_failures = checked(
             flag_of, "accept_completed_with_failures", accept_completed_with_failures
         )
+        self.on_deferred = checked(partial(member_of, OnDeferred), "on_deferred", on_deferred)
         self.ensure_new_job = checked(flag_of, "ensure_new_job", ensure_new_job)
         self.drop_and_load = checked(flag_of, "drop_and_load", drop_and_load)
         self.on_active_job = checked(_on_active_job_of, "on_active_job", on_active_job)
@@ -219,7 +225,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         from hevo_provider.runs.outcome import Outcome
 
         store = self._store(context)
-        record = store.recall(run.order.connection_id) if not run.posts else None
+        # What is on record is of a try before this one, or of a job that this one has gone on from.
+        record = store.recall(run.order.connection_id) if not run.posts and not run.gone_before else None
         if not self.deferrable:
             try:
                 outcome = self._wait_synchronously(run, store, record)
@@ -255,11 +262,17 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     def _finish(self, context: Context, outcome: Outcome) -> str:
         """Say what the outcome means for the task; the run is over, so its record is dropped."""
-        from hevo_provider.runs.outcome import Ending
-        from hevo_provider.runs.verdict import Verdict
+        from hevo_provider.runs.outcome import Ending, Outcome
+        from hevo_provider.runs.verdict import Verdict, goes_on
 
         run, job = outcome.run, outcome.job
         store = self._store(context)
+        if outcome.ending is Ending.ENDED and job is not None and goes_on(job, run.order):
+            now = process_clock().now()  # in time, only what a trigger of version 1.0.0 sends is not gone on from there
+            run = run.going_on(job, now + run.order.poll_interval)
+            if not run.order.is_over(now):
+                self._defer_until_done(context, run)
+            outcome = Outcome(Ending.TIMED_OUT, run, job)
         if outcome.ending is Ending.TIMED_OUT:
             self._note(context, run)  # the job may run on, or be CANCELLING: a retry has to know it
             raise AirflowTaskTimeout(_timed_out(outcome))
@@ -272,7 +285,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             try:
                 self._conclude(context, run, job)
             except HevoJobFailedError:
-                store.forget(run)  # whatever happens later, that job is not followed again
+                # Whatever happens later, that job is not followed again; nor is a resync sent again that was deferred.
+                if run.gone_before:
+                    store.update(run.going_on_anew())
+                else:
+                    store.forget(run)
                 raise
         store.forget(run)  # last of all: until then, the retry of a lost worker finds the job again
         return job.job_id
@@ -281,8 +298,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         """Put on record how far a run has come that ended without its job's end, so that a retry finds the job."""
         from hevo_provider.runs.run import Phase
 
-        # While it waits for its turn, what is on record of a call before is all that a retry can find its job by.
-        if run is not None and run.posts and run.phase is not Phase.READY:
+        if run is None:
+            return
+        # While it waits for its turn, what is on record of a call before is all that a retry can find its job by; but
+        # where a job was deferred and no call made since, a retry has to know that.
+        if (run.posts and run.phase is not Phase.READY) or (run.gone_before and not run.posts):
             is_in_vain = isinstance(error, HevoJobNotFoundError)
             self._store(context).update(run.searched_in_vain() if is_in_vain else run)
 
@@ -322,6 +342,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             wait_for_completion=self.wait_for_completion,
             cancel_on_kill=self.cancel_on_kill,
             accept_completed_with_failures=self.accept_completed_with_failures,
+            on_deferred=self.on_deferred,
             poll_interval=self.poll_interval,
             retry_limit=self.retry_limit,
             find_window=SHOWS_WITHIN,
@@ -450,6 +471,11 @@ def _but_not_follow(name: str, value: OnActiveJob | None) -> OnActiveJob | None:
 def _timed_out(outcome: Outcome) -> str:
     run = outcome.run
     said = f" Hevo said: {run.note.rstrip('.')}." if run.note and not run.job_id else ""
+    if run.gone_before:
+        several = f"jobs {', '.join(run.gone_before)}" if run.gone_before[1:] else f"job {run.gone_before[0]}"
+        said = f" Before that, {several} ended DEFERRED, and what was deferred has not caught up.{said}"
+    if run.gone_before and not run.job_id and not run.posts:
+        return f"Pipeline {run.pipeline_id}: no further sync had been started when the task's time was over.{said}"
     if not run.job_id and not run.posts:
         waited_for = f"; it was waiting for job {run.yield_to} to be cancelled" if run.yield_to else ""
         return f"Pipeline {run.pipeline_id}: nothing had been started when the task's time was over{waited_for}.{said}"

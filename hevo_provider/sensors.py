@@ -28,7 +28,7 @@ from hevo_provider.exceptions import (
     HevoNotFoundError,
     HevoRunError,
 )
-from hevo_provider.models.enums import JobType
+from hevo_provider.models.enums import JobType, OnDeferred
 from hevo_provider.models.ids import job_id_of, pipeline_id_of
 from hevo_provider.parameters import (
     DEFAULT_CONNECTION_ID,
@@ -80,6 +80,9 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     :param connection_id: the Airflow connection. (templated)
     :param poke_interval: seconds between polls of the running job.
     :param accept_completed_with_failures: whether COMPLETED_WITH_FAILURES counts as success.
+    :param on_deferred: what it means that the source's own rate limit stopped some objects, so that the job ended
+        DEFERRED: ``"fail"``, or ``"accept"`` it as success, DEFERRED_WITH_FAILURES only with
+        ``accept_completed_with_failures``. A sensor starts nothing, so it cannot go on.
     :param deferrable: wait in the triggerer.
     :param wait_for_job_max_attempts: how many polls may be made to find the job.
     :param wait_for_job_interval: seconds between these polls.
@@ -105,6 +108,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         connection_id: str = DEFAULT_CONNECTION_ID,
         poke_interval: float = 20,
         accept_completed_with_failures: bool = False,
+        on_deferred: OnDeferred | str = "fail",
         deferrable: bool = True,
         wait_for_job_max_attempts: int = 10,
         wait_for_job_interval: float = 5,
@@ -123,6 +127,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self.accept_completed_with_failures = checked(
             flag_of, "accept_completed_with_failures", accept_completed_with_failures
         )
+        self.on_deferred = checked(_on_deferred_of, "on_deferred", on_deferred)
         self.deferrable = checked(flag_of, "deferrable", deferrable)
         self.wait_for_job_max_attempts = checked(count_of, "wait_for_job_max_attempts", wait_for_job_max_attempts)
         self.wait_for_job_interval = checked(above_zero, "wait_for_job_interval", wait_for_job_interval)
@@ -364,6 +369,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             deadline=deadline_of(context, self.timeout, self.execution_timeout) if self.deferrable else None,
             completed_after=completed_after,
             accept_completed_with_failures=self.accept_completed_with_failures,
+            on_deferred=self.on_deferred,
         )
 
     def _check(self, *, only_literals: bool = False) -> None:
@@ -383,6 +389,13 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if self.expects_completion or is_expanded_over(self, "completed_after"):
             checks["completed_after"] = lambda value: moment_of("completed_after", value)
         self._check_values(checks, only_literals=only_literals)
+
+
+def _on_deferred_of(name: str, value: object) -> OnDeferred:
+    member = member_of(OnDeferred, name, value)
+    if member is OnDeferred.CONTINUE:
+        raise HevoConfigError(f'{name}="continue" is not for a sensor, which starts nothing: use "fail" or "accept".')
+    return member
 
 
 def _without_what_was_polled(wait: Wait) -> Run:

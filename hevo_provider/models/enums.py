@@ -53,6 +53,7 @@ class JobStatus(StrEnum):
         return self not in ACTIVE_STATUSES
 
 
+DEFERRED_STATUSES = frozenset({JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES})
 ACTIVE_STATUSES = frozenset({JobStatus.QUEUED, JobStatus.PENDING, JobStatus.IN_PROGRESS, JobStatus.CANCELLING})
 TERMINAL_STATUSES = frozenset(JobStatus) - ACTIVE_STATUSES
 
@@ -85,6 +86,14 @@ class PipelineStatus(StrEnum):
     DELETE_FAILED = "DELETE_FAILED"
     RESTARTING = "RESTARTING"
     RESTART_FAILED = "RESTART_FAILED"
+
+
+class OnDeferred(StrEnum):
+    """What a job means that the source's own rate limit has stopped (API.md, deferred)."""
+
+    FAIL = "fail"
+    ACCEPT = "accept"
+    CONTINUE = "continue"
 
 
 class OnActiveJob(StrEnum):

@@ -73,7 +73,7 @@ class Course:
         try:
             hevo = await self._connect()
             earlier = None
-            if record is not None and not run.posts:
+            if record is not None and not run.posts and not run.gone_before:
                 earlier = await go_on_from(hevo, run, record, self._log)
         except HevoError as error:
             is_known = record is not None and record.run.order.connection_id == run.order.connection_id

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from hevo_provider.models.enums import JobType, OnActiveJob, PipelineAction
+from hevo_provider.models.enums import JobType, OnActiveJob, OnDeferred, PipelineAction
 from hevo_provider.parameters import DEFAULT_CONNECTION_ID
 
 SHOWS_WITHIN = 20.0  # seconds within which Hevo shows a new job, with a margin: 5 to 15 were seen
@@ -39,6 +39,7 @@ class Order:
         stored the run of an operator, which did not say.
     :param completed_after: for a run that only follows: any job will do that completed at this time (Hevo's clock, ms)
         or later, and none that ended otherwise ends the wait.
+    :param on_deferred: what it means that the source's own rate limit has stopped the job.
     :param poll_interval: seconds between polls of the running job.
     :param poll_growth: by what factor these grow, each time.
     :param longest_poll_interval: seconds beyond which they do not grow.
@@ -72,6 +73,7 @@ class Order:
     objects: tuple[str, ...] = ()
     object_ids: tuple[str, ...] = ()
     second_job_types: tuple[str, ...] = ()
+    on_deferred: OnDeferred = OnDeferred.FAIL
 
     def pause_after(self, polls: int) -> float:
         """
@@ -89,6 +91,20 @@ class Order:
     def _what_is_started(self) -> tuple[object, ...]:
         chosen = frozenset(self.objects), frozenset(self.object_ids)  # in whatever order
         return self.connection_id, self.pipeline_id, self.action, self.drop_and_load, *chosen
+
+    def to_go_on(self) -> Order:
+        """Return what is asked for once a job was deferred: a sync goes on from there, also after a resync."""
+        if self.action is Action.SYNC_NOW:
+            return self
+        return replace(
+            self,
+            action=Action.SYNC_NOW,
+            job_types=JobType.INCREMENTAL.wire_names,
+            second_job_types=expected_job_types_of_objects(),  # what goes on with a resync may be called so again
+            drop_and_load=False,
+            objects=(),
+            object_ids=(),
+        )
 
     def is_over(self, now: float) -> bool:
         """

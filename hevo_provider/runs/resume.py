@@ -29,7 +29,7 @@ from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN
 from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Ownership, Phase, Run
-from hevo_provider.runs.verdict import is_success
+from hevo_provider.runs.verdict import goes_on, is_success
 from hevo_provider.runs.words import end_in_words
 
 
@@ -74,12 +74,32 @@ async def go_on_from(hevo: HevoAsyncClient, run: Run, record: Record, logger: Lo
     :returns: the run to wait for; its outcome, if there is nothing to wait for; None: start anew.
     """
     earlier = record.run
-    if earlier.phase is Phase.READY or not run.order.starts_the_same_as(earlier.order):
+    if not run.order.starts_the_same_as(earlier.order_at_first):
+        return None
+    if earlier.gone_before and not record.cleared:
+        return await _go_on_after_deferral(hevo, run, record, logger)
+    if earlier.phase is Phase.READY:
         return None
     age = hevo.clock.now() - record.time
     if record.cleared:
         return await _make_way(hevo, run, earlier, age=age, logger=logger)
     return await _follow_earlier(hevo, run, earlier, age=age, logger=logger)
+
+
+async def _go_on_after_deferral(hevo: HevoAsyncClient, run: Run, record: Record, logger: Logger) -> Run | Outcome:
+    """Go on with a run of which a job was deferred, be it with another sync: nothing is resynced twice."""
+    earlier = record.run.under(run.order.to_go_on())
+    if earlier.phase is not Phase.READY:
+        age = hevo.clock.now() - record.time
+        followed = await _follow_earlier(hevo, earlier.going_on_anew(), earlier, age=age, logger=logger)
+        if followed is not None:
+            return followed
+    logger.info(
+        "Pipeline %s: going on with a sync where job %s of an earlier try was deferred.",
+        run.pipeline_id,
+        earlier.gone_before[-1],
+    )
+    return earlier.going_on_anew()
 
 
 async def _follow_earlier(
@@ -103,7 +123,7 @@ async def _follow_earlier(
         return run.waiting(yield_to=job.job_id)
     if not run.order.wait_for_completion and job.status not in {JobStatus.CANCELLED, JobStatus.SKIPPED}:
         return Outcome(Ending.FOUND, continued, job)
-    if job.is_terminal:
+    if job.is_terminal and not goes_on(job, run.order):  # else it is polled once more, and gone on from
         return _end_of(continued, job, logger)
     logger.info(
         "Pipeline %s: following job %s (%s), which an earlier try of this task started.",
@@ -119,7 +139,8 @@ def _without_job(run: Run, found: _Found, *, age: float) -> Run | None:
     fallback = found.second.job or found.choice.fallback
     if fallback is not None:
         # It will be followed only if no better one shows, and a job that failed is never followed again.
-        return None if fallback.is_terminal and not is_success(fallback, run.order) else run
+        is_good = is_success(fallback, run.order) or goes_on(fallback, run.order)
+        return None if fallback.is_terminal and not is_good else run
     return run if found.may_show or (age < UNKNOWN_FATE_WINDOW and not run.in_vain) else None
 
 

@@ -21,6 +21,7 @@ It is a value that does not change. Its methods are the only ways from one state
     └───────┘  watching (adopted, or     └───────┘
                of an earlier try)
 
+From FIND and WATCH a run also comes back to READY: ``going_on``, where its job was deferred and a sync is to be next.
 A retry begins with the run of the try before it, ``under`` what the DAG asks for now.
 """
 
@@ -32,7 +33,7 @@ from enum import Enum, StrEnum
 from typing import Any, Self
 
 from hevo_provider.models.answers import Job
-from hevo_provider.models.enums import OnActiveJob
+from hevo_provider.models.enums import OnActiveJob, OnDeferred
 from hevo_provider.runs.order import Action, Order
 
 
@@ -94,6 +95,9 @@ class Run:
     :param note: what Hevo said last, for messages; None once it has accepted the action.
     :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
     :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
+    :param gone_before: ids of the task's jobs that ended deferred and that ``job_id`` goes on from, first to last.
+    :param counted: their counters, summed up; None where there are none.
+    :param began_as: what of the order was another one before the first of them: a resync is never sent twice.
     """
 
     order: Order
@@ -122,6 +126,9 @@ class Run:
     note: str | None = None
     told: tuple[str, ...] = ()
     worker_seconds: float = 0.0
+    gone_before: tuple[str, ...] = ()
+    counted: Mapping[str, int] | None = None
+    began_as: Mapping[str, Any] | None = None
 
     @property
     def pipeline_id(self) -> int:
@@ -330,6 +337,49 @@ class Run:
         """Take note of the job's id."""
         return replace(self, job_id=job_id)
 
+    # A job that was deferred
+
+    def going_on(self, job: Job, until: float) -> Self:
+        """
+        Wait until a sync may go on from where a job was deferred.
+
+        :param until: seconds since the epoch before which it may not.
+        """
+        began_as = {name: _plain(getattr(self.order, name)) for name in _WHAT_IS_STARTED}
+        run = replace(
+            self,
+            order=self.order.to_go_on(),
+            gone_before=(*self.gone_before, job.job_id),
+            counted=self.counted_with(job),
+            began_as=began_as if self.began_as is None else self.began_as,
+        )
+        return replace(run.going_on_anew(), not_before=until)
+
+    def going_on_anew(self) -> Self:
+        """Wait until a sync may go on from the last job that was deferred: what came after it is forgotten."""
+        return type(self)(
+            order=self.order,
+            phase=Phase.READY,
+            skew=self.skew,
+            answered=True,
+            worker_seconds=self.worker_seconds,
+            gone_before=self.gone_before,
+            counted=self.counted,
+            began_as=self.began_as,
+        )
+
+    def counted_with(self, job: Job) -> dict[str, int]:
+        """Return the counters of a job and of those that it goes on from, summed up; without those that none has."""
+        own = {name: value for name in COUNTERS if (value := getattr(job, name)) is not None}
+        return own if self.counted is None else {**self.counted, **_summed(self.counted, own)}
+
+    @property
+    def order_at_first(self) -> Order:
+        """What was asked for before a job was deferred."""
+        if self.began_as is None:
+            return self.order
+        return replace(self.order, **{name: _typed(name, value) for name, value in self.began_as.items()})
+
     # Between processes
 
     def under(self, order: Order) -> Self:
@@ -367,17 +417,36 @@ def unknown_in(value: Mapping[str, Any]) -> list[str]:
     return sorted(value.keys() - known)
 
 
+COUNTERS = (
+    "events_ingested",
+    "events_loaded",
+    "events_failed",
+    "objects_success",
+    "objects_queued",
+    "objects_skipped",
+    "objects_failed",
+    "billable_events",
+    "non_billable_events",
+)
+_WHAT_IS_STARTED = ("action", "drop_and_load", "objects", "object_ids")
+
+
+def _summed(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return {name: some.get(name, 0) + value for name, value in more.items()}
+
+
 # Names that the code has outgrown, and databases have not.
 _STORED_AS = {"polled": "looked", "answered": "waited"}
 _ENUMS: Mapping[str, type[StrEnum]] = {
     "action": Action,
     "on_active_job": OnActiveJob,
+    "on_deferred": OnDeferred,
     "phase": Phase,
     "ownership": Ownership,
     "fate": Fate,
 }
 # JSON has no tuples.
-_SEVERAL = {"job_types", "second_job_types", "objects", "object_ids", "baseline", "at_work", "told"}
+_SEVERAL = {"job_types", "second_job_types", "objects", "object_ids", "baseline", "at_work", "told", "gone_before"}
 
 
 def _plain(value: object) -> object:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from hevo_provider.client.calls import MAX_PAGE, HevoAsyncClient
 from hevo_provider.exceptions import HevoError, HevoJobFailedError
 from hevo_provider.models.answers import Job
-from hevo_provider.models.enums import JobStatus
+from hevo_provider.models.enums import DEFERRED_STATUSES, JobStatus, OnDeferred
 from hevo_provider.runs.listing import ended_at, is_active, read_listing
 from hevo_provider.runs.order import Order
 from hevo_provider.runs.run import Run
-from hevo_provider.runs.words import end_in_words, failing_in_words, jobs_in_words
+from hevo_provider.runs.words import deferral_in_words, end_in_words, failing_in_words, jobs_in_words
 
 HAVE_FAILING_OBJECTS = frozenset(
     {JobStatus.FAILED, JobStatus.COMPLETED_WITH_FAILURES, JobStatus.DEFERRED_WITH_FAILURES}
@@ -26,9 +26,11 @@ class Details:
 
     :param failing_objects: names of the objects that failed.
     :param skipped_for: the job that was active when this one was skipped.
+    :param deferred_objects: names of the objects that the source's rate limit has stopped.
     """
 
     failing_objects: tuple[str, ...] = ()
+    deferred_objects: tuple[str, ...] = ()
     skipped_for: Job | None = None
 
 
@@ -58,9 +60,24 @@ def verdict_of(run: Run, job: Job, details: Details = NO_DETAILS) -> Verdict:
 
 def is_success(job: Job, order: Order) -> bool:
     """Return whether the job's status lets the task succeed."""
-    if job.status == JobStatus.COMPLETED:
-        return True
-    return job.status == JobStatus.COMPLETED_WITH_FAILURES and order.accept_completed_with_failures is True
+    return job.status in _completed(order) or (
+        order.on_deferred is OnDeferred.ACCEPT and job.status in _deferred(order)
+    )
+
+
+def goes_on(job: Job, order: Order) -> bool:
+    """Return whether the job was deferred and the task is to go on from there."""
+    return order.on_deferred is OnDeferred.CONTINUE and order.wait_for_completion and job.status in _deferred(order)
+
+
+def _completed(order: Order) -> set[JobStatus]:
+    failures = {JobStatus.COMPLETED_WITH_FAILURES} if order.accept_completed_with_failures is True else set()
+    return {JobStatus.COMPLETED} | failures
+
+
+def _deferred(order: Order) -> set[JobStatus]:
+    failures = {JobStatus.DEFERRED_WITH_FAILURES} if order.accept_completed_with_failures is True else set()
+    return {JobStatus.DEFERRED} | failures
 
 
 def _failure_of(run: Run, job: Job, details: Details) -> HevoJobFailedError:
@@ -71,11 +88,22 @@ def _failure_of(run: Run, job: Job, details: Details) -> HevoJobFailedError:
         by = details.skipped_for
         there = "which one that was could not be seen" if by is None else f"{jobs_in_words([by])} was then"
         advice = f" Hevo skips a run while another job is active; {there}."
+    if job.status in DEFERRED_STATUSES:
+        advice = f" {deferral_in_words(details.deferred_objects)}{_advice_on_deferral(run, job)}"
     return HevoJobFailedError(
         f"Pipeline {run.pipeline_id}: {end_in_words(job)}.{failing_in_words(details.failing_objects)}{advice}",
         pipeline_id=run.pipeline_id,
         job_id=job.job_id,
     )
+
+
+def _advice_on_deferral(run: Run, job: Job) -> str:
+    order = run.order
+    also = "" if job.status in _deferred(order) else f"; {job.status} also needs accept_completed_with_failures=True"
+    if order.on_deferred is not OnDeferred.FAIL:
+        return f' on_deferred is "{order.on_deferred.value}"{also}.'
+    more = "" if order.action is None else ', or to "continue" to let it go on until all has caught up'
+    return f' Set on_deferred to "accept" to let the task succeed all the same{more}{also}.'
 
 
 async def details_of(hevo: HevoAsyncClient, run: Run, job: Job) -> Details:
@@ -86,7 +114,7 @@ async def details_of(hevo: HevoAsyncClient, run: Run, job: Job) -> Details:
     """
     if job.status == JobStatus.SKIPPED:
         return Details(skipped_for=await _active_when_skipped(hevo, run, job))
-    return Details(await _failing_objects_of(hevo, run, job)) if job.status in HAVE_FAILING_OBJECTS else NO_DETAILS
+    return await _objects_in(hevo, run, job) if job.status in HAVE_FAILING_OBJECTS | DEFERRED_STATUSES else NO_DETAILS
 
 
 async def _active_when_skipped(hevo: HevoAsyncClient, run: Run, skipped: Job) -> Job | None:
@@ -113,16 +141,21 @@ def _was_active(job: Job, when: int) -> bool:
     return is_active(job, None) or ended_at(job) >= when
 
 
-async def _failing_objects_of(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[str, ...]:
-    names: list[str] = []
+async def _objects_in(hevo: HevoAsyncClient, run: Run, job: Job) -> Details:
+    failing: list[str] = []
+    deferred: list[str] = []
     read = 0
     try:
         async for item in hevo.list_job_objects(run.pipeline_id, job.job_id):
             read += 1
-            if item.status is not None and "FAIL" in item.status.upper():
-                names.append(item.name or item.object_name or item.object_id or "?")
+            status = "" if item.status is None else item.status.upper()
+            name = item.name or item.object_name or item.object_id or "?"
+            if "FAIL" in status:
+                failing.append(name)
+            elif "DEFER" in status:
+                deferred.append(name)
             if read >= MAX_PAGE:  # more would be more requests for what is only nice to know
                 break
     except HevoError:
         pass
-    return tuple(names)
+    return Details(tuple(failing), deferred_objects=tuple(deferred))

@@ -22,6 +22,8 @@ from hevo_provider.runs.outage import Outage
 from hevo_provider.runs.outcome import Ending, Outcome, Step
 from hevo_provider.runs.phases import phase_of
 from hevo_provider.runs.run import Run
+from hevo_provider.runs.verdict import goes_on
+from hevo_provider.runs.words import end_in_words
 
 LONGEST_POLL = 600.0  # seconds; more than any can take that ends well, however long Hevo asks to wait
 LAST_POLL = 1.0  # seconds that a poll may at least take when the deadline is there
@@ -127,6 +129,8 @@ class Wait:
         return self._phase.pause(self.run) if self._pause is None else self._pause
 
     async def _after(self, step: Step) -> Outcome | None:
+        if step.ending is Ending.ENDED and step.job is not None and goes_on(step.job, step.run.order):
+            step = self._going_on(step.run, step.job)
         before, self.run = self.run, step.run
         if step.job is not None:
             self.job = step.job
@@ -135,6 +139,17 @@ class Wait:
             if self._remember is not None:
                 await self._remember(self.run)
         return None if step.ending is None else Outcome(step.ending, self.run, self.job)
+
+    def _going_on(self, run: Run, job: Job) -> Step:
+        """Take up a deferred job after a pause: only a worker starts the next one."""
+        pause = run.order.poll_interval
+        self._log.info(
+            "Pipeline %s: %s. Going on with a sync in %.0f s, as on_deferred asks for.",
+            run.pipeline_id,
+            end_in_words(job),
+            pause,
+        )
+        return Step(run.going_on(job, self._clock.now() + pause), job)
 
     def _is_out_of_time(self, outcome: Outcome | None) -> bool:
         if self._time_left() > 0:

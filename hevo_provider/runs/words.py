@@ -92,9 +92,22 @@ def _why_there_is_one(run: Run) -> str:
     return f"Hevo accepted {run.order.action}"
 
 
+def deferral_in_words(names: Sequence[str]) -> str:
+    """Return what a deferral means (API.md, deferred), as a sentence of its own, naming the objects where known."""
+    which = f" ({_some(names)})" if names else ""
+    return (
+        f"The source's own rate limit stopped some objects{which}: what was read of them is loaded, and the pipeline's "
+        "next run goes on."
+    )
+
+
 def failing_in_words(names: Sequence[str]) -> str:
     """Return the objects that failed, as a sentence of its own; empty if there are none."""
     if not names:
         return ""
+    return f" Failing objects: {_some(names)}."
+
+
+def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_OBJECTS} more" if len(names) > MOST_OBJECTS else ""
-    return f" Failing objects: {', '.join(names[:MOST_OBJECTS])}{more}."
+    return f"{', '.join(names[:MOST_OBJECTS])}{more}"

@@ -104,6 +104,8 @@ class SandboxJob:
         self.total_events = 1000
         self.assigned_counters: dict[str, int] = {}
         self._failed_objects: tuple[str, ...] | None = None
+        self.deferred_objects: tuple[str, ...] = self.object_names[-1:]
+        """Names of the objects that the source's rate limit stops, where the job ends DEFERRED."""
         self._cancelled_at: float | None = None
         self._ended: tuple[float, str] | None = None
 
@@ -237,11 +239,17 @@ class SandboxJob:
         }
         return overridden(data, self.override)
 
+    @staticmethod
+    def _status_of(name: str, failed: Sequence[str], deferred: set[str], otherwise: str) -> str:
+        return "FAILED" if name in failed else "DEFERRED" if name in deferred else otherwise
+
     def objects_as_json(self, now: float) -> list[dict[str, Any]]:
         """Return the results per object as the API shows them."""
         over = self._end(now)
         failed = self.failed_objects if over else ()
         names = [*self.object_names, *(name for name in failed if name not in self.object_names)]
+        is_deferred = over is not None and over[1].startswith("DEFERRED")
+        deferred = set(self.deferred_objects) - set(failed) if is_deferred else set()
         rows = self.counters(now)["events_loaded"] // max(1, len(names))
         done = "CANCELLED" if over and over[1] == "CANCELLED" else "COMPLETED"
         return [
@@ -250,7 +258,7 @@ class SandboxJob:
                 "object_name": name,
                 "rows_processed": 0 if name in failed else rows,
                 "rows_failed": _EVENTS_PER_FAILED_OBJECT if name in failed else 0,
-                "status": "FAILED" if name in failed else done if over else "IN_PROGRESS",
+                "status": self._status_of(name, failed, deferred, done if over else "IN_PROGRESS"),
                 "error": f"Column type of {name} is not supported by the destination" if name in failed else None,
             }
             for name in names

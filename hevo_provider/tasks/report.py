@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hevo_provider.compat import has_an_event
@@ -18,17 +18,30 @@ JOB_KEY = "hevo_job"
 
 
 def publish(
-    context: Context, run: Run, job: Job, outlets: Collection[Any], logger: Logger, *, worker_seconds: float | None
+    context: Context,
+    run: Run,
+    job: Job,
+    outlets: Collection[Any],
+    logger: Logger,
+    *,
+    worker_seconds: float | None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """
     Push the job's state and counters to the XCom ``hevo_job``, and give them to the events of the outlets.
 
+    Where the task goes on from jobs that were deferred, the counters are those of all of them, and ``jobs`` their ids.
+
     :param outlets: of the task.
     :param worker_seconds: for how long the task held workers; None where no process can know.
+    :param more: other facts.
     """
+    from hevo_provider.models.enums import OnDeferred
     from hevo_provider.runs.events import facts_of
 
-    facts = {"pipeline_id": run.pipeline_id, **facts_of(job)}
+    facts: dict[str, Any] = {"pipeline_id": run.pipeline_id, **facts_of(job), **(more or {})}
+    if run.order.on_deferred is OnDeferred.CONTINUE:
+        facts |= {**run.counted_with(job), "jobs": [*run.gone_before, job.job_id]}
     held = {} if worker_seconds is None else {"worker_seconds": worker_seconds}
     push(context, JOB_KEY, facts | held, logger)
     _tell_outlets(context, outlets, facts, logger)

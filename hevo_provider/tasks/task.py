@@ -197,11 +197,13 @@ class HevoTask(Base):
         :raises HevoJobFailedError: it did not end well.
         """
         from hevo_provider.metrics import count_end
-        from hevo_provider.models.enums import JobStatus
+        from hevo_provider.models.enums import DEFERRED_STATUSES, JobStatus
         from hevo_provider.runs.verdict import NO_DETAILS, Details, details_of, verdict_of
-        from hevo_provider.runs.words import end_in_words, failing_in_words
+        from hevo_provider.runs.words import deferral_in_words, end_in_words, failing_in_words
 
-        self._publish(context, run, job)
+        is_deferred = job.status in DEFERRED_STATUSES
+        if not is_deferred:  # else it is told of the objects too, which has to be asked for first
+            self._publish(context, run, job)
         count_end(run.pipeline_id, job, process_clock().now() - self._waiting_since(context))
 
         async def ask() -> Details:
@@ -209,6 +211,8 @@ class HevoTask(Base):
                 return await details_of(hevo, run, job)
 
         details = NO_DETAILS if job.status == JobStatus.COMPLETED else self._best_effort(ask) or NO_DETAILS
+        if is_deferred:
+            self._publish(context, run, job, {"deferred_objects": list(details.deferred_objects)})
         self._verdict = verdict = verdict_of(run, job, details)
         if verdict.error is not None:
             raise verdict.error
@@ -216,15 +220,16 @@ class HevoTask(Base):
             self.log.info("Pipeline %s: %s.", run.pipeline_id, end_in_words(job))
         else:
             what = f"{end_in_words(job)}.{failing_in_words(details.failing_objects)}"
+            what += f" {deferral_in_words(details.deferred_objects)}" if is_deferred else ""
             self.log.warning("Pipeline %s: %s Accepted.", run.pipeline_id, what)
         return job.job_id
 
-    def _publish(self, context: Context, run: Run, job: Job) -> None:
-        """Tell Airflow of the job's state and counters."""
+    def _publish(self, context: Context, run: Run, job: Job, more: Mapping[str, Any] | None = None) -> None:
+        """Tell Airflow of the job's state and counters, and of more."""
         from hevo_provider.tasks.report import publish
 
         self._order = run.order
-        publish(context, run, job, self.outlets, self.log, worker_seconds=self._worker_seconds(run))
+        publish(context, run, job, self.outlets, self.log, worker_seconds=self._worker_seconds(run), more=more)
 
     def _waiting_since(self, context: Context) -> float:
         """Return when the task's wait began, in seconds since the epoch."""

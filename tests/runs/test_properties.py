@@ -18,7 +18,7 @@ from hevo_provider.client.transport import backoff
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoResponseError, HevoRunError
 from hevo_provider.models.answers import Job, JobPage
-from hevo_provider.models.enums import ACTIVE_STATUSES, JobStatus, OnActiveJob
+from hevo_provider.models.enums import ACTIVE_STATUSES, JobStatus, OnActiveJob, OnDeferred
 from hevo_provider.runs.events import event_of, event_of_error, read_event
 from hevo_provider.runs.identity import (
     APPLIED_WITHIN,
@@ -31,7 +31,7 @@ from hevo_provider.runs.identity import (
 from hevo_provider.runs.listing import MAX_PAGES, Listing, read_listing
 from hevo_provider.runs.order import SHOWS_WITHIN, Action, Order
 from hevo_provider.runs.outcome import Ending, Outcome
-from hevo_provider.runs.run import Fate, Ownership, Phase, Run
+from hevo_provider.runs.run import COUNTERS, Fate, Ownership, Phase, Run
 from hevo_provider.runs.search import LONGEST_PAUSE
 from hevo_provider.runs.verdict import is_success
 from hevo_provider.runs.wait import Wait
@@ -340,6 +340,8 @@ orders = st.builds(
     poll_interval=st.floats(0.1, 1e6),
     retry_limit=st.integers(1, 1000),
     deadline=st.none() | st.floats(0, 1e12),
+    second_job_types=st.lists(st.text(), max_size=3).map(tuple),
+    on_deferred=st.sampled_from(OnDeferred),
 )
 runs = st.builds(
     Run,
@@ -355,6 +357,9 @@ runs = st.builds(
     skew=st.none() | st.integers(-10_000, 10_000),
     refused=st.booleans(),
     note=st.none() | st.text(),
+    gone_before=st.lists(ids, max_size=3).map(tuple),
+    counted=st.none() | st.dictionaries(st.sampled_from(COUNTERS), st.integers(0)),
+    began_as=st.none() | st.just({"action": "RESYNC", "drop_and_load": True, "objects": ["a"], "object_ids": []}),
 )
 
 

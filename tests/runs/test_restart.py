@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
-from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
+from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import VirtualClock
 from tests.stage.death import Killed, Life, MortalStore, MortalTaskInstance, living, make_requests_mortal, mortal
@@ -43,6 +43,7 @@ def play_until_death(
     return result
 
 
+STARTS = ("sync_now", "resync", "resync_objects")
 ANSWERS = {"answered": Fault.no_op(), "not-applied": Fault.reset(), "answer-lost": Fault.reset(after=True)}
 
 
@@ -77,6 +78,36 @@ def test_whenever_the_worker_dies_the_retry_ends_with_the_one_job(
         assert [job.id for job in pipeline.jobs] == [job_id], f"killed at step {steps}"
         assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
     assert steps > 12
+
+
+@in_both_modes
+@pytest.mark.parametrize("action", ["RESYNC", "RESYNC_OBJECTS"])
+def test_whenever_the_worker_dies_the_retry_goes_on_from_a_deferred_job_and_resyncs_nothing_again(
+    hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, action: str, deferrable: bool
+) -> None:
+    task = partial(operator_of, action, deferrable=deferrable, poll_interval=45, on_deferred="continue")
+
+    def only_the_first_is_deferred(request: Request) -> None:
+        if request.route in STARTS and request.status == 200:
+            pipeline.jobs[-1].ends = "DEFERRED" if len(pipeline.jobs) == 1 else "COMPLETED"
+
+    for steps in chain(range(40), count(40, 5)):
+        pipeline = hevo.add_pipeline(7, appear_after=2, duration=40, restarting_for=3, parallel_jobs=True)
+        ti = MortalTaskInstance(clock, store=MortalStore())
+        hevo.on_request = only_the_first_is_deferred
+        try:
+            play_until_death(task, ti, steps)
+        except Killed:
+            ti.next_try()
+            job_id = play(task(), ti)
+        else:
+            break
+
+        assert [job.type for job in pipeline.jobs] == ["RESYNC", "INCREMENTAL"], f"killed at step {steps}"
+        assert pipeline.jobs[-1].id == job_id
+        assert ti.xcoms["hevo_job"]["jobs"] == [job.id for job in pipeline.jobs]
+        assert ti.xcoms["hevo_job"]["events_loaded"] == 2000
+    assert steps > 25
 
 
 @pytest.mark.parametrize("ends", ["COMPLETED", "FAILED"])
@@ -188,6 +219,9 @@ CASES = {
     "until-the-job-fails": Case("job_ended", "FAILED", pipeline={"ends": "FAILED"}),
     "after-a-lost-answer": Case("job_ended", "COMPLETED", answer=Fault.reset(after=True)),
     "after-a-lost-call": Case("start", answer=Fault.reset()),
+    "until-a-deferred-job-may-be-gone-on-from": Case(
+        "start", parameters={"on_deferred": "continue"}, pipeline={"ends": "DEFERRED"}
+    ),
     "until-its-time-is-over": Case("timed_out", None, {"timeout": 50}, {"duration": None}),
     "until-its-job-is-cancelled": Case("timed_out", None, {"timeout": 50}, {"duration": None}, starts_again_after=10),
 }

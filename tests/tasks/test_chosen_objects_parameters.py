@@ -32,6 +32,7 @@ def test_it_takes_what_the_pipelines_operator_takes_but_its_action() -> None:
         "deferrable": False,
         "wait_for_completion": False,
         "accept_completed_with_failures": True,
+        "on_deferred": "accept",
         "ensure_new_job": False,
         "on_active_job": "wait",
         "cancel_on_kill": False,

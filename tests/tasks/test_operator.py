@@ -54,6 +54,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "deferrable": True,
         "wait_for_completion": True,
         "accept_completed_with_failures": False,
+        "on_deferred": "fail",
         "ensure_new_job": True,
         "drop_and_load": False,
         "on_active_job": None,

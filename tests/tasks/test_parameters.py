@@ -352,6 +352,9 @@ def test_none_that_somebody_wrote_means_the_default(
     [
         (HevoPipelineOperator, {"poll_interval": 0}, "poll_interval must be above 0"),
         (HevoPipelineOperator, {"on_active_job": "nonsense"}, "on_active_job must be one of"),
+        (HevoPipelineOperator, {"on_deferred": "nonsense"}, "on_deferred must be one of"),
+        (HevoSensor, {"on_deferred": "nonsense"}, "on_deferred must be one of"),
+        (HevoSensor, {"on_deferred": "continue"}, 'on_deferred="continue" is not for a sensor'),
         (HevoPipelineOperator, {"deferrable": "False"}, "deferrable must be True or False"),
         (HevoSensor, {"wait_for_job_max_attempts": 0}, "wait_for_job_max_attempts must be"),
     ],

@@ -54,6 +54,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "connection_id": "hevo_airflow_conn_id",
         "poke_interval": 20,
         "accept_completed_with_failures": False,
+        "on_deferred": "fail",
         "deferrable": True,
         "wait_for_job_max_attempts": 10,
         "wait_for_job_interval": 5,
