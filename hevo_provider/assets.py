@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 from hevo_provider.compat import asset_store_of, check_that_events_start_dags, shared_stream_of
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.models.enums import JobStatus, JobType
-from hevo_provider.models.ids import pipeline_id_of
+from hevo_provider.models.ids import check_that_one_is_given, pipeline_id_of, pipeline_name_of
 from hevo_provider.parameters import DEFAULT_CONNECTION_ID, connection_id_of, member_of, seconds_of
 
 check_that_events_start_dags()
@@ -51,8 +51,9 @@ class _WrongParameterError(HevoConfigError, TypeError):
 
 
 def hevo_pipeline_asset(
-    pipeline_id: int | str,
+    pipeline_id: int | str | None = None,
     *,
+    pipeline_name: str | None = None,
     connection_id: str = DEFAULT_CONNECTION_ID,
     job_types: Types | None = None,
     statuses: Statuses = JobStatus.COMPLETED,
@@ -72,6 +73,7 @@ def hevo_pipeline_asset(
     job; see :class:`HevoPipelineTrigger`, also for what happens when a triggerer is lost.
 
     :param pipeline_id: the pipeline.
+    :param pipeline_name: its name, instead of its id: it is looked up when the watch begins.
     :param connection_id: the Airflow connection.
     :param job_types: a ``JobType`` or its name, or several: only these are told. None: all.
     :param statuses: a ``JobStatus`` or its name, or several: only jobs that ended so are told.
@@ -80,7 +82,9 @@ def hevo_pipeline_asset(
     :param group: of the asset.
     :raises HevoConfigError: a parameter makes no sense.
     """
-    trigger = HevoPipelineTrigger(pipeline_id, connection_id, job_types, statuses, poll_interval)
+    trigger = HevoPipelineTrigger(
+        pipeline_id, connection_id, job_types, statuses, poll_interval, pipeline_name=pipeline_name
+    )
     # Airflow knows an asset by name and URI, and a watcher of it by what its trigger is made of; the watcher's own name
     # counts for nothing. A file that is parsed takes an asset's other watchers away, and Airflow 3.3 then loses the new
     # one too (`add_asset_trigger_references`): two files that watch one asset differently leave it without a watcher
@@ -93,12 +97,14 @@ def hevo_pipeline_asset(
         "statuses": ",".join(trigger.statuses),
     }
     filters = {key: value for key, value in wanted.items() if value not in {"", JobStatus.COMPLETED.value}}
-    uri = f"hevo://{quote(connection_id, safe='')}/pipelines/{trigger.pipeline_id}"
+    by_name = None if trigger.pipeline_name is None else quote(trigger.pipeline_name, safe="")
+    place, called = (trigger.pipeline_id,) * 2 if by_name is None else (f"by-name/{by_name}", f"by_name_{by_name}")
+    uri = f"hevo://{quote(connection_id, safe='')}/pipelines/{place}"
     uri += f"?{urlencode(filters)}" if filters else ""
     if name is None:
         unusual = ["" if connection_id == DEFAULT_CONNECTION_ID else connection_id]
         unusual += [f"every {value} s" if key == "poll_interval" else value for key, value in filters.items()]
-        name = " ".join(filter(None, (f"hevo_pipeline_{trigger.pipeline_id}", *unusual)))
+        name = " ".join(filter(None, (f"hevo_pipeline_{called}", *unusual)))
     trigger.asset = name
     return Asset(name=name, uri=uri, group=group, watchers=[AssetWatcher(name=name, trigger=trigger)])
 
@@ -131,24 +137,28 @@ class HevoPipelineTrigger(BaseEventTrigger):
     :param statuses: a ``JobStatus`` or its name, or several: only jobs that ended so are told.
     :param poll_interval: seconds between polls of the pipeline.
     :param asset: name of the asset whose store is used. None is right for a trigger of one asset.
+    :param pipeline_name: the pipeline's name, instead of its id: it is looked up when the watch begins.
     :raises HevoConfigError: a parameter makes no sense.
     """
 
     def __init__(
         self,
-        pipeline_id: int | str,
+        pipeline_id: int | str | None = None,
         connection_id: str = DEFAULT_CONNECTION_ID,
         job_types: Types | None = None,
         statuses: Statuses = JobStatus.COMPLETED,
         poll_interval: float = USUAL_INTERVAL,
         asset: str | None = None,
+        pipeline_name: str | None = None,
         **unknown: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         if unknown:  # stored by a later version: DAGs are often parsed by it before triggerers run it
             self.log.warning("Parameters that this version does not know are ignored: %s.", ", ".join(sorted(unknown)))
         try:
-            self.pipeline_id = pipeline_id_of(pipeline_id)
+            check_that_one_is_given(pipeline_id, pipeline_name)
+            self.pipeline_id = None if pipeline_id is None else pipeline_id_of(pipeline_id)
+            self.pipeline_name = None if pipeline_name is None else pipeline_name_of(pipeline_name)
             self.connection_id = connection_id_of(connection_id)
             self.job_types = _names_of(JobType, "job_types", job_types)
             self.statuses = _ends_of(statuses)
@@ -166,6 +176,7 @@ class HevoPipelineTrigger(BaseEventTrigger):
             "statuses": list(self.statuses),
             "poll_interval": self.poll_interval,
             "asset": self.asset,
+            "pipeline_name": self.pipeline_name,
         }
         given = {name: value for name, value in parameters.items() if value is not None}
         return "hevo_provider.assets.HevoPipelineTrigger", given
@@ -181,9 +192,9 @@ class HevoPipelineTrigger(BaseEventTrigger):
 
     # From Airflow 3.3 on: one poll for all that watch a pipeline
 
-    def shared_stream_key(self) -> tuple[str, str, int, float]:
+    def shared_stream_key(self) -> tuple[str, str, int | str, float]:
         """Return what those have in common who share a poll."""
-        return ("hevo", self.connection_id, self.pipeline_id, self.poll_interval)
+        return ("hevo", self.connection_id, self._pipeline, self.poll_interval)
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
@@ -201,13 +212,21 @@ class HevoPipelineTrigger(BaseEventTrigger):
         async for round_ in shared_stream:
             jobs = await watcher.news(round_)
             for job in jobs:
-                yield TriggerEvent({"pipeline_id": self.pipeline_id, **facts_of(job)})
+                yield TriggerEvent({"pipeline_id": poll.pipeline_id, **facts_of(job)})
             watcher.has_told(round_, jobs)  # which is reached only when Airflow has taken the last event
+
+    @property
+    def _pipeline(self) -> int | str:
+        """The pipeline's id, or its name: no name is a number to Python."""
+        if self.pipeline_id is not None:
+            return self.pipeline_id
+        assert self.pipeline_name is not None
+        return self.pipeline_name
 
     def _poll(self) -> PipelinePoll:
         from hevo_provider.watching.poll import poll_of
 
-        return poll_of(self.connection_id, self.pipeline_id, self.poll_interval)
+        return poll_of(self.connection_id, self._pipeline, self.poll_interval)
 
     def _watcher(self) -> Watcher:
         from hevo_provider.clock import process_clock
@@ -215,9 +234,10 @@ class HevoPipelineTrigger(BaseEventTrigger):
 
         # The key is stored in users' databases.
         kind = f"{','.join(self.job_types) or '*'}/{','.join(self.statuses)}"
-        key = f"hevo/{self.connection_id}/{self.pipeline_id}/{kind}"
+        place = self._pipeline if self.pipeline_name is None else f"by-name/{quote(self.pipeline_name, safe='')}"
+        key = f"hevo/{self.connection_id}/{place}/{kind}"
         store = WatermarkStore(asset_store_of(self, self.asset), key)
-        return Watcher(self.pipeline_id, self._wants, store, process_clock())
+        return Watcher(self._pipeline, self._wants, store, process_clock())
 
     def _wants(self, job: Job) -> bool:
         names = {name for job_type in self.job_types for name in JobType(job_type).wire_names}

@@ -19,7 +19,7 @@ from hevo_provider.clock import process_clock
 from hevo_provider.compat import task_store_of
 from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError, HevoJobNotFoundError, HevoRunError
 from hevo_provider.models.enums import JobType, OnActiveJob, OnDeferred, PipelineAction
-from hevo_provider.models.ids import object_id_of, pipeline_id_of
+from hevo_provider.models.ids import object_id_of
 from hevo_provider.parameters import (
     DEFAULT_CONNECTION_ID,
     LONGEST_TIMEOUT,
@@ -58,6 +58,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     work. The job's id is the task's return value, its final state and counters are the XCom ``hevo_job``.
 
     :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
+    :param pipeline_name: its name, instead: it is looked up when the task runs. (templated)
     :param action: ``PipelineAction.SYNC_NOW`` or ``RESYNC``, or its name. (templated)
     :param job_type: the job to follow, and no other: a ``JobType`` or its name. None follows from the action:
         INCREMENTAL for SYNC_NOW, or HISTORICAL where that is all that the sync brings; for RESYNC, RESYNC or with
@@ -85,7 +86,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
-    template_fields: Sequence[str] = ("pipeline_id", "connection_id", "action", "job_type")
+    template_fields: Sequence[str] = ("pipeline_id", "pipeline_name", "connection_id", "action", "job_type")
     ui_color = "#e7ebff"
 
     _course: Course | None = None
@@ -93,7 +94,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     def __init__(  # noqa: PLR0913 - the parameter table of the documentation
         self,
         *,
-        pipeline_id: int | str,
+        pipeline_id: int | str | None = None,
+        pipeline_name: str | None = None,
         action: PipelineAction | str = PipelineAction.SYNC_NOW,
         job_type: JobType | str | None = None,
         connection_id: str = DEFAULT_CONNECTION_ID,
@@ -115,6 +117,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         super().__init__(**kwargs)
         checked = self._parameter
         self.pipeline_id = pipeline_id
+        self.pipeline_name = pipeline_name
+        self._check_pipeline()
         self.action = action
         self.job_type = job_type
         self.connection_id = connection_id
@@ -178,7 +182,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             if told.error is not None:
                 self._note(context, told.run, told.error)
                 raise told.error
-            run = told.run or told.run_under(self._ordered(context))  # version 1.0.0 sent none along
+            run = told.run or told.run_under(self._ordered(context, told.pipeline_id))  # version 1.0.0 sent none along
             if run.order.accept_completed_with_failures is None:  # nor this, with what it had deferred
                 accepts = self.accept_completed_with_failures
                 run = run.under(replace(run.order, accept_completed_with_failures=accepts))
@@ -326,17 +330,18 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     # From parameters to an order
 
-    def _ordered(self, context: Context) -> Order:
+    def _ordered(self, context: Context, pipeline_id: int | None = None) -> Order:
         """
         Return what the rendered parameters ask for.
 
+        :param pipeline_id: the pipeline, where it is known.
         :raises HevoConfigError: one makes no sense.
         """
         from hevo_provider.runs.order import SHOWS_WITHIN, Order
 
         self._check_values(self._checks(), only_literals=False)
         order = Order(
-            pipeline_id=pipeline_id_of(self.pipeline_id),
+            pipeline_id=self._pipeline() if pipeline_id is None else pipeline_id,
             connection_id=self.connection_id,
             on_active_job=self.on_active_job or (OnActiveJob.FAIL if self.ensure_new_job else OnActiveJob.START),
             wait_for_completion=self.wait_for_completion,
@@ -367,7 +372,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     def _checks(self) -> Mapping[str, Callable[[Any], object]]:
         """Return how each template field is checked, by its name."""
         return {
-            "pipeline_id": pipeline_id_of,
+            **self._checks_of_pipeline(),
             "connection_id": connection_id_of,
             "action": self._action_of,
             "job_type": lambda value: None if value is None else member_of(JobType, "job_type", value),
@@ -404,7 +409,14 @@ class HevoResyncObjectsOperator(HevoPipelineOperator):
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
-    template_fields: Sequence[str] = ("pipeline_id", "objects", "object_ids", "connection_id", "job_type")
+    template_fields: Sequence[str] = (
+        "pipeline_id",
+        "pipeline_name",
+        "objects",
+        "object_ids",
+        "connection_id",
+        "job_type",
+    )
 
     def __init__(
         self,

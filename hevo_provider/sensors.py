@@ -29,7 +29,7 @@ from hevo_provider.exceptions import (
     HevoRunError,
 )
 from hevo_provider.models.enums import JobType, OnDeferred
-from hevo_provider.models.ids import job_id_of, pipeline_id_of
+from hevo_provider.models.ids import job_id_of
 from hevo_provider.parameters import (
     DEFAULT_CONNECTION_ID,
     connection_id_of,
@@ -73,6 +73,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     polls are at least 10 s apart, whatever the parameters say: Airflow fails a task that comes back earlier.
 
     :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
+    :param pipeline_name: its name, instead: it is looked up when the task runs, in ``reschedule`` at each poke.
+        (templated)
     :param job_id: the job to follow; None finds the active one. (templated)
     :param completed_after: succeed with a job that completed at this time or later, by Hevo's clock: a datetime, or its
         text by ISO 8601; UTC unless it says otherwise. Not together with ``job_id``. (templated)
@@ -93,7 +95,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
-    template_fields = ("pipeline_id", "job_id", "completed_after", "job_type", "connection_id")
+    template_fields = ("pipeline_id", "pipeline_name", "job_id", "completed_after", "job_type", "connection_id")
     ui_color = "#e7ebff"
 
     _wait: Wait | None = None
@@ -101,7 +103,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     def __init__(  # noqa: PLR0913 - the parameter table of the documentation
         self,
         *,
-        pipeline_id: int | str,
+        pipeline_id: int | str | None = None,
+        pipeline_name: str | None = None,
         job_id: str | None = None,
         completed_after: datetime | str | None = None,
         job_type: JobType | str = JobType.INCREMENTAL,
@@ -120,6 +123,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         checked = self._parameter
         above_zero = partial(seconds_of, above=True)
         self.pipeline_id = pipeline_id
+        self.pipeline_name = pipeline_name
+        self._check_pipeline()
         self.job_id = job_id
         self.completed_after = completed_after
         self.job_type = job_type
@@ -174,7 +179,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self._begin_work()
         with self._failing_like_a_sensor():
             told = read_event(event)
-            run = told.run or told.run_under(self._ordered(context))  # version 1.0.0 sent none along
+            run = told.run or told.run_under(self._ordered(context, told.pipeline_id))  # version 1.0.0 sent none along
             with self._going_on_if_silent(context, run):
                 if told.error is not None:
                     raise told.error
@@ -342,10 +347,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             answered=remembers_nothing and first_poke_of(context) is not None,
         )
 
-    def _ordered(self, context: Context) -> Order:
+    def _ordered(self, context: Context, pipeline_id: int | None = None) -> Order:
         """
         Return what the rendered parameters ask for.
 
+        :param pipeline_id: the pipeline, where it is known.
         :raises HevoConfigError: one makes no sense.
         """
         from hevo_provider.runs.order import Order
@@ -355,7 +361,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if self.completed_after is not None:
             completed_after = int(moment_of("completed_after", self.completed_after).timestamp() * 1000)
         return Order(
-            pipeline_id=pipeline_id_of(self.pipeline_id),
+            pipeline_id=self._pipeline() if pipeline_id is None else pipeline_id,
             connection_id=self.connection_id,
             job_types=member_of(JobType, "job_type", self.job_type).wire_names,
             cancel_on_kill=False,
@@ -381,7 +387,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if self.expects_job_id and self.expects_completion:
             raise HevoConfigError("job_id and completed_after exclude each other: follow one job, or wait for any.")
         checks: dict[str, Callable[[Any], object]] = {
-            "pipeline_id": pipeline_id_of,
+            **self._checks_of_pipeline(),
             "connection_id": connection_id_of,
             "job_type": lambda value: member_of(JobType, "job_type", value),
             "job_id": lambda value: None if value is None else job_id_of(value),

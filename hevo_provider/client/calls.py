@@ -126,13 +126,14 @@ class HevoAsyncClient(HevoTransport):
 
     # Pipelines
 
-    def list_pipelines(self, *, limit: int = MAX_PAGE) -> AsyncIterator[Pipeline]:
+    def list_pipelines(self, *, limit: int = MAX_PAGE, longest_pause: float | None = None) -> AsyncIterator[Pipeline]:
         """
         Walk through the account's pipelines: GET /pipelines.
 
         :param limit: how many to fetch with one request, at most 100.
+        :param longest_pause: seconds; overrides the client's own: who stops half-way has to begin anew.
         """
-        return self._walk("/api/v1/pipelines", PipelinePage.from_json, limit)
+        return self._walk("/api/v1/pipelines", PipelinePage.from_json, limit, longest_pause)
 
     async def get_pipeline(self, pipeline_id: int, *, retry_limit: int | None = None) -> Pipeline:
         """

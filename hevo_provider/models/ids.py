@@ -29,6 +29,30 @@ def pipeline_id_of(value: object) -> int:
     return number
 
 
+def pipeline_name_of(value: object) -> str:
+    """
+    Return the name of a pipeline.
+
+    :raises HevoConfigError: it is no text, empty, or the text "None".
+    """
+    if not isinstance(value, str) or value.strip() in {"", "None"}:
+        raise HevoConfigError(f"pipeline_name must be the name of a pipeline, not {value!r}.")
+    return value.strip()
+
+
+def check_that_one_is_given(pipeline_id: object, pipeline_name: object) -> None:
+    """
+    Refuse a pipeline that is named in two ways, or in none.
+
+    :raises HevoConfigError: it is.
+    """
+    what = "Exactly one of pipeline_id and pipeline_name says which pipeline is meant"
+    if pipeline_id is None and pipeline_name is None:
+        raise HevoConfigError(f"pipeline_id must be a positive whole number, not None. {what}: neither is given.")
+    if pipeline_id is not None and pipeline_name is not None:
+        raise HevoConfigError(f"{what}: both are given.")
+
+
 def _whole(value: object) -> int | None:
     if isinstance(value, bool):
         return None

@@ -15,7 +15,7 @@ from hevo_provider.clock import process_clock
 from hevo_provider.compat import is_resumed, was_unmapped
 from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRunError
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
-from hevo_provider.models.ids import pipeline_id_of
+from hevo_provider.models.ids import check_that_one_is_given, pipeline_id_of, pipeline_name_of
 from hevo_provider.parameters import is_unrendered
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class HevoTask(Base):
     operator_extra_links = (HevoPipelineLink(),)
 
     pipeline_id: Any
+    pipeline_name: Any
     connection_id: str
 
     _call: BlockingCall | None = None
@@ -60,6 +61,7 @@ class HevoTask(Base):
     _order: Order | None = None
     _verdict: Verdict | None = None
     _at_work_since: float | None = None
+    _looked_up: tuple[str, str, int] | None = None
     _wrong_parameter: HevoConfigError | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -102,6 +104,41 @@ class HevoTask(Base):
             value = getattr(self, name)
             if not (only_literals and is_unrendered(value)):
                 check(value)
+
+    def _check_pipeline(self) -> None:
+        """
+        Refuse a pipeline that is named in two ways, or in none. Of a mapped task it is ``execute`` that does.
+
+        :raises HevoConfigError: it is.
+        """
+        self._parameter(lambda *_: check_that_one_is_given(self.pipeline_id, self.pipeline_name), "pipeline_id", None)
+        self.is_named = self.pipeline_name is not None
+
+    def _checks_of_pipeline(self) -> dict[str, Callable[[Any], object]]:
+        """Return how the field that says which pipeline is meant is checked."""
+        return {"pipeline_name": pipeline_name_of} if self.is_named else {"pipeline_id": pipeline_id_of}
+
+    def _pipeline(self) -> int:
+        """
+        Return the pipeline's id: GET /pipelines, once in a process, where it is given by its name.
+
+        :raises HevoConfigError: no pipeline is meant, or several are.
+        :raises HevoError: Hevo cannot be reached, or refuses.
+        """
+        if not self.is_named:
+            return pipeline_id_of(self.pipeline_id)
+        name = pipeline_name_of(self.pipeline_name)
+        if self._looked_up is None or self._looked_up[:2] != (self.connection_id, name):
+
+            async def look_up() -> int:
+                from hevo_provider.runs.by_name import pipeline_id_of_name
+
+                async with self._hevo(self.connection_id).client() as hevo:
+                    return await pipeline_id_of_name(hevo, name)
+
+            self._looked_up = self.connection_id, name, self._block_on(look_up)
+            self.log.info("The pipeline %r has the id %s.", name, self._looked_up[2])
+        return self._looked_up[2]
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Context, *more: Any, **how: Any
@@ -240,7 +277,7 @@ class HevoTask(Base):
         from hevo_provider.tasks.report import push
 
         try:
-            pipeline_id, settings = pipeline_id_of(self.pipeline_id), self._hevo().settings
+            pipeline_id, settings = self._pipeline(), self._hevo().settings
         except Exception as error:  # noqa: BLE001 - whatever it is, the run meets it again and handles it
             self.log.debug("There is no link to the pipeline: %s", error)
             return

@@ -12,13 +12,16 @@ import logging
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import cast
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
+from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.client.shared import SharedClient
 from hevo_provider.clock import process_clock
-from hevo_provider.exceptions import HevoError
+from hevo_provider.exceptions import HevoError, HevoNotFoundError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.metrics import count_retry
+from hevo_provider.runs.by_name import pipeline_id_of_name
 from hevo_provider.runs.outage import LONGEST_PAUSE, Outage
 from hevo_provider.watching.round import Rounds
 from hevo_provider.watching.watcher import Watcher
@@ -26,7 +29,7 @@ from hevo_provider.watching.watermark import Round
 
 log = logging.getLogger(__name__)
 
-Key = tuple[str, int, float]
+Key = tuple[str, int | str, float]
 
 
 class PipelinePoll:
@@ -34,19 +37,22 @@ class PipelinePoll:
     The poll of a pipeline.
 
     :param connection_id: the Airflow connection.
-    :param pipeline_id: the pipeline.
+    :param pipeline: its id, or its name, which is looked up when the poll begins.
     :param poll_interval: seconds between polls.
     """
 
-    def __init__(self, connection_id: str, pipeline_id: int, poll_interval: float) -> None:
-        self.pipeline_id = pipeline_id
+    def __init__(self, connection_id: str, pipeline: int | str, poll_interval: float) -> None:
+        self.pipeline_id = pipeline if isinstance(pipeline, int) else None
+        """The pipeline; None until it was looked up."""
         self.poll_interval = poll_interval
         self.watchers: WeakSet[Watcher] = WeakSet()
         """Those for whom is polled; each round goes back as far as one of them needs."""
         self._connection_id = connection_id
         self._clock = process_clock()
-        self._rounds = Rounds(pipeline_id)
-        self._outage = Outage(self._clock, pipeline_id, float("inf"), log)
+        self._pipeline = pipeline
+        self._rounds: Rounds | None = None
+        told = cast("int", pipeline)  # a name will do: an outage only tells of it, in the log and in errors logged here
+        self._outage = Outage(self._clock, told, float("inf"), log)
         self._obstacle: str | None = None
 
     async def rounds(self) -> AsyncGenerator[Round, None]:
@@ -60,6 +66,7 @@ class PipelinePoll:
                     if client is None:  # a new hook, which looks the connection up; a poll asks once: the loop repeats
                         client = HevoHook(self._connection_id, retry_limit=0).shared_client()
                     hevo = await client.join()
+                    self._rounds = self._rounds or Rounds(await self._look_up(hevo))
                     round_ = await self._rounds.next(hevo, [w.watermark for w in self.watchers if w.watermark])
                 except Exception as error:  # noqa: BLE001 - see above
                     pause = self._pause_after(error)
@@ -78,9 +85,18 @@ class PipelinePoll:
             if client is not None:
                 await client.leave()
 
+    async def _look_up(self, hevo: HevoAsyncClient) -> int:
+        if isinstance(self._pipeline, str):
+            self.pipeline_id = await pipeline_id_of_name(hevo, self._pipeline)
+            log.info("The pipeline %r, which is watched, has the id %s.", self._pipeline, self.pipeline_id)
+            return self.pipeline_id
+        return self._pipeline
+
     def _pause_after(self, error: Exception) -> float:
         """Tell what is in the way, once, and return the seconds until the next poll."""
         if isinstance(error, HevoError):
+            if isinstance(error, HevoNotFoundError) and isinstance(self._pipeline, str):
+                self._rounds = None  # another one may bear the name by now
             try:
                 pause = self._outage.pause_after(error, None)
             except HevoError as hopeless:  # credentials, or a pipeline that is not there
@@ -93,7 +109,7 @@ class PipelinePoll:
             self._obstacle = kind
             log.error(
                 "Pipeline %s is not watched: %s. Polling again every %g s until this is mended.",
-                self.pipeline_id,
+                self._pipeline,
                 str(error).rstrip(".") if isinstance(error, HevoError) else f"{kind}: {error}",
                 LONGEST_PAUSE,
                 exc_info=None if isinstance(error, HevoError) else error,
@@ -104,16 +120,16 @@ class PipelinePoll:
         self._outage.is_over()
         if self._obstacle is not None:
             self._obstacle = None
-            log.info("Pipeline %s is watched again.", self.pipeline_id)
+            log.info("Pipeline %s is watched again.", self._pipeline)
 
 
 _polls: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Key, PipelinePoll]] = WeakKeyDictionary()
 
 
-def poll_of(connection_id: str, pipeline_id: int, poll_interval: float) -> PipelinePoll:
+def poll_of(connection_id: str, pipeline: int | str, poll_interval: float) -> PipelinePoll:
     """Return the event loop's poll of a pipeline, for all who use it at the same time."""
     polls = _polls.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
-    key = (connection_id, pipeline_id, poll_interval)
+    key = (connection_id, pipeline, poll_interval)
     poll = polls.get(key)
     if poll is None:
         poll = polls[key] = PipelinePoll(*key)

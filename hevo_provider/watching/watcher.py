@@ -67,15 +67,15 @@ class Watcher:
     """
     One watcher of a pipeline.
 
-    :param pipeline_id: the pipeline.
+    :param pipeline: its id, or its name.
     :param wants: whether it wants to know of a job that has ended so.
     :param store: where its watermark survives.
     :param clock: where time comes from.
     """
 
-    def __init__(self, pipeline_id: int, wants: Callable[[Job], bool], store: WatermarkStore, clock: Clock) -> None:
+    def __init__(self, pipeline: int | str, wants: Callable[[Job], bool], store: WatermarkStore, clock: Clock) -> None:
         self.watermark: Watermark | None = None
-        self._pipeline_id = pipeline_id
+        self._pipeline = pipeline
         self._wants = wants
         self._store = store
         self._clock = clock
@@ -98,7 +98,7 @@ class Watcher:
             return ()
         if self.watermark is None:
             self.watermark = Watermark.at(round_)
-            log.info("Pipeline %s: watching for jobs that end from now on.", self._pipeline_id)
+            log.info("Pipeline %s: watching for jobs that end from now on.", self._pipeline)
             await self._write(self.watermark)
             return ()
         if not self.watermark.is_reached_by(round_):
@@ -127,7 +127,7 @@ class Watcher:
             log.warning(
                 "Pipeline %s: there are more jobs since the last round than the %s that were read, or they do not come "
                 "newest first. None of the others is told.",
-                self._pipeline_id,
+                self._pipeline,
                 f"{len(round_.listing.jobs):,}",
             )
 
@@ -158,12 +158,12 @@ class Watcher:
                 log.error(
                     "Pipeline %s: what was told of it cannot be read or kept in Airflow's asset state store (%s: %s). "
                     "Trying again in every round; until it can be read, nothing is told.",
-                    self._pipeline_id,
+                    self._pipeline,
                     kind,
                     str(error) or "no answer",
                 )
             return False
         if self._trouble is not None:
             self._trouble = None
-            log.info("Pipeline %s: Airflow's asset state store works again.", self._pipeline_id)
+            log.info("Pipeline %s: Airflow's asset state store works again.", self._pipeline)
         return True

@@ -45,9 +45,16 @@ def test_it_takes_what_the_pipelines_operator_takes_but_its_action() -> None:
 
     parameters = inspect.signature(HevoPipelineOperator).parameters.values()
     shared = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
-    assert set(given) == shared - {"pipeline_id", "action", "drop_and_load"}
+    assert set(given) == shared - {"pipeline_id", "pipeline_name", "action", "drop_and_load"}
     assert {name: getattr(made, name) for name in given} == given
-    assert set(made.template_fields) == {"pipeline_id", "objects", "object_ids", "connection_id", "job_type"}
+    assert set(made.template_fields) == {
+        "pipeline_id",
+        "pipeline_name",
+        "objects",
+        "object_ids",
+        "connection_id",
+        "job_type",
+    }
 
 
 @pytest.mark.parametrize("name", ["action", "drop_and_load"])

@@ -45,7 +45,8 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
     defaults = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
     assert defaults == {
-        "pipeline_id": inspect.Parameter.empty,
+        "pipeline_id": None,
+        "pipeline_name": None,
         "action": PipelineAction.SYNC_NOW,
         "job_type": None,
         "connection_id": "hevo_airflow_conn_id",

@@ -155,7 +155,13 @@ def test_durations_can_be_time_deltas() -> None:
 
 
 def test_the_template_fields_are_those_of_the_documentation() -> None:
-    assert set(HevoPipelineOperator.template_fields) == {"pipeline_id", "connection_id", "action", "job_type"}
+    assert set(HevoPipelineOperator.template_fields) == {
+        "pipeline_id",
+        "pipeline_name",
+        "connection_id",
+        "action",
+        "job_type",
+    }
     assert {"pipeline_id", "job_id", "completed_after"} <= set(HevoSensor.template_fields)
 
 

@@ -47,7 +47,8 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
     defaults = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
     assert defaults == {
-        "pipeline_id": inspect.Parameter.empty,
+        "pipeline_id": None,
+        "pipeline_name": None,
         "job_id": None,
         "completed_after": None,
         "job_type": JobType.INCREMENTAL,

@@ -1,0 +1,219 @@
+"""A pipeline that is given by its name, which is the same in all environments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+
+from hevo_provider.exceptions import HevoConfigError, HevoServerError
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sensors import HevoSensor
+from tests.stage.clock import VirtualClock
+from tests.stage.death import lose_worker
+from tests.stage.marks import in_both_modes, in_every_sensor_mode
+from tests.stage.sensors import RescheduledTaskInstance, sense
+from tests.stage.tasks import TaskInstance, play, work
+
+KINDS: list[Any] = [HevoPipelineOperator, HevoResyncObjectsOperator, HevoSensor]
+
+
+def named(name: object = "orders", kind: Any = HevoPipelineOperator, **parameters: Any) -> Any:
+    more = {"object_ids": ["o-1"]} if kind is HevoResyncObjectsOperator else {}
+    return kind(task_id="task", pipeline_name=name, **more, **parameters)
+
+
+@pytest.fixture
+def ti(clock: VirtualClock) -> TaskInstance:
+    return RescheduledTaskInstance(clock)
+
+
+@in_both_modes
+@pytest.mark.parametrize("kind", [HevoPipelineOperator, HevoResyncObjectsOperator])
+def test_the_pipeline_of_that_name_is_run(hevo: Sandbox, ti: TaskInstance, kind: Any, deferrable: bool) -> None:
+    for number in range(1, 13):
+        hevo.add_pipeline(number, name=f"shop {number}")
+    pipeline = hevo.add_pipeline(47, name="orders")
+    pipeline.add_object("stock", object_id="o-1")
+
+    job_id = play(named(kind=kind, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    assert ti.xcoms["hevo_job"]["pipeline_id"] == 47
+    assert ti.xcoms["hevo_pipeline_page"].endswith("/pipeline/47/overview")
+    assert len(hevo.requests_of("list_pipelines")) == 1
+
+
+@in_every_sensor_mode
+def test_a_sensor_waits_for_the_pipeline_of_that_name(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+    hevo.add_pipeline(7, name="shop")
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=100)
+
+    assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
+    if mode != "reschedule":  # in which each process knows only of itself
+        assert len(hevo.requests_of("list_pipelines")) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "found"), [("orders", 2), ("Orders", 3), (" Orders ", 3), ("CUSTOMERS", 4), ("größe", 5)]
+)
+def test_case_counts_where_a_name_fits_with_it(hevo: Sandbox, ti: TaskInstance, written: str, found: int) -> None:
+    for number, name in enumerate(["invoices", "orders", "Orders", "Customers", "GRÖSSE"], 1):
+        hevo.add_pipeline(number, name=name)
+
+    job_id = play(named(written), ti)
+
+    assert [job.id for job in hevo.pipelines[found].jobs] == [job_id]
+
+
+def test_all_pages_of_pipelines_are_looked_through(hevo: Sandbox, ti: TaskInstance) -> None:
+    for number in range(1, 251):
+        hevo.add_pipeline(number, name=f"shop {number}")
+
+    play(named("shop 250"), ti)
+
+    assert len(hevo.requests_of("list_pipelines")) == 3
+    assert len(hevo.pipelines[250].jobs) == 1
+
+
+@in_both_modes
+def test_a_name_that_fits_none_fails_for_good_and_close_ones_are_named(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    for number, name in enumerate(["orders to warehouse", "Order", "zebra"], 1):
+        hevo.add_pipeline(number, name=name)
+
+    with pytest.raises(AirflowFailException, match=r"No pipeline is called 'orders'\. Close to it: 'Order'"):
+        play(named(deferrable=deferrable), ti)
+
+    assert {request.route for request in hevo.requests} == {"list_pipelines"}
+
+
+def test_where_none_is_close_it_says_how_many_there_are(hevo: Sandbox, ti: TaskInstance) -> None:
+    hevo.add_pipeline(1, name="zebra")
+    hevo.add_pipeline(2, name=None).fields["name"] = None
+
+    with pytest.raises(AirflowFailException, match="There are 1 pipelines, and none is close to it"):
+        play(named(), ti)
+
+
+@in_both_modes
+def test_a_name_that_fits_several_fails_for_good_and_their_ids_are_listed(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    for number in (9, 4):
+        hevo.add_pipeline(number, name="orders")
+
+    with pytest.raises(AirflowFailException, match=r"Several pipelines are called 'orders': 4, 9\. .* pipeline_id"):
+        play(named(deferrable=deferrable), ti)
+
+    assert hevo.requests_of("sync_now") == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("given", [{}, {"pipeline_id": 7, "pipeline_name": "orders"}], ids=["neither", "both"])
+def test_exactly_one_of_id_and_name_is_given(kind: Any, given: dict[str, Any]) -> None:
+    with pytest.raises(HevoConfigError, match="Exactly one of pipeline_id and pipeline_name"):
+        kind(task_id="task", **given)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["", " ", "None", 7, ["orders"]])
+def test_what_is_no_name_is_refused_when_the_dag_is_parsed(kind: Any, name: object) -> None:
+    with pytest.raises(HevoConfigError, match="pipeline_name must be the name of a pipeline"):
+        named(name, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_name_is_a_template(hevo: Sandbox, ti: TaskInstance, kind: Any) -> None:
+    task = named("{{ 'ord' ~ 'ers' }}", kind)
+
+    task.render_template_fields(ti.context)
+
+    assert task.pipeline_name == "orders"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_template_that_renders_to_nothing_fails_for_good_before_any_request(
+    hevo: Sandbox, ti: TaskInstance, kind: Any
+) -> None:
+    task = named("{{ nothing }}", kind)
+    task.pipeline_name = ""
+
+    with pytest.raises(AirflowFailException, match="pipeline_name must be the name of a pipeline"):
+        play(task, ti)
+
+    assert hevo.requests == []
+
+
+def test_a_task_can_be_mapped_over_names(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders")
+    with DAG("dag", schedule=None):
+        mapped: Any = HevoPipelineOperator.partial(task_id="task").expand(pipeline_name=["orders"])
+
+    job_id = play(mapped.unmap({"pipeline_name": "orders"}), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@pytest.mark.parametrize("given", [{"pipeline_id": 7, "pipeline_name": "orders"}, {"pipeline_name": ""}])
+def test_a_mapped_task_that_names_no_pipeline_or_two_fails_for_good(
+    hevo: Sandbox, ti: TaskInstance, given: dict[str, Any]
+) -> None:
+    with DAG("dag", schedule=None):
+        mapped: Any = HevoPipelineOperator.partial(task_id="task").expand_kwargs([given])
+
+    with pytest.raises(AirflowFailException, match="pipeline_name"):
+        play(mapped.unmap(given), ti)
+
+    assert hevo.requests == []
+
+
+def test_a_pipeline_that_is_renamed_while_the_task_waits_changes_nothing(hevo: Sandbox, ti: TaskInstance) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders")
+    left_behind = work(lambda: named().execute(ti.context))
+    pipeline.name = "something else"
+
+    assert play(named(), ti, left_behind) == pipeline.jobs[0].id
+
+
+@in_both_modes
+def test_a_retry_follows_the_job_of_a_lost_worker(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders", duration=1000)
+    lose_worker(named(), ti)
+    clock.advance(300)
+    ti.next_try()
+
+    job_id = play(named(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+@pytest.mark.parametrize("fault", [Fault.status(503), Fault.status(429, headers={"Retry-After": "40"}), Fault.reset()])
+def test_a_look_up_that_stumbles_is_asked_for_again(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, fault: Fault
+) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders")
+    hevo.inject("list_pipelines", fault)
+
+    job_id = play(named(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_one_that_fails_for_long_fails_the_task_as_a_start_does(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    hevo.add_pipeline(47, name="orders")
+    hevo.inject("list_pipelines", Fault.status(503), times=None)
+
+    with pytest.raises(HevoServerError):
+        play(named(deferrable=deferrable), ti)
+
+    assert hevo.requests_of("sync_now") == []
