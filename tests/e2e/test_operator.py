@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from hevo_provider.sandbox import Request, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.e2e.airflow_api import AirflowApi
 from tests.e2e.conftest import PipelineMaker
@@ -80,6 +81,68 @@ def test_a_partly_failed_resync_is_a_success_where_that_is_accepted(airflow: Air
     assert job.type == "RESYNC"
     assert airflow.task("job_ends", "run", "resync_partly_failed_and_accepted")["state"] == "success"
     assert airflow.xcom("job_ends", "run", "resync_partly_failed_and_accepted") == job.id
+
+
+@pytest.fixture(scope="module")
+def deferred_jobs(airflow: AirflowApi, hevo: Sandbox, new_pipeline: PipelineMaker) -> Pipelines:
+    """Resync pipelines whose first job is stopped by the source's own rate limit; the second completes."""
+    tasks = ("failed", "accepted", "gone_on", "gone_on_blocking")
+    pipelines = {task: new_pipeline(ends="DEFERRED", restarting_for=1.0) for task in tasks}
+
+    def completed_from_now_on(request: Request) -> None:
+        if request.route == "sync_now" and request.pipeline_id is not None:
+            hevo.pipelines[request.pipeline_id].jobs[-1].ends = "COMPLETED"
+
+    hevo.on_request = completed_from_now_on
+    airflow.trigger("jobs_deferred_by_the_source", "run", {task: each.id for task, each in pipelines.items()})
+    airflow.wait_run("jobs_deferred_by_the_source", "run")
+    hevo.on_request = None
+    return pipelines
+
+
+@pytest.mark.parametrize(
+    ("task", "state", "types"),
+    [
+        ("failed", "failed", ["RESYNC"]),
+        ("accepted", "success", ["RESYNC"]),
+        ("gone_on", "success", ["RESYNC", "INCREMENTAL"]),
+        ("gone_on_blocking", "success", ["RESYNC", "INCREMENTAL"]),
+    ],
+)
+def test_a_deferred_job_is_what_the_author_says_and_a_resync_goes_on_with_a_sync(
+    airflow: AirflowApi, deferred_jobs: Pipelines, task: str, state: str, types: list[str]
+) -> None:
+    jobs = deferred_jobs[task].jobs
+
+    assert [job.type for job in jobs] == types
+    assert airflow.task("jobs_deferred_by_the_source", "run", task)["state"] == state
+    left = airflow.xcom("jobs_deferred_by_the_source", "run", task, "hevo_job")
+    assert left.get("jobs", [left["job_id"]]) == [job.id for job in jobs]
+
+
+def test_an_active_job_is_cancelled_where_that_is_asked_for_and_the_task_starts_its_own(
+    airflow: AirflowApi, new_pipeline: PipelineMaker
+) -> None:
+    pipelines = {task: new_pipeline(appear_after=0.0) for task in ("deferred", "blocking")}
+    others = {task: pipeline.start_job(duration=3600.0) for task, pipeline in pipelines.items()}
+
+    airflow.trigger("active_job_cancelled", "run", {task: pipeline.id for task, pipeline in pipelines.items()})
+
+    assert airflow.wait_run("active_job_cancelled", "run") == "success"
+    for task, pipeline in pipelines.items():
+        other, own = pipeline.jobs
+        assert (other.id, other.status) == (others[task].id, "CANCELLED")
+        assert airflow.xcom("active_job_cancelled", "run", task) == own.id
+
+
+def test_a_pipeline_can_be_given_by_a_templated_name(airflow: AirflowApi, new_pipeline: PipelineMaker) -> None:
+    pipeline = new_pipeline(name="orders of the shop")
+
+    airflow.trigger("pipeline_by_name", "run", {"operator": "orders of the shop"})
+
+    assert airflow.wait_run("pipeline_by_name", "run") == "success"
+    (job,) = pipeline.jobs
+    assert airflow.xcom("pipeline_by_name", "run", "operator") == job.id
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,42 @@ with DAG("job_ends", schedule=None, catchup=False):
         accept_completed_with_failures=True,
     )
 
+with DAG("jobs_deferred_by_the_source", schedule=None, catchup=False):
+    for task_id, on_deferred, deferrable in (
+        ("failed", "fail", True),
+        ("accepted", "accept", True),
+        ("gone_on", "continue", True),
+        ("gone_on_blocking", "continue", False),
+    ):
+        HevoPipelineOperator(
+            task_id=task_id,
+            pipeline_id=PIPELINE,
+            action=PipelineAction.RESYNC,
+            poll_interval=1,
+            on_deferred=on_deferred,
+            deferrable=deferrable,
+        )
+
+with DAG("active_job_cancelled", schedule=None, catchup=False):
+    for task_id, deferrable in (("deferred", True), ("blocking", False)):
+        HevoPipelineOperator(
+            task_id=task_id,
+            pipeline_id=PIPELINE,
+            poll_interval=1,
+            on_active_job="cancel",
+            ensure_new_job=True,
+            deferrable=deferrable,
+        )
+
+with DAG("pipeline_by_name", schedule=None, catchup=False):
+    operator = HevoPipelineOperator(task_id="operator", pipeline_name=PIPELINE, poll_interval=1)
+    operator >> HevoSensor(
+        task_id="sensor",
+        pipeline_name="{{ dag_run.conf['operator'] }}",
+        job_id="{{ ti.xcom_pull(task_ids='operator') }}",
+        poke_interval=1,
+    )
+
 with DAG("resync_objects", schedule=None, catchup=False):
     for task_id, deferrable in (("deferred", True), ("blocking", False)):
         HevoResyncObjectsOperator(
