@@ -17,7 +17,13 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
 from hevo_provider.clock import process_clock
 from hevo_provider.compat import task_store_of
-from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError, HevoJobNotFoundError, HevoRunError
+from hevo_provider.exceptions import (
+    HevoConfigError,
+    HevoJobFailedError,
+    HevoJobNotFoundError,
+    HevoRateLimitError,
+    HevoRunError,
+)
 from hevo_provider.models.enums import JobType, OnActiveJob, OnDeferred, PipelineAction
 from hevo_provider.models.ids import object_id_of
 from hevo_provider.parameters import (
@@ -153,7 +159,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
         self._begin_work()
         with hopeless_errors_fail_for_good():
-            run = Run(order=self._ordered(context), phase=Phase.READY)
+            try:
+                run = Run(order=self._ordered(context), phase=Phase.READY)
+            except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
+                self._defer_until_named(self._deadline(context), error)
             self._show_page(context)
             if self.durable and not self._store(context).works:
                 self.log.info(
@@ -340,8 +349,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         from hevo_provider.runs.order import SHOWS_WITHIN, Order
 
         self._check_values(self._checks(), only_literals=False)
+        deadline = self._deadline(context)
         order = Order(
-            pipeline_id=self._pipeline() if pipeline_id is None else pipeline_id,
+            pipeline_id=pipeline_id
+            if pipeline_id is not None
+            else self._pipeline(None if self.deferrable else deadline),
             connection_id=self.connection_id,
             on_active_job=self.on_active_job or (OnActiveJob.FAIL if self.ensure_new_job else OnActiveJob.START),
             wait_for_completion=self.wait_for_completion,
@@ -352,9 +364,13 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             retry_limit=self.retry_limit,
             find_window=SHOWS_WITHIN,
             api_outage_tolerance=self.api_outage_tolerance,
-            deadline=deadline_of(context, self.timeout, self.execution_timeout),
+            deadline=deadline,
         )
         return self._with_action(order)
+
+    def _deadline(self, context: Context) -> float:
+        """Return when the task's time is over, in seconds since the epoch."""
+        return deadline_of(context, self.timeout, self.execution_timeout)
 
     def _with_action(self, order: Order) -> Order:
         """Return the order with what it starts, and the types of job that this may be."""

@@ -26,6 +26,7 @@ from hevo_provider.exceptions import (
     HevoError,
     HevoJobNotFoundError,
     HevoNotFoundError,
+    HevoRateLimitError,
     HevoRunError,
 )
 from hevo_provider.models.enums import JobType, OnDeferred
@@ -157,7 +158,10 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         with self._failing_like_a_sensor():
-            run = self._new_run(context)
+            try:
+                run = self._new_run(context)
+            except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
+                self._defer_until_named(deadline_of(context, self.timeout, self.execution_timeout), error)
             with self._going_on_if_silent(context, run):
                 outcome, wait = self._poll(run)
                 if outcome is not None:
@@ -190,7 +194,12 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once. The base class calls this in the modes ``poke`` and ``reschedule``."""
         with hopeless_errors_fail_for_good():
-            outcome, wait = self._poll(self._new_run(context))
+            try:
+                run = self._new_run(context)
+            except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
+                self.log.info("The pipeline is looked up at the next poke: %s", error)
+                return PokeReturnValue(is_done=False)
+            outcome, wait = self._poll(run)
             if outcome is not None:
                 return PokeReturnValue(is_done=True, xcom_value=self._conclude_outcome(context, outcome))
         self.poke_interval = wait.pause

@@ -10,12 +10,14 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.client.shared import SharedClient
-from hevo_provider.clock import process_clock
+from hevo_provider.clock import Clock, process_clock
 from hevo_provider.compat import is_still_waited_for, triggers_are_told_of_a_kill
-from hevo_provider.exceptions import HevoError, HevoRunError, HevoTransportError
+from hevo_provider.exceptions import HevoError, HevoRateLimitError, HevoRunError, HevoTransportError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.parameters import DEFAULT_CONNECTION_ID
+from hevo_provider.runs.by_name import pipeline_id_when_there_is_room
 from hevo_provider.runs.cancel import cancel_job_of, end_in_time
+from hevo_provider.runs.error_table import fails_for_good
 from hevo_provider.runs.events import event_of, event_of_error
 from hevo_provider.runs.run import Run, unknown_in
 from hevo_provider.runs.wait import Wait
@@ -154,3 +156,56 @@ class HevoJobTrigger(BaseTrigger):
         _LAST_WORK.add(task)
         task.add_done_callback(_LAST_WORK.discard)
         await asyncio.shield(task)
+
+
+class HevoPipelineNameTrigger(BaseTrigger):
+    """
+    Look a pipeline's name up as soon as Hevo's limit has room for it, and send one event with its id.
+
+    A worker does so itself, and comes here only where Hevo has refused that for the limit: a hundred tasks that begin
+    at once would else hold a hundred workers.
+
+    Class path and parameters are stored in Airflow's database: they only ever grow.
+
+    :param pipeline_name: the name.
+    :param connection_id: the Airflow connection.
+    :param deadline: seconds since the epoch after which it is given up.
+    """
+
+    def __init__(self, pipeline_name: str, connection_id: str, deadline: float, **_: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.pipeline_name = pipeline_name
+        self.connection_id = connection_id
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and parameters, to start this elsewhere. No credentials are among them."""
+        about = {"pipeline_name": self.pipeline_name, "connection_id": self.connection_id}
+        return "hevo_provider.triggers.HevoPipelineNameTrigger", {**about, "deadline": self.deadline}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look the name up, then send the event."""
+        clock = process_clock()
+        began = clock.monotonic()
+        event: dict[str, Any] = {"pipeline_name": self.pipeline_name, "connection_id": self.connection_id}
+        try:
+            event["pipeline_id"] = await self._look_up(clock)
+        except HevoError as error:
+            event |= {"error": str(error), "is_late": isinstance(error, HevoRateLimitError)}
+            event["fails_for_good"] = fails_for_good(error)
+        except Exception as error:
+            # Airflow 2's dag.test() starts a trigger that raised again, for ever.
+            self.log.exception("Looking up the pipeline %r failed.", self.pipeline_name)
+            event["error"] = f"{type(error).__name__}: {error}"
+        if self.trigger_id is not None:
+            await clock.sleep(began + SHORTEST_DEFERRAL - clock.monotonic())
+        yield TriggerEvent(event)
+
+    async def _look_up(self, clock: Clock) -> int:
+        client = HevoHook(self.connection_id, longest_pause=0.0).shared_client()  # the loop pauses, up to the deadline
+        try:
+            return await pipeline_id_when_there_is_room(
+                client.join, self.pipeline_name, deadline=self.deadline, clock=clock, logger=self.log
+            )
+        finally:
+            await client.leave()

@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from hevo_provider.clock import process_clock
 from hevo_provider.compat import is_resumed, was_unmapped
-from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRunError
+from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRateLimitError, HevoRunError
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.models.ids import check_that_one_is_given, pipeline_id_of, pipeline_name_of
 from hevo_provider.parameters import is_unrendered
@@ -118,27 +118,59 @@ class HevoTask(Base):
         """Return how the field that says which pipeline is meant is checked."""
         return {"pipeline_name": pipeline_name_of} if self.is_named else {"pipeline_id": pipeline_id_of}
 
-    def _pipeline(self) -> int:
+    def _pipeline(self, wait_until: float | None = None) -> int:
         """
         Return the pipeline's id: GET /pipelines, once in a process, where it is given by its name.
 
+        :param wait_until: seconds since the epoch until which this process waits for Hevo's limit to have room. None:
+            not at all.
         :raises HevoConfigError: no pipeline is meant, or several are.
+        :raises HevoRateLimitError: there is no room within Hevo's limit.
         :raises HevoError: Hevo cannot be reached, or refuses.
         """
         if not self.is_named:
             return pipeline_id_of(self.pipeline_id)
         name = pipeline_name_of(self.pipeline_name)
         if self._looked_up is None or self._looked_up[:2] != (self.connection_id, name):
+            deadline = float("-inf") if wait_until is None else wait_until
 
             async def look_up() -> int:
-                from hevo_provider.runs.by_name import pipeline_id_of_name
+                from hevo_provider.runs.by_name import pipeline_id_when_there_is_room
 
-                async with self._hevo(self.connection_id).client() as hevo:
-                    return await pipeline_id_of_name(hevo, name)
+                async with self._connecting(self.connection_id) as connect:
+                    return await pipeline_id_when_there_is_room(
+                        connect, name, deadline=deadline, clock=process_clock(), logger=self.log
+                    )
 
             self._looked_up = self.connection_id, name, self._block_on(look_up)
             self.log.info("The pipeline %r has the id %s.", name, self._looked_up[2])
         return self._looked_up[2]
+
+    def execute_named(self, context: Context, event: Any = None) -> Any:
+        """
+        Begin anew when the triggerer has looked the pipeline's name up.
+
+        :param event: that of :class:`hevo_provider.triggers.HevoPipelineNameTrigger`.
+        :raises AirflowTaskTimeout: Hevo's limit had no room for that in time.
+        :raises HevoConfigError: no pipeline has the name, or several have.
+        """
+        about: dict[str, Any] = event if isinstance(event, dict) else {"error": "The trigger sent no event that is understood."}
+        error = about.get("error")
+        if about.get("is_late"):
+            raise AirflowTaskTimeout(f"Nothing was started: there was no room within Hevo's limit in time. {error}")
+        if error is not None:
+            raise (AirflowFailException if about.get("fails_for_good") else HevoRunError)(error)
+        self._looked_up = about["connection_id"], about["pipeline_name"], about["pipeline_id"]
+        return self.execute(context)
+
+    def _defer_until_named(self, deadline: float, error: HevoRateLimitError) -> NoReturn:
+        """Leave the worker; a triggerer waits for room within Hevo's limit, and calls ``execute_named``."""
+        from hevo_provider.triggers import HevoPipelineNameTrigger
+
+        name = pipeline_name_of(self.pipeline_name)
+        self.log.info("Which pipeline is called %r has to wait for Hevo's limit, in the triggerer: %s", name, error)
+        self.defer(trigger=HevoPipelineNameTrigger(name, self.connection_id, deadline), method_name="execute_named")
+        raise AssertionError("unreachable: defer() raises")
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Context, *more: Any, **how: Any

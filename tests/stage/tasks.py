@@ -12,12 +12,13 @@ import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.triggers.base import BaseTrigger
 
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
-from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import VirtualClock
 
 ACTIONS = ("SYNC_NOW", "RESYNC", "RESYNC_OBJECTS")
@@ -93,10 +94,12 @@ class Deferral:
 
     kwargs: dict[str, Any]
     method: str
+    path: str = "hevo_provider.triggers.HevoJobTrigger"
 
-    def trigger(self) -> HevoJobTrigger:
+    def trigger(self) -> Any:
         """Start the trigger from what was stored, as any triggerer would."""
-        return HevoJobTrigger(**json.loads(json.dumps(self.kwargs)))
+        module, _, name = self.path.rpartition(".")
+        return getattr(import_module(module), name)(**json.loads(json.dumps(self.kwargs)))
 
 
 def work(function: Callable[[], Any]) -> Any:
@@ -105,8 +108,8 @@ def work(function: Callable[[], Any]) -> Any:
         return function()
     except TaskDeferred as deferred:
         path, kwargs = deferred.trigger.serialize()
-        assert path == "hevo_provider.triggers.HevoJobTrigger"
-        return Deferral(kwargs, deferred.method_name)
+        assert path.startswith("hevo_provider.triggers.")
+        return Deferral(kwargs, deferred.method_name, path)
 
 
 def deferred(task: Any, ti: TaskInstance) -> Deferral:
@@ -116,7 +119,7 @@ def deferred(task: Any, ti: TaskInstance) -> Deferral:
     return result
 
 
-async def event_of(trigger: HevoJobTrigger) -> Any:
+async def event_of(trigger: BaseTrigger) -> Any:
     """Let a triggerer run a trigger: the payload of its one event."""
     events = [event async for event in trigger.run()]
     assert len(events) == 1, "a trigger sends exactly one event"

@@ -41,7 +41,7 @@ from tests.stage.tasks import (
 
 def waiting(task: HevoPipelineOperator | HevoResyncObjectsOperator | HevoSensor, ti: TaskInstance) -> HevoJobTrigger:
     """Let a worker defer the task: the trigger that waits for it, as Airflow runs it."""
-    trigger = deferred(task, ti).trigger()
+    trigger: HevoJobTrigger = deferred(task, ti).trigger()
     trigger.task_instance = ti  # type: ignore[assignment]
     return trigger
 

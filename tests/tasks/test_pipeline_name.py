@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowTaskTimeout
 
-from hevo_provider.exceptions import HevoConfigError, HevoServerError
+from hevo_provider.exceptions import HevoConfigError, HevoRateLimitError, HevoServerError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
-from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sandbox import Fault, Request, Sandbox
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
 from tests.stage.death import lose_worker
@@ -204,6 +204,75 @@ def test_a_look_up_that_stumbles_is_asked_for_again(
     job_id = play(named(deferrable=deferrable), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+FOR_A_QUARTER_OF_AN_HOUR = 900.0  # seconds
+WORDS = {"message": "Request rate limit exceeded"}
+OVER_THE_LIMIT = [Fault.status(429, headers={"Retry-After": "40"}), Fault.status(403, body=WORDS)]
+
+
+def no_room(hevo: Sandbox, clock: VirtualClock, fault: Fault, *, seconds: float) -> None:
+    """Refuse each look-up for a while, as Hevo does where others use up the limit."""
+    hevo.inject("list_pipelines", fault, times=None)
+    ends = clock.now() + seconds
+
+    def there_is_room_again(_: Request) -> None:
+        if clock.now() >= ends:
+            hevo.clear_faults()
+
+    hevo.on_request = there_is_room_again
+
+
+@in_both_modes
+@pytest.mark.parametrize("fault", OVER_THE_LIMIT)
+@pytest.mark.parametrize("kind", [HevoPipelineOperator, HevoResyncObjectsOperator])
+def test_a_look_up_waits_for_room_within_the_limit_and_not_on_a_worker(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, kind: Any, deferrable: bool, fault: Fault
+) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders")
+    pipeline.add_object("stock", object_id="o-1")
+    no_room(hevo, clock, fault, seconds=FOR_A_QUARTER_OF_AN_HOUR)
+
+    job_id = play(named(kind=kind, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+    if deferrable:
+        assert ti.xcoms["hevo_job"]["worker_seconds"] < 60
+
+
+@in_every_sensor_mode
+def test_a_sensor_polls_on_where_the_limit_has_no_room_for_a_look_up(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=3600)
+    no_room(hevo, clock, OVER_THE_LIMIT[0], seconds=FOR_A_QUARTER_OF_AN_HOUR)
+
+    assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
+
+
+@in_both_modes
+def test_a_look_up_for_which_there_is_never_room_fails_when_the_time_is_over(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders")
+    hevo.inject("list_pipelines", OVER_THE_LIMIT[0], times=None)
+    began = clock.now()
+
+    with pytest.raises((AirflowTaskTimeout, HevoRateLimitError), match="429"):
+        play(named(deferrable=deferrable, timeout=1800), ti)
+
+    assert 1700 < clock.now() - began <= 1810
+    assert pipeline.jobs == []
+
+
+def test_a_name_that_fits_none_is_told_from_the_triggerer_too(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(47, name="order")
+    no_room(hevo, clock, OVER_THE_LIMIT[0], seconds=FOR_A_QUARTER_OF_AN_HOUR)
+
+    with pytest.raises(AirflowFailException, match=r"No pipeline is called 'orders'\. Close to it: 'order'"):
+        play(named(), ti)
 
 
 @in_both_modes

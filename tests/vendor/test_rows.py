@@ -321,7 +321,8 @@ def test_from_then_on_an_operators_job_is_its_own_to_cancel_and_a_sensors_is_not
     def deferred(task: Any) -> HevoJobTrigger:
         left_behind = work(lambda: task.execute_complete(ti.context, fired("error", job)))
         assert isinstance(left_behind, Deferral)
-        return left_behind.trigger()
+        trigger: HevoJobTrigger = left_behind.trigger()
+        return trigger
 
     operator = deferred(operators.HevoPipelineOperator(task_id="task", pipeline_id=7))
     sensor = deferred(sensors.HevoSensor(task_id="task", pipeline_id=7))
