@@ -154,7 +154,8 @@ class HevoTask(Base):
         :raises AirflowTaskTimeout: Hevo's limit had no room for that in time.
         :raises HevoConfigError: no pipeline has the name, or several have.
         """
-        about: dict[str, Any] = event if isinstance(event, dict) else {"error": "The trigger sent no event that is understood."}
+        unknown = {"error": "The trigger sent no event that is understood."}
+        about: dict[str, Any] = event if isinstance(event, dict) else unknown
         error = about.get("error")
         if about.get("is_late"):
             raise AirflowTaskTimeout(f"Nothing was started: there was no room within Hevo's limit in time. {error}")
