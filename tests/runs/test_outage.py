@@ -234,7 +234,7 @@ def test_there_is_one_warning_per_change_and_a_line_when_it_is_over(hevo: Sandbo
     outcome = wait_for(job.id, story)
 
     assert outcome.ending is Ending.ENDED
-    assert [("503" in line, "reset" in line) for line in story.warnings] == [
+    assert [("answered 503" in line, "reset" in line) for line in story.warnings] == [
         (True, False),
         (False, True),
         (True, False),
