@@ -164,7 +164,7 @@ class HevoPipelineTrigger(BaseEventTrigger):
             self.statuses = _ends_of(statuses)
             self.poll_interval = seconds_of("poll_interval", poll_interval, above=True)
         except HevoConfigError as error:
-            raise _WrongParameterError(str(error)) from None
+            raise _WrongParameterError(error.text, code=error.code) from None
         self.asset = asset
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from hevo_provider import codes
 from hevo_provider.client.access import Access, Credentials, base_url_of
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of, value_in
@@ -53,10 +54,10 @@ class ConnectionSettings:
         :raises HevoConfigError: something is missing or cannot be used.
         """
         if not isinstance(extra, Mapping):
-            raise HevoConfigError("The connection's extra must be a JSON object.")
+            raise HevoConfigError("The connection's extra must be a JSON object.", code=codes.WRONG_CONNECTION)
         if not connection.login or not connection.password:
             missing = "login (the API key)" if not connection.login else "password (the API secret)"
-            raise HevoConfigError(f"The connection has no {missing}.")
+            raise HevoConfigError(f"The connection has no {missing}.", code=codes.CREDENTIALS_MISSING)
         return cls(
             access=Access(
                 base_url_of(connection.host, connection.port, connection.schema),
@@ -85,7 +86,9 @@ def texts_of(name: str, value: object) -> dict[str, str]:
     value = value_in(value) if isinstance(value, str) else value
     value = {} if value is None else value
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
-        raise HevoConfigError(f'"{name}" in the connection\'s extra must be a JSON object of texts.')
+        raise HevoConfigError(
+            f'"{name}" in the connection\'s extra must be a JSON object of texts.', code=codes.WRONG_CONNECTION
+        )
     return dict(value)
 
 
@@ -98,7 +101,7 @@ def _value(extra: Mapping[str, Any], name: str) -> Any:
 def _text(extra: Mapping[str, Any], name: str) -> str | None:
     value = _value(extra, name)
     if value is not None and not isinstance(value, str):
-        raise HevoConfigError(f'"{name}" in the connection\'s extra must be a text.')
+        raise HevoConfigError(f'"{name}" in the connection\'s extra must be a text.', code=codes.WRONG_CONNECTION)
     return None if value is None else value.strip()
 
 
@@ -108,7 +111,9 @@ def _timeout(extra: Mapping[str, Any]) -> float | None:
         try:
             value = float(value)
         except ValueError:
-            raise HevoConfigError('"timeout" in the connection\'s extra must be a number of seconds.') from None
+            raise HevoConfigError(
+                '"timeout" in the connection\'s extra must be a number of seconds.', code=codes.WRONG_CONNECTION
+            ) from None
     return None if value is None else seconds_of('"timeout" in the connection\'s extra', value, above=True)
 
 
@@ -117,7 +122,9 @@ def _flag(extra: Mapping[str, Any], name: str) -> bool:
     if isinstance(value, str):
         value = {"true": True, "false": False}.get(value.strip().lower(), value)
     if value is not None and not isinstance(value, bool):
-        raise HevoConfigError(f'"{name}" in the connection\'s extra must be true or false.')
+        raise HevoConfigError(
+            f'"{name}" in the connection\'s extra must be true or false.', code=codes.WRONG_CONNECTION
+        )
     return bool(value)
 
 
@@ -130,7 +137,9 @@ def _tls(extra: Mapping[str, Any]) -> dict[str, Any]:
     skips, relaxed = _flag(extra, "skip_tls_verification"), _flag(extra, "relaxed_ca_checks")
     files = _Files(*(_text(extra, name) for name in _FILES))
     if files.client_key is not None and files.client_cert is None:
-        raise HevoConfigError('"client_key" in the connection\'s extra is of no use without "client_cert".')
+        raise HevoConfigError(
+            '"client_key" in the connection\'s extra is of no use without "client_cert".', code=codes.WRONG_CONNECTION
+        )
     if skips and files.client_cert is None:
         return {"ssl": False}
     if not relaxed and files == _Files():
@@ -178,4 +187,4 @@ def _naming(what: str, file: str | None) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
-        raise HevoConfigError(f"The {what} {file!r} cannot be used: {reason}.") from None
+        raise HevoConfigError(f"The {what} {file!r} cannot be used: {reason}.", code=codes.WRONG_FILE) from None

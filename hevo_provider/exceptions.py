@@ -24,6 +24,7 @@ What can go wrong, as a tree. Callers decide by type and field, never by an erro
         ├── HevoJobFailedError       the job ended in a status that is a failure for the task
         ├── HevoJobStalledError      the job's status is not known to this version and no longer changes
         ├── HevoOutageError          Hevo gave no usable answer for longer than is tolerated
+        ├── HevoTimeIsOverError      the task's own time was over
         └── HevoHopelessError        the wait failed in a way that another try would not mend
 
 None of them is an Airflow exception: a sensor's ``soft_fail`` turns those into skips, and a failed job is no skip.
@@ -31,17 +32,51 @@ None of them is an Airflow exception: a sensor's ``soft_fail`` turns those into 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self, TypeVar
+
+from hevo_provider import codes
+from hevo_provider.codes import Code
 
 
 class HevoError(Exception):
     """
-    Base of everything this package raises about Hevo.
+    Base of everything this package raises about Hevo. Its text ends with its code, as ``HEVO-201``.
 
     ``sent_at`` is when the request that failed set out: seconds on the client's monotonic clock. None if none did.
+    ``report`` is what the task has logged of its failure, where it is what a task has ended with.
+
+    :param message: what happened, in sentences.
+    :param code: what kind of error it is; None: the usual one of its class.
     """
 
+    code: Code = codes.UNEXPECTED
     sent_at: float | None = None
+    lines: tuple[tuple[str, str], ...] = ()
+    """What a task logs in place of the text, line by line: a heading and what it says."""
+    report: str = ""
+
+    def __init__(self, message: str, *, code: Code | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+    @property
+    def text(self) -> str:
+        """What happened, without the code: for a place within other words."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return with_code(self.text, self.code)
+
+    def saying(self, verdict: str) -> Self:
+        """
+        Return the same error with another text, and without the frames that it came through.
+
+        :param verdict: the text, with the code at its end.
+        """
+        same = _remade(type(self), (verdict.removesuffix(f" {self.code}"),))
+        same.__dict__.update(self.__dict__)
+        return same
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are copied by calling their class with nothing but the text, which most of these want more than.
@@ -49,16 +84,28 @@ class HevoError(Exception):
         return _remade, (type(self), self.args), self.__dict__
 
 
-def _remade(kind: type[HevoError], args: tuple[Any, ...]) -> HevoError:
+def with_code(text: str, code: Code) -> str:
+    """Return a message that ends with its code."""
+    return f"{text}{'' if text.endswith(('.', '!', '?')) else '.'} {code}"
+
+
+E = TypeVar("E", bound=HevoError)
+
+
+def _remade(kind: type[E], args: tuple[Any, ...]) -> E:
     return kind.__new__(kind, *args)
 
 
 class HevoConfigError(HevoError, ValueError):
     """A parameter or the Airflow connection cannot be used. Raised before any request."""
 
+    code = codes.WRONG_PARAMETER
+
 
 class HevoConnectionError(HevoConfigError):
     """The Airflow connection cannot be used: a field is missing or makes no sense."""
+
+    code = codes.WRONG_CONNECTION
 
 
 class HevoConnectionNotFoundError(HevoConnectionError):
@@ -67,6 +114,8 @@ class HevoConnectionNotFoundError(HevoConnectionError):
 
     It says the same where its database or secrets backend stumbled: it swallows the cause. So this may pass.
     """
+
+    code = codes.NO_CONNECTION
 
 
 class HevoTransportError(HevoError):
@@ -77,17 +126,23 @@ class HevoTransportError(HevoError):
     :param sent: True if the request may have reached Hevo, so that a POST may have been applied.
     """
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
-        super().__init__(message)
+    code = codes.NOT_REACHED
+
+    def __init__(self, message: str, *, sent: bool = True, code: Code | None = None) -> None:
+        super().__init__(message, code=code)
         self.sent = sent
 
 
 class HevoTimeoutError(HevoTransportError):
     """No complete answer came within the time-out."""
 
+    code = codes.NO_ANSWER
+
 
 class HevoResponseError(HevoError):
     """An answer was received that cannot be read."""
+
+    code = codes.UNREADABLE
 
 
 class HevoAPIError(HevoError):
@@ -101,8 +156,19 @@ class HevoAPIError(HevoError):
     :param retry_after: seconds that Hevo asks to wait before the next call; None if it did not say.
     """
 
-    def __init__(self, status: int, method: str, path: str, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(f"Hevo answered {status} to {method} {path}: {message}")
+    code = codes.REFUSED_REQUEST
+
+    def __init__(
+        self,
+        status: int,
+        method: str,
+        path: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        code: Code | None = None,
+    ) -> None:
+        super().__init__(f"Hevo answered {status} to {method} {path}: {message}", code=code)
         self.status = status
         self.method = method
         self.path = path
@@ -113,17 +179,25 @@ class HevoAPIError(HevoError):
 class HevoAuthError(HevoAPIError):
     """401 or 403 in Hevo's own words: the API key or secret is wrong, revoked, or not allowed to do this."""
 
+    code = codes.REFUSED_KEY
+
 
 class HevoNotFoundError(HevoAPIError):
     """404 in Hevo's own words: there is no such pipeline, job or object for this account and region."""
+
+    code = codes.NOT_FOUND
 
 
 class HevoConflictError(HevoAPIError):
     """409; or a 500 to a call that starts a job, in words that say that one is running: a failure may use them too."""
 
+    code = codes.CONFLICT
+
 
 class HevoRateLimitError(HevoAPIError):
     """Too many calls: 429, or another status with the words that Hevo has for it. The call was not applied."""
+
+    code = codes.OVER_THE_LIMIT
 
 
 class HevoServerError(HevoAPIError):
@@ -133,6 +207,8 @@ class HevoServerError(HevoAPIError):
     It is no word of Hevo's on what was asked for: it may pass, and a POST may have been applied all the same.
     """
 
+    code = codes.SERVER_ERROR
+
 
 class HevoGatewayError(HevoServerError):
     """
@@ -140,6 +216,8 @@ class HevoGatewayError(HevoServerError):
 
     A firewall that wants a login says so, or an edge that has lost its way to Hevo for a moment.
     """
+
+    code = codes.GATEWAY
 
 
 class HevoRunError(HevoError):
@@ -149,10 +227,13 @@ class HevoRunError(HevoError):
     :param message: what happened and what to do.
     :param pipeline_id: the pipeline.
     :param job_id: the job, where it is known.
+    :param code: as for :class:`HevoError`.
     """
 
-    def __init__(self, message: str, *, pipeline_id: int | None = None, job_id: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, pipeline_id: int | None = None, job_id: str | None = None, code: Code | None = None
+    ) -> None:
+        super().__init__(message, code=code)
         self.pipeline_id = pipeline_id
         self.job_id = job_id
 
@@ -160,25 +241,47 @@ class HevoRunError(HevoError):
 class HevoPipelineStateError(HevoRunError):
     """The pipeline is in a status in which the action cannot be started."""
 
+    code = codes.NOT_READY
+
 
 class HevoPipelineBusyError(HevoRunError):
     """A job of the pipeline is active and the task is not allowed to start another."""
+
+    code = codes.BUSY
 
 
 class HevoJobNotFoundError(HevoRunError):
     """No job that could be the expected one appeared, or the job vanished while it was watched."""
 
+    code = codes.NO_JOB
+
 
 class HevoJobFailedError(HevoRunError):
     """The job ended in a status that counts as a failure of the task."""
+
+    code = codes.FAILED
 
 
 class HevoJobStalledError(HevoRunError):
     """The job stays in a status that leads nowhere."""
 
+    code = codes.STALLED
+
 
 class HevoOutageError(HevoRunError):
     """Hevo gave no usable answer for longer than the task tolerates."""
+
+    code = codes.OUTAGE
+
+
+class HevoTimeIsOverError(HevoRunError):
+    """
+    The task's own time was over: its ``timeout`` or ``execution_timeout``.
+
+    A task raises what Airflow has for it in its place, ``AirflowTaskTimeout`` or ``AirflowSensorTimeout``.
+    """
+
+    code = codes.NOT_ENDED_IN_TIME
 
 
 class HevoHopelessError(HevoRunError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from hevo_provider import codes
 from hevo_provider.client.access import Access, checked_headers, checked_request_kwargs
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.client.shared import SharedClient
@@ -232,7 +233,7 @@ class HevoHook(BaseHook):
             message = (
                 f"Airflow could not look up the connection {self.connection_id!r}: {type(error).__name__}: {error}"
             )
-            raise HevoTransportError(message, sent=False) from None
+            raise HevoTransportError(message, sent=False, code=codes.NOT_LOOKED_UP) from None
         if names_a_file(extra):  # which is read from disk
             self._settings = await asyncio.to_thread(self._read, connection, extra)
         else:
@@ -254,7 +255,8 @@ class HevoHook(BaseHook):
         try:
             return ConnectionSettings.of(connection, extra)
         except HevoConfigError as error:
-            raise HevoConnectionError(f"Airflow connection {self.connection_id!r}: {error}") from None
+            code = None if error.code is codes.WRONG_PARAMETER else error.code
+            raise HevoConnectionError(f"Airflow connection {self.connection_id!r}: {error.text}", code=code) from None
 
     def _client_for(self, settings: ConnectionSettings, **changes: Any) -> HevoAsyncClient:
         options: dict[str, Any] = {
@@ -275,7 +277,7 @@ class HevoHook(BaseHook):
             return True, BlockingCall("HevoHook.test_connection").run(self._check)
         except HevoError as error:
             advice = [words for kind, words in _ADVICE.items() if isinstance(error, kind)]
-            return False, " ".join([f"{str(error).rstrip('.')}.", *advice])
+            return False, " ".join([f"{error.text.rstrip('.')}.", *advice, f"({error.code})"])
 
     async def _check(self) -> str:
         settings = self._settings or await self._look_up()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
+from hevo_provider import codes
 from hevo_provider.exceptions import HevoConfigError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def page_of(settings: ConnectionSettings, pipeline_id: int) -> str:
     api = urlsplit(settings.access.base_url)
     pattern = settings.link or f"{api.scheme}://{{host}}{USUAL_PATH}"
     if not isinstance(pattern, str):
-        raise HevoConfigError('"link" in the connection\'s extra must be a text.')
+        raise HevoConfigError('"link" in the connection\'s extra must be a text.', code=codes.WRONG_CONNECTION)
     page = pattern.strip().replace("{host}", api.netloc).replace("{pipeline_id}", str(pipeline_id))
     try:
         parts = urlsplit(page)
@@ -61,6 +62,7 @@ def page_of(settings: ConnectionSettings, pipeline_id: int) -> str:
     if not leads_somewhere or re.search(r"[\s{}\\<>\"]", page):  # not shown: it may hold credentials
         raise HevoConfigError(
             '"link" in the connection\'s extra must make an http(s) address without credentials; it may hold {host} '
-            "and {pipeline_id}."
+            "and {pipeline_id}.",
+            code=codes.WRONG_CONNECTION,
         )
     return page

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
+from hevo_provider import codes
 from hevo_provider.clock import process_clock
 from hevo_provider.compat import task_store_of
 from hevo_provider.exceptions import (
@@ -23,6 +24,7 @@ from hevo_provider.exceptions import (
     HevoJobNotFoundError,
     HevoRateLimitError,
     HevoRunError,
+    HevoTimeIsOverError,
 )
 from hevo_provider.models.enums import JobType, OnActiveJob, OnDeferred, PipelineAction
 from hevo_provider.models.ids import object_id_of
@@ -37,7 +39,7 @@ from hevo_provider.parameters import (
     seconds_of,
     several_of,
 )
-from hevo_provider.tasks.task import HevoTask, deadline_of, hopeless_errors_fail_for_good
+from hevo_provider.tasks.task import HevoTask, deadline_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -158,9 +160,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         from hevo_provider.runs.run import Phase, Run
 
         self._begin_work()
-        with hopeless_errors_fail_for_good():
+        with self._telling_failures():
             try:
-                run = Run(order=self._ordered(context), phase=Phase.READY)
+                run = self._run = Run(order=self._ordered(context), phase=Phase.READY)
             except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
                 self._defer_until_named(self._deadline(context), error)
             self._show_page(context)
@@ -186,8 +188,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         from hevo_provider.runs.outcome import Ending, Outcome
 
         self._begin_work()
-        with hopeless_errors_fail_for_good():
+        with self._telling_failures():
             told = read_event(event)
+            self._run = told.run
             if told.error is not None:
                 self._note(context, told.run, told.error)
                 raise told.error
@@ -232,6 +235,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         return self.get_openlineage_facets_on_complete(task_instance)
 
     # The way of a run
+
+    def _latest_run(self) -> Run | None:
+        run = None if self._course is None else self._course.run
+        return run or super()._latest_run()
 
     def _start_and_wait(self, context: Context, run: Run) -> str:
         """Start the run, or go on with what an earlier try has started, and wait for it."""
@@ -288,9 +295,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             outcome = Outcome(Ending.TIMED_OUT, run, job)
         if outcome.ending is Ending.TIMED_OUT:
             self._note(context, run)  # the job may run on, or be CANCELLING: a retry has to know it
-            raise AirflowTaskTimeout(_timed_out(outcome))
+            said = _timed_out(outcome)
+            raise AirflowTaskTimeout(said.text) from said
         if job is None:
-            raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id)
+            raise HevoRunError("How the job ended is not known.", pipeline_id=run.pipeline_id, code=codes.NOT_KNOWN)
         if outcome.ending is Ending.FOUND:
             self._publish(context, run, job)
             self._verdict = Verdict(job)
@@ -397,7 +405,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     def _action_of(self, value: object) -> PipelineAction:
         action = member_of(PipelineAction, "action", value)
         if self.drop_and_load and action is not PipelineAction.RESYNC:
-            raise HevoConfigError("drop_and_load goes with the action RESYNC only.")
+            raise HevoConfigError("drop_and_load goes with the action RESYNC only.", code=codes.DO_NOT_GO_TOGETHER)
         return action
 
     def _job_type(self) -> JobType | None:
@@ -443,7 +451,10 @@ class HevoResyncObjectsOperator(HevoPipelineOperator):
     ) -> None:
         for name in ("action", "drop_and_load"):
             if name in kwargs:
-                raise HevoConfigError(f"{name} is for HevoPipelineOperator: this one resyncs chosen objects.")
+                raise HevoConfigError(
+                    f"{name} is for HevoPipelineOperator: this one resyncs chosen objects.",
+                    code=codes.DO_NOT_GO_TOGETHER,
+                )
         super().__init__(**kwargs)
         self.objects = in_one_order(objects)
         self.object_ids = in_one_order(object_ids)
@@ -475,7 +486,10 @@ class HevoResyncObjectsOperator(HevoPipelineOperator):
         if self.expects_objects:
             several_of("objects", value)
         elif not self.expects_object_ids:
-            raise HevoConfigError("objects or object_ids must say what to resync; HevoPipelineOperator resyncs it all.")
+            raise HevoConfigError(
+                "objects or object_ids must say what to resync; HevoPipelineOperator resyncs it all.",
+                code=codes.NO_OBJECTS,
+            )
 
     def _check_object_ids(self, value: object) -> None:
         if self.expects_object_ids:
@@ -492,11 +506,20 @@ def _on_active_job_of(name: str, value: object) -> OnActiveJob | None:
 
 def _but_not_follow(name: str, value: OnActiveJob | None) -> OnActiveJob | None:
     if value is OnActiveJob.FOLLOW:
-        raise HevoConfigError(f'{name}="follow" is not for objects: the active job may reload others.')
+        raise HevoConfigError(
+            f'{name}="follow" is not for objects: the active job may reload others.', code=codes.DO_NOT_GO_TOGETHER
+        )
     return value
 
 
-def _timed_out(outcome: Outcome) -> str:
+def _timed_out(outcome: Outcome) -> HevoTimeIsOverError:
+    run = outcome.run
+    is_started = run.job_id or run.posts
+    code = codes.NOT_ENDED_IN_TIME if is_started else codes.NOT_STARTED_IN_TIME
+    return HevoTimeIsOverError(_why_timed_out(outcome), pipeline_id=run.pipeline_id, job_id=run.job_id, code=code)
+
+
+def _why_timed_out(outcome: Outcome) -> str:
     run = outcome.run
     said = f" Hevo said: {run.note.rstrip('.')}." if run.note and not run.job_id else ""
     if run.gone_before:

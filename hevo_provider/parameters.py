@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from hevo_provider import codes
 from hevo_provider.exceptions import HevoConfigError
 
 E = TypeVar("E", bound=StrEnum)
@@ -41,7 +42,8 @@ def moment_of(name: str, value: object) -> datetime:
     if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
         raise HevoConfigError(
             f"{name} rendered to {value!r}: this DAG run has no such time. A run that was started by hand or by an "
-            "asset may have no data interval."
+            "asset may have no data interval.",
+            code=codes.NO_SUCH_TIME,
         )
     try:
         moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
@@ -64,7 +66,7 @@ def several_of(name: str, value: object) -> tuple[str, ...]:
     if not isinstance(items, Sequence | AbstractSet) or isinstance(items, bytes | bytearray):
         raise HevoConfigError(f"{name} must be a list of names or ids, not {value!r}.")
     if not items:
-        raise HevoConfigError(f"{name} is empty: there is nothing to resync.")
+        raise HevoConfigError(f"{name} is empty: there is nothing to resync.", code=codes.NO_OBJECTS)
     texts = [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in items]
     for text in texts:
         if not isinstance(text, str) or text.strip() in {"", "None"}:

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from hevo_provider import codes
 from hevo_provider.clock import process_clock
 from hevo_provider.compat import first_poke_of, is_expanded_over, was_unmapped
 from hevo_provider.exceptions import (
@@ -28,6 +29,7 @@ from hevo_provider.exceptions import (
     HevoNotFoundError,
     HevoRateLimitError,
     HevoRunError,
+    HevoTimeIsOverError,
 )
 from hevo_provider.models.enums import JobType, OnDeferred
 from hevo_provider.models.ids import job_id_of
@@ -155,18 +157,19 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if self.deferrable or not self.reschedule:  # in which each process knows only of itself
             self._begin_work()
         self._show_page(context)
-        if not self.deferrable:
-            return super().execute(context)
-        with self._failing_like_a_sensor():
-            try:
-                run = self._new_run(context)
-            except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
-                self._defer_until_named(deadline_of(context, self.timeout, self.execution_timeout), error)
-            with self._going_on_if_silent(context, run):
-                outcome, wait = self._poll(run)
-                if outcome is not None:
-                    return self._conclude_outcome(context, outcome)
-            return self._defer_until_done(context, _without_what_was_polled(wait))
+        with self._telling_failures():
+            if not self.deferrable:
+                return super().execute(context)
+            with self._failing_like_a_sensor():
+                try:
+                    run = self._new_run(context)
+                except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
+                    self._defer_until_named(deadline_of(context, self.timeout, self.execution_timeout), error)
+                with self._going_on_if_silent(context, run):
+                    outcome, wait = self._poll(run)
+                    if outcome is not None:
+                        return self._conclude_outcome(context, outcome)
+                return self._defer_until_done(context, _without_what_was_polled(wait))
 
     def execute_complete(self, context: Context, event: object = None) -> Any:
         """
@@ -181,9 +184,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         from hevo_provider.runs.outcome import Ending, Outcome
 
         self._begin_work()
-        with self._failing_like_a_sensor():
+        with self._telling_failures(), self._failing_like_a_sensor():
             told = read_event(event)
-            run = told.run or told.run_under(self._ordered(context, told.pipeline_id))  # version 1.0.0 sent none along
+            self._run = run = told.run or told.run_under(
+                self._ordered(context, told.pipeline_id)
+            )  # version 1.0.0 sent none along
             with self._going_on_if_silent(context, run):
                 if told.error is not None:
                     raise told.error
@@ -212,11 +217,14 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             super()._do_render_template_fields(parent, template_fields, context, *more, **how)
         except Exception as error:
             if isinstance(self.completed_after, str) and re.search(r"data_interval|logical_date|\bds\b", str(error)):
-                raise AirflowFailException(
+                said = HevoConfigError(
                     f"completed_after={self.completed_after!r} cannot be rendered ({error}): this DAG run has no such "
                     "time. A run that was started by hand or by an asset has none on Airflow 3; "
-                    '"{{ data_interval_end | default(dag_run.run_after) }}" works in every run.'
-                ) from error
+                    '"{{ data_interval_end | default(dag_run.run_after) }}" works in every run.',
+                    code=codes.NO_SUCH_TIME,
+                )
+                with self._telling_failures():
+                    raise said from None
             raise
 
     # One poll
@@ -270,14 +278,16 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             await clock.sleep(wait.pause)
             outcome = await wait.poll(connect)
         waited_for = clock.now() - (run.searching_since or 0.0)
-        is_missing = wait.trouble is not None and meaning_of(wait.trouble) is Meaning.MISSING
-        if outcome is None and is_missing and waited_for >= MISSING_TOLERANCE:
+        trouble = wait.trouble
+        is_missing = trouble is not None and meaning_of(trouble) is Meaning.MISSING
+        if outcome is None and trouble is not None and is_missing and waited_for >= MISSING_TOLERANCE:
             what = f", job {run.job_id}" if run.job_id else ""
             raise HevoJobNotFoundError(
-                f"Pipeline {run.pipeline_id}{what}: Hevo does not know it ({wait.trouble}). It may have been deleted, "
+                f"Pipeline {run.pipeline_id}{what}: Hevo does not know it ({trouble.text}). It may have been deleted, "
                 "or the job belongs to another pipeline.",
                 pipeline_id=run.pipeline_id,
                 job_id=run.job_id,
+                code=codes.VANISHED,
             )
         return outcome
 
@@ -293,17 +303,28 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     def _waiting_since(self, context: Context) -> float:
         return self._first_poke(context) if self.reschedule and not self.deferrable else super()._waiting_since(context)
 
+    def _latest_run(self) -> Run | None:
+        return super()._latest_run() if self._wait is None else self._wait.run
+
+    def _is_timed_out(self, error: BaseException) -> bool:
+        """Return whether the base class has ended the sensor for its ``timeout``, which it does in its own words."""
+        if isinstance(error, AirflowSensorTimeout):
+            return True
+        return isinstance(error, AirflowSkipException) and self.soft_fail and error.__cause__ is None
+
     def _conclude_outcome(self, context: Context, outcome: Outcome) -> str:
         from hevo_provider.runs.outcome import Ending
 
         if outcome.ending is Ending.TIMED_OUT:
-            message = _timed_out(outcome.run)
+            said = _timed_out(outcome.run)
             limit = self.execution_timeout
             if limit is not None and limit.total_seconds() < self.timeout:
-                raise AirflowTaskTimeout(message)
-            raise AirflowSensorTimeout(message)
+                raise AirflowTaskTimeout(said.text) from said
+            raise AirflowSensorTimeout(said.text) from said
         if outcome.job is None:
-            raise HevoRunError("How the job ended is not known.", pipeline_id=outcome.run.pipeline_id)
+            raise HevoRunError(
+                "How the job ended is not known.", pipeline_id=outcome.run.pipeline_id, code=codes.NOT_KNOWN
+            )
         return self._conclude(context, outcome.run, outcome.job)
 
     @contextmanager
@@ -335,7 +356,9 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             self.log.error("The sensor goes on although it has failed (silent_fail): %s", error)
             rested = process_clock().now() + self.poll_interval
             if run.order.deadline is not None and rested >= run.order.deadline:
-                raise AirflowSensorTimeout(f"{error} {_timed_out(run)}") from error
+                why = error.text if isinstance(error, HevoError) else str(error)
+                said = _timed_out(run, after=f"{why} ")
+                raise AirflowSensorTimeout(said.text) from said
             self._defer_until_done(context, run.resting(rested))
 
     # From parameters to a run
@@ -351,6 +374,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             order=order,
             phase=Phase.FIND if job_id is None else Phase.WATCH,
             job_id=job_id,
+            pipeline_name=self._looked_up[1] if self.is_named and self._looked_up else None,
             searching_since=self._first_poke(context) if remembers_nothing else None,
             # What has been rescheduled got past its first poke: a refusal or a 404 of Hevo would have failed it there.
             answered=remembers_nothing and first_poke_of(context) is not None,
@@ -392,9 +416,14 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         if only_literals and was_unmapped(self):
             return  # execute checks, and fails the task for good
         if self.job_id is None and (self.expects_job_id or is_expanded_over(self, "job_id")):
-            raise HevoConfigError("job_id rendered to None: the task that should have returned it did not.")
+            raise HevoConfigError(
+                "job_id rendered to None: the task that should have returned it did not.", code=codes.NOT_RETURNED
+            )
         if self.expects_job_id and self.expects_completion:
-            raise HevoConfigError("job_id and completed_after exclude each other: follow one job, or wait for any.")
+            raise HevoConfigError(
+                "job_id and completed_after exclude each other: follow one job, or wait for any.",
+                code=codes.DO_NOT_GO_TOGETHER,
+            )
         checks: dict[str, Callable[[Any], object]] = {
             **self._checks_of_pipeline(),
             "connection_id": connection_id_of,
@@ -409,7 +438,10 @@ class HevoSensor(HevoTask, BaseSensorOperator):
 def _on_deferred_of(name: str, value: object) -> OnDeferred:
     member = member_of(OnDeferred, name, value)
     if member is OnDeferred.CONTINUE:
-        raise HevoConfigError(f'{name}="continue" is not for a sensor, which starts nothing: use "fail" or "accept".')
+        raise HevoConfigError(
+            f'{name}="continue" is not for a sensor, which starts nothing: use "fail" or "accept".',
+            code=codes.DO_NOT_GO_TOGETHER,
+        )
     return member
 
 
@@ -423,7 +455,18 @@ def _without_what_was_polled(wait: Wait) -> Run:
     return run.under(replace(run.order, retry_limit=run.order.retry_limit - wait.polls))
 
 
-def _timed_out(run: Run) -> str:
+def _timed_out(run: Run, *, after: str = "") -> HevoTimeIsOverError:
+    """
+    Return what is said of a sensor whose time was over.
+
+    :param after: what went before.
+    """
+    return HevoTimeIsOverError(
+        f"{after}{_why_timed_out(run)}", pipeline_id=run.pipeline_id, job_id=run.job_id, code=codes.SENSOR_TIMED_OUT
+    )
+
+
+def _why_timed_out(run: Run) -> str:
     if run.order.completed_after is None:
         return f"Pipeline {run.pipeline_id}: the job had not ended when the sensor's time was over."
     from hevo_provider.runs.words import any_of, time_in_words

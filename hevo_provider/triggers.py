@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.client.shared import SharedClient
 from hevo_provider.clock import Clock, process_clock
@@ -103,7 +104,8 @@ class HevoJobTrigger(BaseTrigger):
         except Exception as error:
             # Airflow 2's dag.test() starts a trigger that raised again, for ever.
             self.log.exception("The wait for pipeline %s failed.", self.ordered.pipeline_id)
-            return event_of_error(HevoRunError(f"{type(error).__name__}: {error}"), self._latest())
+            fault = f"The wait failed by a fault of its own: {type(error).__name__}: {error}"
+            return event_of_error(HevoRunError(fault), self._latest())
         finally:
             if self._client is not None:
                 client, self._client = self._client, None
@@ -124,7 +126,7 @@ class HevoJobTrigger(BaseTrigger):
                 return await self._connect()
         except TimeoutError:
             what = f"Airflow did not look up the connection {self.connection_id!r} in time"
-            raise HevoTransportError(what, sent=False) from None
+            raise HevoTransportError(what, sent=False, code=codes.NOT_LOOKED_UP) from None
 
     async def _found(self, run: Run) -> None:
         self.ordered = run  # without what only served to tell the job from others: it may run for days

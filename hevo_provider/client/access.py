@@ -14,7 +14,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 from multidict import CIMultiDict
 from yarl import URL
 
-from hevo_provider import __version__
+from hevo_provider import __version__, codes
 from hevo_provider.client.redaction import Redaction
 from hevo_provider.exceptions import HevoConfigError
 
@@ -40,7 +40,8 @@ class Access:
     """
     Where Hevo is and how to get in, checked.
 
-    :param base_url: ``https://us.hevodata.com`` or the like. Plain http is only accepted for a loopback address.
+    :param base_url: a region such as ``us``, a host, or ``https://us.hevodata.com`` and the like. Plain http is only
+        accepted for a loopback address.
     :param credentials: what to authenticate with; they are only ever sent to that host.
     :param headers: sent with every request.
     :param request_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``.
@@ -61,18 +62,21 @@ class Access:
     all_secrets: Redaction = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "base_url", checked_base_url(self.base_url))
+        object.__setattr__(self, "base_url", base_url_of(self.base_url))
         object.__setattr__(self, "headers", checked_headers(self.headers))
         object.__setattr__(self, "request_kwargs", checked_request_kwargs(self.request_kwargs))
         if not self.credentials.key or not self.credentials.secret:
             missing = "API key (login)" if not self.credentials.key else "API secret (password)"
-            raise HevoConfigError(f"The Hevo connection has no {missing}.")
+            raise HevoConfigError(f"The Hevo connection has no {missing}.", code=codes.CREDENTIALS_MISSING)
         for name, text in (("key (login)", self.credentials.key), ("secret (password)", self.credentials.secret)):
             if text != text.strip():
                 # Pasted, or read from a file with the end of its line: Hevo refuses it, and nobody can see why.
-                raise HevoConfigError(f"The Hevo API {name} begins or ends with white space or a line break.")
+                raise HevoConfigError(
+                    f"The Hevo API {name} begins or ends with white space or a line break.",
+                    code=codes.WRONG_CREDENTIALS,
+                )
         if ":" in self.credentials.key:  # Basic auth ends the user's name with one (RFC 7617)
-            raise HevoConfigError("The Hevo API key (login) must not contain a colon.")
+            raise HevoConfigError("The Hevo API key (login) must not contain a colon.", code=codes.WRONG_CREDENTIALS)
         object.__setattr__(self, "proxy", self._proxy())
         secrets = (self._token, self.credentials.secret, self.credentials.key)
         object.__setattr__(self, "secrets", Redaction(secrets))
@@ -219,7 +223,9 @@ def base_url_of(host: str | None, port: int | None = None, schema: str | None = 
     host = (host or "").strip()
     host = host if "://" in host else host.rstrip("/")
     if not host:
-        raise HevoConfigError(f"The connection has no host: give a region such as us, or us.{DOMAIN}.")
+        raise HevoConfigError(
+            f"The Hevo host is missing: give a region such as us, or us.{DOMAIN}.", code=codes.WRONG_HOST
+        )
     if "://" not in host:
         if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", host) and host.lower() != "localhost":
             host = f"{host}.{DOMAIN}"
@@ -244,15 +250,22 @@ def checked_base_url(base_url: str) -> str:
         host, _ = url.host, url.port
     except ValueError:
         # No word of what was given: a URL that cannot be read may hold credentials anywhere.
-        raise HevoConfigError("The Hevo host is not a valid URL.") from None
+        raise HevoConfigError("The Hevo host is not a valid URL.", code=codes.WRONG_HOST) from None
     if url.user is not None or url.password is not None:
-        raise HevoConfigError("The Hevo host must not contain credentials: use the connection's login and password.")
+        raise HevoConfigError(
+            "The Hevo host must not contain credentials: use the connection's login and password.",
+            code=codes.WRONG_HOST,
+        )
     if url.scheme not in {"http", "https"} or not host or not re.fullmatch(r"[\w.:%-]+", host):
-        raise HevoConfigError(f"The Hevo host must be a name, a region or an http(s) URL, not {host or 'empty'!r}.")
+        given = f", not {host!r}" if host else ""
+        raise HevoConfigError(
+            f"The Hevo host must be a region such as us, a host such as us.{DOMAIN} or an http(s) URL{given}.",
+            code=codes.WRONG_HOST,
+        )
     if url.scheme == "http" and not is_loopback(host):
-        raise HevoConfigError(f"Refusing to send the API key unencrypted to {host}: use https.")
+        raise HevoConfigError(f"Refusing to send the API key unencrypted to {host}: use https.", code=codes.UNENCRYPTED)
     if url.query_string or url.fragment:
-        raise HevoConfigError("The Hevo host must not contain a query or a fragment.")
+        raise HevoConfigError("The Hevo host must not contain a query or a fragment.", code=codes.WRONG_HOST)
     return str(url).rstrip("/")
 
 

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Any, Generic, Protocol, Self, TypeVar
 from urllib.parse import quote
 
+from hevo_provider import codes
 from hevo_provider.client.access import Access, Credentials
 from hevo_provider.client.responses import Response, message_of
 from hevo_provider.client.transport import HevoTransport, Repeatable
@@ -87,7 +88,8 @@ class HevoAsyncClient(HevoTransport):
     """
     Hevo's API, call by call.
 
-    :param base_url: ``https://us.hevodata.com`` or the like. Plain http is only accepted for a loopback address.
+    :param base_url: a region such as ``us``, a host, or ``https://us.hevodata.com`` and the like. Plain http is only
+        accepted for a loopback address.
     :param api_key: the API key.
     :param api_secret: its secret.
     :param headers: sent with every request.
@@ -308,7 +310,9 @@ class HevoAsyncClient(HevoTransport):
                     raise
                 there = await self._objects_for(pipeline_id, error)
                 if missing := sorted(set(by_id["object_ids"]) - {item.object_id for item in there}):
-                    raise HevoConfigError(f"Pipeline {pipeline_id} has no object {', '.join(missing)}.") from error
+                    raise HevoConfigError(
+                        f"Pipeline {pipeline_id} has no object {', '.join(missing)}.", code=codes.NO_SUCH_OBJECT
+                    ) from error
                 names = _names_of(by_id["object_ids"], there)
                 bodies = [] if names is None else [{"objects": names}]
                 return await self._start_in_other_words(path, bodies, retry_limit=retry_limit, refused=error)
@@ -328,9 +332,9 @@ class HevoAsyncClient(HevoTransport):
         try:
             return [item async for item in self.list_objects(pipeline_id)]
         except (HevoTransportError, HevoResponseError, HevoRateLimitError, HevoServerError) as error:
-            raise HevoTransportError(f"the objects' names could not be read: {error}", sent=False) from error
+            raise HevoTransportError(f"the objects' names could not be read: {error.text}", sent=False) from error
         except HevoError as error:
-            words = f"{refused.message}; their names could not be read: {error}"
+            words = f"{refused.message}; their names could not be read: {error.text}"
             raise HevoAPIError(refused.status, refused.method, refused.path, words) from error
 
     async def _act(self, path: str, body: object = None, *, retry_limit: int | None = None) -> ActionResponse:

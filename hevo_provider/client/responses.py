@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 import aiohttp
 
+from hevo_provider import codes
 from hevo_provider.client.access import host_of
 from hevo_provider.exceptions import (
     HevoAPIError,
@@ -102,7 +103,7 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
         raise HevoAuthError(status, method, path, message)
     if status == HTTPStatus.FORBIDDEN:  # API.md, role
         may_not = f"a key of this role may not {_deed_of(method, path)}, or it is a wrong key"
-        raise HevoAuthError(status, method, path, f"{may_not}: {message}")
+        raise HevoAuthError(status, method, path, f"{may_not}: {message}", code=codes.REFUSED_ROLE)
     if status == HTTPStatus.NOT_FOUND:
         raise HevoNotFoundError(status, method, path, _of_pipeline(path) + message)
     # The API refuses an action with 409 or with 500 where a job runs; of the 500 only its words say that it is one.

@@ -189,7 +189,7 @@ class HevoTransport:
                     raise
                 attempt += 1
                 self.count_retry()
-                log.info("%s; asking again in %.1f s (%s of %s)", error, pause, attempt, attempts)
+                log.info("%s; asking again in %.1f s (%s of %s)", error.text, pause, attempt, attempts)
                 await self.clock.sleep(pause)
 
     def _stay_in_one_event_loop(self) -> None:

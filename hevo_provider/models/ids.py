@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import SupportsIndex, SupportsInt
 
+from hevo_provider import codes
 from hevo_provider.exceptions import HevoConfigError
 
 # An id goes into the path of a URL: nothing that could lead to another path, or into a log line, is one.
@@ -48,9 +49,12 @@ def check_that_one_is_given(pipeline_id: object, pipeline_name: object) -> None:
     """
     what = "Exactly one of pipeline_id and pipeline_name says which pipeline is meant"
     if pipeline_id is None and pipeline_name is None:
-        raise HevoConfigError(f"pipeline_id must be a positive whole number, not None. {what}: neither is given.")
+        raise HevoConfigError(
+            f"pipeline_id must be a positive whole number, not None. {what}: neither is given.",
+            code=codes.WHICH_PIPELINE,
+        )
     if pipeline_id is not None and pipeline_name is not None:
-        raise HevoConfigError(f"{what}: both are given.")
+        raise HevoConfigError(f"{what}: both are given.", code=codes.WHICH_PIPELINE)
 
 
 def _whole(value: object) -> int | None:
@@ -82,10 +86,13 @@ def job_id_of(value: object) -> str:
     if isinstance(value, list | tuple):
         raise HevoConfigError(
             "job_id is a list: the task that should have returned one job's id returned a list. Map the sensor over it "
-            "(.expand(job_id=…)) or choose one."
+            "(.expand(job_id=…)) or choose one.",
+            code=codes.NOT_RETURNED,
         )
     if not isinstance(value, str) or value.strip() in {"", "None"}:
-        raise HevoConfigError(f"job_id is {value!r}: the task that should have returned the job's id did not.")
+        raise HevoConfigError(
+            f"job_id is {value!r}: the task that should have returned the job's id did not.", code=codes.NOT_RETURNED
+        )
     if not re.fullmatch(ID_PATTERN, value):
         raise HevoConfigError(f"job_id is not an id of Hevo: {value!r}.")
     return value

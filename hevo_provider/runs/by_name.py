@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoConfigError, HevoRateLimitError
@@ -54,8 +55,11 @@ async def pipeline_id_of_name(hevo: HevoAsyncClient, name: str) -> int:
         return fitting[0]
     if fitting:
         ids = ", ".join(str(each) for each in sorted(fitting))
-        raise HevoConfigError(f"Several pipelines are called {name!r}: {ids}. Say which is meant with pipeline_id.")
+        raise HevoConfigError(
+            f"Several pipelines are called {name!r}: {ids}. Say which is meant with pipeline_id.",
+            code=codes.SEVERAL_OF_THE_NAME,
+        )
     folded = {called.casefold(): called for called in names.values()}
     close = [repr(folded[each]) for each in get_close_matches(wanted, folded, n=MOST_CLOSE)]
     there = f"Close to it: {any_of(close)}." if close else f"There are {len(names)} pipelines, and none is close to it."
-    raise HevoConfigError(f"No pipeline is called {name!r}. {there}")
+    raise HevoConfigError(f"No pipeline is called {name!r}. {there}", code=codes.NO_SUCH_NAME)

@@ -53,7 +53,7 @@ async def end_in_time(connect: Connect, outcome: Outcome, logger: Logger = log) 
     try:
         hevo = await connect()
     except HevoError as error:
-        logger.warning("Pipeline %s: the job was not cancelled and may still run: %s", run.pipeline_id, error)
+        logger.warning("Pipeline %s: the job was not cancelled and may still run: %s", run.pipeline_id, error.text)
         return outcome
     cancelled, job = await _cancel(hevo, run, logger, CANCEL_WITHIN)
     if job is None:
@@ -158,7 +158,9 @@ class _Effort:
     async def _may_pass(self, error: HevoError) -> bool:
         """Wait until it may have passed; return False where that takes too long."""
         if self._trouble is None:
-            self._log.warning("Pipeline %s: %s is not cancelled yet: %s.", self._run.pipeline_id, self._what, error)
+            self._log.warning(
+                "Pipeline %s: %s is not cancelled yet: %s.", self._run.pipeline_id, self._what, error.text
+            )
         self._trouble = error
         self._hevo.count_retry()
         retry_after = error.retry_after if isinstance(error, HevoAPIError) else None
@@ -176,7 +178,7 @@ class _Effort:
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _tell_what_was_seen(self) -> None:
-        why = f" ({self._trouble})" if self._trouble is not None else ""
+        why = f" ({self._trouble.text})" if self._trouble is not None else ""
         if self.job is None:
             seen = "whether it still runs could not be seen"
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import (
     HevoAPIError,
@@ -51,13 +52,15 @@ async def cancel_others(hevo: HevoAsyncClient, run: Run, active: Sequence[Job], 
         try:
             await hevo.cancel_job(run.pipeline_id, job.job_id, retry_limit=REPEATS)
         except (HevoNotFoundError, HevoConflictError) as error:  # it is ending, by itself or by another's hand
-            logger.info("Pipeline %s: waiting for %s to end (%s).", run.pipeline_id, what, error)
+            logger.info("Pipeline %s: waiting for %s to end (%s).", run.pipeline_id, what, error.text)
         except (HevoRateLimitError, HevoServerError):  # no word of Hevo's on the job
             raise
         except HevoAPIError as error:
             raise HevoPipelineBusyError(
-                f"Pipeline {run.pipeline_id}: {what} is active and was not cancelled, so nothing was started: {error}",
+                f"Pipeline {run.pipeline_id}: {what} is active and was not cancelled, so nothing was started: "
+                f"{error.text}",
                 pipeline_id=run.pipeline_id,
                 job_id=job.job_id,
+                code=codes.NOT_CANCELLED,
             ) from error
     return run.waiting(yield_to=active[0].job_id)

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 
+from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.models.object import LEFT_OUT_STATUSES, PipelineObject
@@ -60,10 +61,12 @@ def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> 
         left_out = _some([f"{item.names[-1]} ({item.status})" for item in fitting])
         raise HevoConfigError(
             f"Pipeline {pipeline_id}: {pattern!r} in objects fits only what Hevo does not load: {left_out}. Include it "
-            "in the pipeline first."
+            "in the pipeline first.",
+            code=codes.OBJECT_NOT_LOADED,
         )
     raise HevoConfigError(
-        f"Pipeline {pipeline_id}: {pattern!r} in objects fits no object. {_what_there_is(pattern, items)}"
+        f"Pipeline {pipeline_id}: {pattern!r} in objects fits no object. {_what_there_is(pattern, items)}",
+        code=codes.NO_SUCH_OBJECT,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hevo_provider import codes, exceptions
 from hevo_provider.exceptions import (
     HevoAuthError,
     HevoConfigError,
@@ -35,6 +36,11 @@ _VENDORS = ("success", "error")
 
 _ERRORS: dict[str, type[HevoRunError]] = {
     error.__name__: error for error in (HevoJobNotFoundError, HevoJobStalledError, HevoOutageError)
+}
+_USUAL_CODES = {
+    error.__name__: error.code
+    for error in vars(exceptions).values()
+    if isinstance(error, type) and issubclass(error, HevoError)
 }
 _HOPELESS = {error.__name__ for error in (HevoAuthError, HevoConfigError)}  # in events that do not say so themselves
 
@@ -108,7 +114,8 @@ def event_of_error(error: HevoError, run: Run) -> dict[str, Any]:
         "pipeline_id": run.pipeline_id,
         "job_id": run.job_id,
         "error": type(error).__name__,
-        "message": str(error),
+        "message": error.text,
+        "code": error.code.name,
         "for_good": fails_for_good(error),
         "run": run.to_json(),
     }
@@ -127,7 +134,7 @@ def read_event(event: object) -> Event:
     :raises HevoRunError: there is no event, or it is not one of ours: never a success.
     """
     if not isinstance(event, Mapping):
-        raise HevoRunError("The trigger sent no event, so it is not known how the job ended.")
+        raise HevoRunError("The trigger sent no event, so it is not known how the job ended.", code=codes.UNKNOWN_EVENT)
     if "event" not in event and event.get("status") in _VENDORS:
         return _hearsay_in(event)
     pipeline_id, job_id = event.get("pipeline_id"), event.get("job_id")
@@ -146,6 +153,7 @@ def read_event(event: object) -> Event:
             f"The trigger sent an event that this version does not understand: {dict(event)!r}. How the job ended is "
             "not known; look at it in Hevo.",
             job_id=job_id,
+            code=codes.UNKNOWN_EVENT,
         )
     held = event.get("worker_seconds")
     return Event(
@@ -175,7 +183,8 @@ def _hearsay_in(event: Mapping[str, Any]) -> Event:
     except HevoConfigError:
         raise HevoRunError(
             f"The vendor's package told that the wait ended ({event['status']}: {message}), and not for which job. How "
-            "it ended is not known; look at it in Hevo."
+            "it ended is not known; look at it in Hevo.",
+            code=codes.UNKNOWN_EVENT,
         ) from None
 
 
@@ -196,4 +205,9 @@ def _error_in(event: Mapping[str, Any]) -> HevoRunError:
     kind = str(event.get("error"))
     hopeless = event.get("for_good", kind in _HOPELESS) is True
     error = HevoHopelessError if hopeless else _ERRORS.get(kind, HevoRunError)
-    return error(str(event.get("message")), pipeline_id=event.get("pipeline_id"), job_id=event.get("job_id"))
+    return error(
+        str(event.get("message")),
+        pipeline_id=event.get("pipeline_id"),
+        job_id=event.get("job_id"),
+        code=codes.ALL.get(str(event.get("code"))) or _USUAL_CODES.get(kind),  # version 1.0.0 told none
+    )

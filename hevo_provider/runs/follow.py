@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoJobStalledError, HevoResponseError
@@ -42,7 +43,7 @@ class Follow(WaitPhase):
         :raises HevoJobStalledError: the job's status leads nowhere.
         """
         if run.job_id is None:
-            raise HevoJobNotFoundError("There is no job to follow.", pipeline_id=run.pipeline_id)
+            raise HevoJobNotFoundError("There is no job to follow.", pipeline_id=run.pipeline_id, code=codes.NOT_KNOWN)
         answered = await hevo.poll_job(run.pipeline_id, run.job_id)
         job, before = answered.value, self._job
         self.polls += 1
@@ -54,8 +55,7 @@ class Follow(WaitPhase):
             run = self._told_change(run, job)
         elif self._leads_nowhere(job, answered.server_time):
             raise HevoJobStalledError(
-                f"Pipeline {run.pipeline_id}: job {job.job_id} has been {job.status} for hours without any change. "
-                "Look at it in Hevo.",
+                f"Pipeline {run.pipeline_id}: job {job.job_id} has been {job.status} for hours without any change.",
                 pipeline_id=run.pipeline_id,
                 job_id=job.job_id,
             )

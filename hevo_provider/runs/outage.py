@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from hevo_provider import codes
 from hevo_provider.client.transport import backoff
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoAPIError, HevoError, HevoJobNotFoundError, HevoOutageError
@@ -124,7 +125,7 @@ class Outage:
             self._silent_until = now + min(silence, LONGEST_SILENCE)
 
     def _said(self, error: HevoError) -> str:
-        return str(error).removeprefix(f"Pipeline {self._pipeline_id}: ").rstrip(".")
+        return error.text.removeprefix(f"Pipeline {self._pipeline_id}: ").rstrip(".")
 
     def _what(self, job_id: str | None) -> str:
         return f"Pipeline {self._pipeline_id}" + (f", job {job_id}" if job_id else "")
@@ -138,9 +139,10 @@ class Outage:
         else:
             why = "It may have been deleted, or the connection points to another account or region."
         return HevoJobNotFoundError(
-            f"{self._what(job_id)}: Hevo has not known it for {missing_for:.0f} s ({error}). {why}",
+            f"{self._what(job_id)}: Hevo has not known it for {missing_for:.0f} s ({error.text}). {why}",
             pipeline_id=self._pipeline_id,
             job_id=job_id,
+            code=codes.VANISHED,
         )
 
     def _given_up(self, error: HevoError, job_id: str | None) -> HevoOutageError:

@@ -32,7 +32,7 @@ class Ready(WaitPhase):
         """Ask once: GET /pipelines/{id} and GET /pipelines/{id}/jobs, at the same time."""
         run = run.called_again()
         state = await read_state(hevo, run.pipeline_id, retry_limit=0)
-        run = run.has_been_answered()
+        run = run.has_been_answered(state.pipeline.name)
         if run.order.may_restart and state.pipeline.status == PipelineStatus.RESTARTING:
             self._settles_at = self._clock.monotonic() + SHOWS_WITHIN
             return Step(run)

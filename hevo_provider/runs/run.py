@@ -98,6 +98,7 @@ class Run:
     :param gone_before: ids of the task's jobs that ended deferred and that ``job_id`` goes on from, first to last.
     :param counted: their counters, summed up; None where there are none.
     :param began_as: what of the order was another one before the first of them: a resync is never sent twice.
+    :param pipeline_name: what the pipeline is called in Hevo; None where that has not been read.
     """
 
     order: Order
@@ -129,6 +130,7 @@ class Run:
     gone_before: tuple[str, ...] = ()
     counted: Mapping[str, int] | None = None
     began_as: Mapping[str, Any] | None = None
+    pipeline_name: str | None = None
 
     @property
     def pipeline_id(self) -> int:
@@ -180,9 +182,13 @@ class Run:
         """Take note that the time is over for which Hevo asked not to be called."""
         return replace(self, not_before=None)
 
-    def has_been_answered(self) -> Self:
-        """Take note that Hevo knows the key and the pipeline."""
-        return replace(self, answered=True)
+    def has_been_answered(self, pipeline_name: str | None = None) -> Self:
+        """
+        Take note that Hevo knows the key and the pipeline.
+
+        :param pipeline_name: what it calls that; None where the answer does not say.
+        """
+        return replace(self, answered=True, pipeline_name=pipeline_name or self.pipeline_name)
 
     def with_baseline(
         self,
@@ -366,6 +372,7 @@ class Run:
             gone_before=self.gone_before,
             counted=self.counted,
             began_as=self.began_as,
+            pipeline_name=self.pipeline_name,
         )
 
     def counted_with(self, job: Job) -> dict[str, int]:

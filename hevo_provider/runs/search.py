@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoJobNotFoundError
@@ -135,7 +136,8 @@ class Search(WaitPhase):
         skipped = choice.skipped or second.skipped
         if run.fate is Fate.ANSWERED and skipped is not None:
             return found(run, skipped, self._log, ownership=Ownership.ASSUMED)
-        raise HevoJobNotFoundError(found_none(run, choice, self.polls), pipeline_id=run.pipeline_id)
+        code = codes.NO_ACTIVE_JOB if run.order.action is None else codes.NO_JOB
+        raise HevoJobNotFoundError(found_none(run, choice, self.polls), pipeline_id=run.pipeline_id, code=code)
 
 
 def _follows(run: Run) -> bool:

@@ -26,7 +26,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
+from hevo_provider import codes
 from hevo_provider.client.calls import ActionResponse, HevoAsyncClient
+from hevo_provider.codes import Code
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoConfigError,
@@ -129,7 +131,7 @@ class Start:
             if not may_pass(error, knows_hevo=self.run.knows_hevo, starts=True):
                 raise
             return put_off(self.run, error, self._clock.now(), self._log)
-        self.run = run = self.run.has_been_answered()
+        self.run = run = self.run.has_been_answered(state.pipeline.name)
         if not run.posts:
             chosen_ids(run, objects)  # a name that fits nothing is told before anything is waited for
         waiting = self._check_status(state.pipeline)
@@ -202,8 +204,9 @@ class Start:
             why = "no job of this task's own appeared, and none is started beside it"
             are_others = all(cannot_be_own(job, run) for job in listing.active)
             if run.order.on_active_job is OnActiveJob.CANCEL and not are_others:
-                raise self._busy(listing.active, f"{why}; it may be its own under another type and was not cancelled")
-            return await self._give_way(listing, why)
+                own = f"{why}; it may be its own under another type and was not cancelled"
+                raise self._busy(listing.active, own, codes.MAY_BE_OWN)
+            return await self._give_way(listing, why, codes.MAY_BE_OWN)
         if run.posts >= MOST_POSTS:
             # Not even where another's job is active: of answers that say nothing, nobody knows that they were refusals.
             active = f" Active is {jobs_in_words(listing.active)}." if listing.active else ""
@@ -212,16 +215,18 @@ class Start:
                 f"said: {(run.note or 'nothing').rstrip('.')}.{active} Look at the pipeline in Hevo before starting it "
                 "again.",
                 pipeline_id=run.pipeline_id,
+                code=codes.NEVER_STARTED,
             )
         self._log.warning(
             "Pipeline %s: no job appeared after %s (%s); sending it again.", run.pipeline_id, run.order.action, run.note
         )
         return None
 
-    async def _give_way(self, listing: Listing, why: str, *, may_follow: bool = False) -> Run:
+    async def _give_way(self, listing: Listing, why: str, code: Code = codes.BUSY, *, may_follow: bool = False) -> Run:
         """
         Wait for the active jobs, cancel them, follow one, or fail: as the user wants it.
 
+        :param code: of the error, where it comes to one.
         :param may_follow: whether who wants to start a job all the same follows one: Hevo has refused that.
         """
         run, active = self.run, listing.active
@@ -236,7 +241,7 @@ class Start:
             may_follow and run.order.on_active_job is OnActiveJob.START
         ):
             return self._adopt(listing)
-        raise self._busy(active, why)
+        raise self._busy(active, why, code)
 
     def _let_end(self, listing: Listing) -> Run:
         """Wait for jobs that are being cancelled, whatever ``on_active_job`` says of others."""
@@ -317,6 +322,7 @@ class Start:
             raise HevoPipelineStateError(
                 f"Pipeline {run.pipeline_id}: Hevo refused {run.order.action}: {error.message}",
                 pipeline_id=run.pipeline_id,
+                code=codes.REFUSED_ACTION,
             ) from error
 
     async def _was_not_applied(self, before: Run) -> None:
@@ -339,15 +345,15 @@ class Start:
             "Pipeline %s: whether %s was applied is not known (%s); looking for its job before anything is sent again.",
             self.run.pipeline_id,
             self.run.order.action,
-            error,
+            error.text,
         )
         is_refusal = isinstance(error, HevoConflictError)
-        return self.run.doubtful(str(error), given_up_at=self._hevo_time(self._clock.monotonic()), refused=is_refusal)
+        return self.run.doubtful(error.text, given_up_at=self._hevo_time(self._clock.monotonic()), refused=is_refusal)
 
     async def _after_refusal(self, error: HevoConflictError) -> Run:
         """Let the list of jobs confirm a refusal. After a 500 that takes until the task's own job would show."""
-        self.run = run = self.run.noting(str(error))
-        self._log.warning("Pipeline %s: Hevo refused %s (%s).", run.pipeline_id, run.order.action, error)
+        self.run = run = self.run.noting(error.text)
+        self._log.warning("Pipeline %s: Hevo refused %s (%s).", run.pipeline_id, run.order.action, error.text)
         if error.status != HTTPStatus.CONFLICT:
             return self._after_doubt(error)
         try:
@@ -384,27 +390,29 @@ class Start:
         """Follow the active job if it is of the expected type. One that reloads objects may reload others."""
         run = self.run
         if run.order.action is Action.RESYNC_OBJECTS:
-            raise self._busy(listing.active, "it may reload other objects, so it is not followed")
+            why = "it may reload other objects, so it is not followed"
+            raise self._busy(listing.active, why, codes.NOT_TO_FOLLOW)
         choice = choose_to_follow(listing, run)
         if choice.job is not None:
             return self._following(choice.job, Ownership.ADOPTED)
         if choice.others:
             types = any_of(run.order.job_types)
-            raise self._busy(choice.others, f"none is of type {types}, which this task could follow")
+            why = f"none is of type {types}, which this task could follow"
+            raise self._busy(choice.others, why, codes.NOT_TO_FOLLOW)
         return run.searching(Fate.REFUSED, Ownership.ADOPTED)
 
     def _following(self, job: Job, ownership: Ownership) -> Run:
         self._log.info("Pipeline %s: following %s.", self.run.pipeline_id, jobs_in_words([job]))
         return self.run.watching(job, ownership)
 
-    def _busy(self, active: tuple[Job, ...], what: str) -> HevoPipelineBusyError:
+    def _busy(self, active: tuple[Job, ...], what: str, code: Code = codes.BUSY) -> HevoPipelineBusyError:
         run = self.run
         there = f"{jobs_in_words(active)} is active" if active else "a job is active that does not show yet"
         return HevoPipelineBusyError(
-            f"Pipeline {run.pipeline_id}: {there}; {what}. To let the task wait for it, cancel it, follow it, or "
-            'start another all the same, set on_active_job to "wait", "cancel", "follow" or "start".',
+            f"Pipeline {run.pipeline_id}: {there}; {what}.",
             pipeline_id=run.pipeline_id,
             job_id=active[0].job_id if active else None,
+            code=code,
         )
 
 
@@ -433,5 +441,5 @@ def put_off(run: Run, error: HevoError, now: float, logger: Logger = log, *, lea
         least = run.order.poll_interval if asked is None else asked
     grown = NEXT_TRIES_AFTER * 2.0 ** min(run.put_off - 1, 10) if run.put_off else 0.0
     pause = min(max(least, grown), LONGEST_RETRY_AFTER)
-    logger.info("Pipeline %s: trying again in %.0f s (%s).", run.pipeline_id, pause, error)
-    return run.postponed(now + pause, str(error))
+    logger.info("Pipeline %s: trying again in %.0f s (%s).", run.pipeline_id, pause, error.text)
+    return run.postponed(now + pause, error.text)

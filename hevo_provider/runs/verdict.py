@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hevo_provider import codes
 from hevo_provider.client.calls import MAX_PAGE, HevoAsyncClient
+from hevo_provider.codes import Code
 from hevo_provider.exceptions import HevoError, HevoJobFailedError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import DEFERRED_STATUSES, JobStatus, OnDeferred
 from hevo_provider.runs.listing import ended_at, is_active, read_listing
 from hevo_provider.runs.order import Order
 from hevo_provider.runs.run import Run
-from hevo_provider.runs.words import deferral_in_words, end_in_words, failing_in_words, jobs_in_words
+from hevo_provider.runs.words import (
+    counters_in_words,
+    deferral_in_words,
+    end_in_words,
+    failing_in_words,
+    jobs_in_words,
+    some_of,
+)
 
 HAVE_FAILING_OBJECTS = frozenset(
     {JobStatus.FAILED, JobStatus.COMPLETED_WITH_FAILURES, JobStatus.DEFERRED_WITH_FAILURES}
 )
+
+
+_CODES: Mapping[str, Code] = {
+    JobStatus.FAILED: codes.FAILED,
+    JobStatus.COMPLETED_WITH_FAILURES: codes.WITH_FAILURES,
+    JobStatus.CANCELLED: codes.CANCELLED,
+    JobStatus.SKIPPED: codes.SKIPPED,
+    JobStatus.DEFERRED: codes.DEFERRED,
+    JobStatus.DEFERRED_WITH_FAILURES: codes.DEFERRED_WITH_FAILURES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +100,28 @@ def _deferred(order: Order) -> set[JobStatus]:
 
 
 def _failure_of(run: Run, job: Job, details: Details) -> HevoJobFailedError:
-    advice = ""
-    if job.status == JobStatus.COMPLETED_WITH_FAILURES:
-        advice = " Set accept_completed_with_failures=True to let the task succeed all the same."
+    why = advice = ""
     if job.status == JobStatus.SKIPPED:
         by = details.skipped_for
         there = "which one that was could not be seen" if by is None else f"{jobs_in_words([by])} was then"
-        advice = f" Hevo skips a run while another job is active; {there}."
+        why = f" Hevo skips a run while another job is active; {there}."
     if job.status in DEFERRED_STATUSES:
-        advice = f" {deferral_in_words(details.deferred_objects)}{_advice_on_deferral(run, job)}"
-    return HevoJobFailedError(
-        f"Pipeline {run.pipeline_id}: {end_in_words(job)}.{failing_in_words(details.failing_objects)}{advice}",
+        why = f" {deferral_in_words(details.deferred_objects)}"
+        advice = _advice_on_deferral(run, job)
+    error = HevoJobFailedError(
+        f"Pipeline {run.pipeline_id}: {end_in_words(job)}.{failing_in_words(details.failing_objects)}{why}{advice}",
         pipeline_id=run.pipeline_id,
         job_id=job.job_id,
+        code=_CODES.get(str(job.status)),
     )
+    lines = {
+        "What happened": f"job {job.job_id} ({job.type}) ended {job.status}.{why}",
+        "Counters": ", ".join(counters_in_words(job)),
+        "Failing objects": some_of(details.failing_objects),
+        "What to do": advice.strip(),
+    }
+    error.lines = tuple((heading, said) for heading, said in lines.items() if said)
+    return error
 
 
 def _advice_on_deferral(run: Run, job: Job) -> str:

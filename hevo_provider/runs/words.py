@@ -60,10 +60,14 @@ def found_in_words(run: Run, job: Job, server_time: int | None) -> str:
 
 def end_in_words(job: Job) -> str:
     """Return the job with its status and counters, for a log line."""
-    counters = [f"{name} {value}" for name in _COUNTERS if (value := getattr(job, name)) is not None]
-    if job.duration is not None:
-        counters.append(f"duration {job.duration / 1000:.0f} s")
+    counters = counters_in_words(job)
     return f"job {job.job_id} ({job.type}) ended {job.status}" + (f": {', '.join(counters)}" if counters else "")
+
+
+def counters_in_words(job: Job) -> list[str]:
+    """Return how much the job has moved, and how long it took, as far as Hevo tells."""
+    counters = [f"{name} {value}" for name in _COUNTERS if (value := getattr(job, name)) is not None]
+    return counters if job.duration is None else [*counters, f"duration {job.duration / 1000:.0f} s"]
 
 
 def found_none(run: Run, choice: Choice, polls: int) -> str:
@@ -94,7 +98,7 @@ def _why_there_is_one(run: Run) -> str:
 
 def deferral_in_words(names: Sequence[str]) -> str:
     """Return what a deferral means (API.md, deferred), as a sentence of its own, naming the objects where known."""
-    which = f" ({_some(names)})" if names else ""
+    which = f" ({some_of(names)})" if names else ""
     return (
         f"The source's own rate limit stopped some objects{which}: what was read of them is loaded, and the pipeline's "
         "next run goes on."
@@ -105,9 +109,10 @@ def failing_in_words(names: Sequence[str]) -> str:
     """Return the objects that failed, as a sentence of its own; empty if there are none."""
     if not names:
         return ""
-    return f" Failing objects: {_some(names)}."
+    return f" Failing objects: {some_of(names)}."
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
     more = f" and {len(names) - MOST_OBJECTS} more" if len(names) > MOST_OBJECTS else ""
     return f"{', '.join(names[:MOST_OBJECTS])}{more}"

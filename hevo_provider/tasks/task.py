@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
+from hevo_provider import codes
 from hevo_provider.clock import process_clock
 from hevo_provider.compat import is_resumed, was_unmapped
 from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRateLimitError, HevoRunError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hevo_provider.runs.verdict import Verdict
     from hevo_provider.runs.wait import Connect
     from hevo_provider.sync import BlockingCall
+    from hevo_provider.tasks.failure import Place, TellingFailures
 
     Base = BaseOperator
 else:
@@ -43,7 +45,7 @@ T = TypeVar("T")
 
 LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
 DEADLINE_MARGIN = 5.0  # seconds: Airflow 2's own sweep of timed out deferrals would lose the job's id
-_OF_A_RUN = frozenset({"_call", "_course", "_hook", "_wait"})  # of a task's attributes: what cannot be copied
+_OF_A_RUN = frozenset({"_call", "_course", "_hook", "_run", "_wait"})  # of a task's attributes: what cannot be copied
 DETAILS_TIMEOUT = 5.0  # seconds for what is only nice to know
 
 
@@ -57,6 +59,7 @@ class HevoTask(Base):
     connection_id: str
 
     _call: BlockingCall | None = None
+    _run: Run | None = None  # what this process began with
     _hook: HevoHook | None = None
     _order: Order | None = None
     _verdict: Verdict | None = None
@@ -240,7 +243,7 @@ class HevoTask(Base):
         try:
             return call.run(function, *args, **kwargs)
         except asyncio.CancelledError:
-            raise HevoRunError("The task was killed while it talked to Hevo.") from None
+            raise HevoRunError("The task was killed while it talked to Hevo.", code=codes.KILLED) from None
         finally:
             self._call = None
 
@@ -256,6 +259,54 @@ class HevoTask(Base):
             token = None  # what an earlier deferral has pushed must not speak against this one
         self.defer(trigger=HevoJobTrigger(run_token=token, **run.to_json()), method_name="execute_complete")
         raise AssertionError("unreachable: defer() raises")
+
+    # What a failure says
+
+    def _telling_failures(self) -> TellingFailures:
+        """Return a block that tells of its failure in lines, and raises a short verdict."""
+        from hevo_provider.tasks.failure import TellingFailures
+
+        return TellingFailures(self._place_of, self.log, is_timed_out=self._is_timed_out)
+
+    def _latest_run(self) -> Run | None:
+        """Return the run as far as this process knows it."""
+        return self._run
+
+    def _is_timed_out(self, error: BaseException) -> bool:  # noqa: ARG002 - a sensor has a time-out of its own
+        return False
+
+    def _place_of(self, error: HevoError) -> Place:
+        """Return where the task has failed, as far as it is known or can be told."""
+        from hevo_provider.tasks.failure import Place
+
+        run = self._latest_run()
+        pipeline_id, pipeline_name = self._literal_pipeline() if run is None else (run.pipeline_id, run.pipeline_name)
+        connection_id = self.connection_id if run is None else run.order.connection_id
+        host = page = None
+        # Of a connection that cannot be looked up nothing is known; and a process that is killed may not ask for it.
+        if not isinstance(error, HevoConfigError) and error.code not in {codes.KILLED, codes.NOT_LOOKED_UP}:
+            with suppress(Exception):  # whatever it is, the failure has been told
+                settings = self._hevo(connection_id).settings
+                host = settings.access.host
+                page = None if pipeline_id is None else page_of(settings, pipeline_id)
+        job_id = error.job_id if isinstance(error, HevoRunError) else None
+        return Place(
+            pipeline_id=pipeline_id,
+            pipeline_name=pipeline_name,
+            connection_id=connection_id,
+            host=host,
+            page=page,
+            job_id=job_id or (None if run is None else run.job_id),
+        )
+
+    def _literal_pipeline(self) -> tuple[int | None, str | None]:
+        """Return id and name of the pipeline as the parameters say them, where they make sense."""
+        known_id = known_name = None
+        with suppress(HevoConfigError):
+            known_id = pipeline_id_of(self.pipeline_id)
+        with suppress(HevoConfigError):
+            known_name = pipeline_name_of(self.pipeline_name)
+        return known_id, known_name
 
     # What became of the job
 

@@ -110,7 +110,7 @@ class PipelinePoll:
             log.error(
                 "Pipeline %s is not watched: %s. Polling again every %g s until this is mended.",
                 self._pipeline,
-                str(error).rstrip(".") if isinstance(error, HevoError) else f"{kind}: {error}",
+                f"{error.text.rstrip('.')} ({error.code})" if isinstance(error, HevoError) else f"{kind}: {error}",
                 LONGEST_PAUSE,
                 exc_info=None if isinstance(error, HevoError) else error,
             )

@@ -330,7 +330,7 @@ def test_a_wrong_key_is_told_by_what_to_check(hevo: Sandbox, monkeypatch: pytest
 
     assert not ok
     assert message.endswith(
-        "Check login (the API key) and password (the API secret), and that they belong to this region."
+        "Check login (the API key) and password (the API secret), and that they belong to this region. (HEVO-301)"
     )
     assert "not-the-secret" not in message
 
@@ -411,7 +411,7 @@ def test_a_host_that_is_not_hevo_is_told_as_such(hevo: Sandbox, fault: Fault) ->
     ok, message = HevoHook().test_connection()
 
     assert not ok
-    assert message.endswith("What answers there is not Hevo's API: check the host.")
+    assert "What answers there is not Hevo's API: check the host. (HEVO-3" in message
 
 
 def test_a_page_of_a_firewall_is_told_as_such(hevo: Sandbox) -> None:
@@ -421,7 +421,7 @@ def test_a_page_of_a_firewall_is_told_as_such(hevo: Sandbox) -> None:
 
     assert not ok
     assert "not from Hevo's API, but a page of a gateway, firewall or proxy" in message
-    assert message.endswith("Check the host, and what stands between.")
+    assert message.endswith("Check the host, and what stands between. (HEVO-309)")
 
 
 def test_a_connection_without_credentials_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

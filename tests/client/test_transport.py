@@ -356,7 +356,7 @@ def test_each_error_status_has_its_own_exception(status: int, message: str, erro
     assert type(raised.value) is error
     assert f"Hevo answered {status} to POST /api/v1/pipelines/7: " in str(raised.value)
     if status != 303:
-        assert str(raised.value).endswith(f"Error: {message}")
+        assert raised.value.text.endswith(f"Error: {message}")
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_a_403_may_be_of_a_key_whose_role_may_not_do_that_or_of_a_wrong_key(meth
         raise_for_error(403, {}, b'{"message": "Forbidden"}', method=method, path=path, way="us.hevodata.com")
 
     told = f"Hevo answered 403 to {method} {path}: a key of this role may not {deed}, or it is a wrong key: Forbidden"
-    assert str(raised.value) == told
+    assert raised.value.text == told
 
 
 @pytest.mark.parametrize(

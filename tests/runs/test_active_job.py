@@ -9,6 +9,7 @@ import pytest
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoPipelineBusyError
 from hevo_provider.sandbox import Fault, Sandbox, SandboxJob, SandboxPipeline
 from tests.stage.clock import START, VirtualClock
+from tests.stage.failures import fails, told_by
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import Deferral, TaskInstance, operator, play, work
 
@@ -31,10 +32,10 @@ def test_an_active_job_of_any_type_fails_the_task_before_anything_is_sent(
 ) -> None:
     job = hevo.add_pipeline(7, parallel_jobs=True).start_job(job_type, appear_after=0, duration=1000)
 
-    with pytest.raises(HevoPipelineBusyError, match=rf"job {job.id} \({job_type}, IN_PROGRESS\) is active") as failure:
+    with fails(HevoPipelineBusyError, says=rf"job {job.id} \({job_type}, IN_PROGRESS\) is active") as failure:
         play(operator(deferrable=deferrable, **parameters), ti)
 
-    assert "nothing was started" in str(failure.value)
+    assert "nothing was started" in told_by(failure.value)
     assert {request.method for request in hevo.requests} == {"GET"}
 
 
@@ -61,7 +62,7 @@ def test_an_active_job_behind_the_first_page_fails_the_task_too(
     hevo.max_page = max_page
     job = behind_newer_jobs(hevo.add_pipeline(7, parallel_jobs=True), newer, ends=ends)
 
-    with pytest.raises(HevoPipelineBusyError, match=rf"job {job.id} \(INCREMENTAL, IN_PROGRESS\) is active"):
+    with fails(HevoPipelineBusyError, says=rf"job {job.id} \(INCREMENTAL, IN_PROGRESS\) is active"):
         play(operator(deferrable=deferrable), ti)
 
     assert hevo.requests_of("sync_now") == []
@@ -114,7 +115,7 @@ def test_a_job_is_active_until_its_status_says_otherwise(hevo: Sandbox, ti: Task
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=1000)
     job.override = {"status": status}
 
-    with pytest.raises(HevoPipelineBusyError, match=job.id):
+    with fails(HevoPipelineBusyError, says=job.id):
         play(operator(), ti)
 
 
@@ -135,7 +136,7 @@ def test_a_refusal_because_of_a_job_that_does_not_show_yet_fails_the_task_too(
     pipeline = hevo.add_pipeline(7)
     pipeline.start_job(appear_after=15, duration=1000)
 
-    with pytest.raises(HevoPipelineBusyError, match="a job is active that does not show yet; Hevo refused SYNC_NOW"):
+    with fails(HevoPipelineBusyError, says="a job is active that does not show yet; Hevo refused SYNC_NOW"):
         play(operator(deferrable=deferrable), ti)
 
     assert pipeline.jobs_started_by_api == []
@@ -176,8 +177,8 @@ def test_refused_because_of_a_job_of_another_type_it_fails_and_names_both(
     pipeline = hevo.add_pipeline(7, refusal=refusal, refusal_message=message)
     job = pipeline.start_job("HISTORICAL", appear_after=0, duration=1000)
 
-    with pytest.raises(
-        HevoPipelineBusyError, match=rf"{job.id} \(HISTORICAL, IN_PROGRESS\) is active; none is of type INCREMENTAL"
+    with fails(
+        HevoPipelineBusyError, says=rf"{job.id} \(HISTORICAL, IN_PROGRESS\) is active; none is of type INCREMENTAL"
     ):
         play(operator(deferrable=deferrable, ensure_new_job=False), ti)
 
@@ -191,7 +192,7 @@ def test_answered_three_times_in_words_that_nobody_knows_it_fails_and_names_the_
     pipeline = hevo.add_pipeline(7, refusal=500, refusal_message="Internal Server Error")
     job = pipeline.start_job(appear_after=0, duration=1000)
 
-    with pytest.raises(HevoJobNotFoundError, match=f"Internal Server Error.* Active is job {job.id}"):
+    with fails(HevoJobNotFoundError, says=f"Internal Server Error.* Active is job {job.id}"):
         play(operator(deferrable=deferrable, on_active_job="start"), ti)
 
     assert pipeline.jobs == [job]
@@ -245,7 +246,7 @@ def test_it_can_follow_the_active_job_without_trying_to_start_one(
 def test_an_active_job_of_another_type_is_not_followed(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7).start_job("REFRESHER", appear_after=0, duration=1000)
 
-    with pytest.raises(HevoPipelineBusyError, match=r"REFRESHER.*none is of type INCREMENTAL"):
+    with fails(HevoPipelineBusyError, says=r"REFRESHER.*none is of type INCREMENTAL"):
         play(operator(on_active_job="follow"), ti)
 
 

@@ -16,6 +16,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
 from tests.stage.death import lose_worker
+from tests.stage.failures import fails, told_by
 from tests.stage.marks import for_every_action, in_both_modes, in_every_sensor_mode, whether_it_waits_or_not
 from tests.stage.sensors import RescheduledTaskInstance, sense
 from tests.stage.tasks import (
@@ -73,11 +74,11 @@ def test_a_deferred_job_fails_the_task_with_what_that_means(
         play(operator_of(action, deferrable=deferrable), ti)
 
     (name,) = pipeline.jobs[0].deferred_objects
-    assert "ended DEFERRED" in str(failure.value)
-    assert f"The source's own rate limit stopped some objects ({name}): what was read of them is loaded" in str(
+    assert "ended DEFERRED" in told_by(failure.value)
+    assert f"The source's own rate limit stopped some objects ({name}): what was read of them is loaded" in told_by(
         failure.value
     )
-    assert 'Set on_deferred to "accept"' in str(failure.value)
+    assert 'Set on_deferred to "accept"' in told_by(failure.value)
     assert ti.xcoms["hevo_job"]["deferred_objects"] == [name]
     assert "jobs" not in ti.xcoms["hevo_job"]
 
@@ -89,7 +90,7 @@ def test_it_fails_no_less_where_hevo_does_not_tell_the_objects(
     hevo.add_pipeline(7, ends="DEFERRED")
     hevo.inject("list_job_objects", Fault.status(404), times=None)
 
-    with pytest.raises(HevoJobFailedError, match="stopped some objects: what was read"):
+    with fails(HevoJobFailedError, says="stopped some objects: what was read"):
         play(operator(deferrable=deferrable), ti)
 
     assert ti.xcoms["hevo_job"]["status"] == "DEFERRED"
@@ -123,7 +124,7 @@ def test_it_can_be_accepted_with_a_warning_that_names_what_is_missing(
     task = operator(on_deferred="accept", accept_completed_with_failures=accepts_failures, deferrable=deferrable)
 
     if not succeeds:
-        with pytest.raises(HevoJobFailedError, match=f"ended {ends}"):
+        with fails(HevoJobFailedError, says=f"ended {ends}"):
             play(task, ti)
         return
 
@@ -217,7 +218,7 @@ def test_where_time_is_over_it_fails_naming_the_deferral_and_starts_nothing_more
 ) -> None:
     pipeline = hevo.add_pipeline(7, ends="DEFERRED")
 
-    with pytest.raises(AirflowTaskTimeout, match="ended DEFERRED, and what was deferred has not caught up"):
+    with fails(AirflowTaskTimeout, says="ended DEFERRED, and what was deferred has not caught up"):
         play(going_on(action, deferrable=deferrable, timeout=100, poll_interval=30), ti)
 
     so_far = len(pipeline.jobs)
@@ -233,7 +234,7 @@ def test_where_time_is_over_while_a_later_job_runs_that_is_cancelled(
     pipeline = hevo.add_pipeline(7, duration=50)
     jobs_end(hevo, pipeline, "DEFERRED", "COMPLETED")
 
-    with pytest.raises(AirflowTaskTimeout, match=r"had not ended .* asked to cancel it. Before that, job .* DEFERRED"):
+    with fails(AirflowTaskTimeout, says=r"had not ended .* asked to cancel it. Before that, job .* DEFERRED"):
         play(going_on(deferrable=deferrable, timeout=100, poll_interval=10), ti)
 
     assert [job.status for job in pipeline.jobs] == ["DEFERRED", "CANCELLING"]
@@ -245,7 +246,7 @@ def test_each_further_job_is_judged_as_the_first(hevo: Sandbox, ti: TaskInstance
     pipeline = hevo.add_pipeline(7)
     jobs_end(hevo, pipeline, "DEFERRED", ends)
 
-    with pytest.raises(HevoJobFailedError, match=f"ended {ends}"):
+    with fails(HevoJobFailedError, says=f"ended {ends}"):
         play(going_on(deferrable=deferrable), ti)
 
     assert len(pipeline.jobs) == 2
@@ -257,7 +258,7 @@ def test_a_deferral_with_failures_is_gone_on_from_only_where_failures_are_accept
 ) -> None:
     pipeline = hevo.add_pipeline(7)
     jobs_end(hevo, pipeline, "DEFERRED_WITH_FAILURES", "COMPLETED_WITH_FAILURES")
-    with pytest.raises(HevoJobFailedError, match="DEFERRED_WITH_FAILURES also needs accept_completed_with_failures"):
+    with fails(HevoJobFailedError, says="DEFERRED_WITH_FAILURES also needs accept_completed_with_failures"):
         play(going_on(deferrable=deferrable), ti)
     pipeline._jobs.clear()
     pipeline._by_time.clear()
@@ -289,7 +290,7 @@ def test_what_is_active_when_it_would_go_on_is_met_as_at_the_first_start(
     task = going_on(deferrable=deferrable, on_active_job=on_active_job)
 
     if on_active_job == "fail":
-        with pytest.raises(HevoPipelineBusyError, match=r"is active; nothing was started"):
+        with fails(HevoPipelineBusyError, says=r"is active; nothing was started"):
             play(task, ti)
     else:
         job_id = play(task, ti)
@@ -413,9 +414,9 @@ def test_a_sensor_fails_or_accepts(
         assert sense(mode, ti, on_deferred=on_deferred) == job.id
         assert ti.xcoms["hevo_job"]["deferred_objects"] == ["invoices"]
     else:
-        with pytest.raises(HevoJobFailedError, match=r"rate limit stopped some objects \(invoices\)") as failure:
+        with fails(HevoJobFailedError, says=r"rate limit stopped some objects \(invoices\)") as failure:
             sense(mode, ti, on_deferred=on_deferred)
-        assert "continue" not in str(failure.value)
+        assert "continue" not in told_by(failure.value)
 
 
 @in_every_sensor_mode
@@ -434,13 +435,13 @@ def test_a_sensor_that_waits_for_any_completed_job_accepts_a_deferred_one_only_w
 @pytest.mark.parametrize("value", ["ignore", None, True, ""])
 @pytest.mark.parametrize("kind", [HevoPipelineOperator, HevoSensor])
 def test_another_word_is_refused_when_the_dag_is_parsed(kind: Any, value: object) -> None:
-    with pytest.raises(HevoConfigError, match="on_deferred must be one of fail, accept, continue"):
+    with fails(HevoConfigError, says="on_deferred must be one of fail, accept, continue"):
         kind(task_id="task", pipeline_id=7, on_deferred=value)
 
 
 @pytest.mark.parametrize("value", ["continue", "CONTINUE"])
 def test_a_sensor_refuses_to_go_on(value: str) -> None:
-    with pytest.raises(HevoConfigError, match='on_deferred="continue" is not for a sensor'):
+    with fails(HevoConfigError, says='on_deferred="continue" is not for a sensor'):
         HevoSensor(task_id="task", pipeline_id=7, on_deferred=value)
 
 

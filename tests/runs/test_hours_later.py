@@ -15,6 +15,7 @@ from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError, H
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clock import START, VirtualClock
+from tests.stage.failures import fails
 from tests.stage.marks import for_every_action, in_both_modes
 from tests.stage.tasks import Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
 
@@ -365,7 +366,7 @@ def test_a_job_that_is_being_cancelled_for_ever_is_named_when_time_is_over(
     others = pipeline.start_job(appear_after=0)
     others.cancel()
 
-    with pytest.raises(AirflowTaskTimeout, match=f"waiting for job {others.id} to be cancelled"):
+    with fails(AirflowTaskTimeout, says=f"waiting for job {others.id} to be cancelled"):
         play(operator(deferrable=deferrable, timeout=600), ti)
 
     assert pipeline.jobs_started_by_api == []
@@ -406,7 +407,7 @@ def test_after_an_outage_the_retry_follows_the_job_that_the_trigger_had_found(
     event = run_in_triggerer(event_of(left_behind.trigger()))
     hevo.on_request = None
     hevo.clear_faults()
-    with pytest.raises(Exception, match="no usable answer"):
+    with fails(Exception, says="no usable answer"):
         operator().execute_complete(ti.context, event)
     for _ in range(30):
         clock.advance(300)
@@ -463,7 +464,7 @@ def test_a_job_that_shows_only_when_it_is_to_be_cancelled_is_on_record_with_its_
         else None
     )
 
-    with pytest.raises(AirflowTaskTimeout, match="Hevo was asked to cancel it"):
+    with fails(AirflowTaskTimeout, says="Hevo was asked to cancel it"):
         play(operator(deferrable=deferrable, timeout=60), ti)
 
     assert ti.store is not None

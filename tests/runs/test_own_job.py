@@ -13,6 +13,7 @@ from hevo_provider.exceptions import HevoJobNotFoundError, HevoPipelineBusyError
 from hevo_provider.sandbox import Fault, Request, Sandbox
 from tests.stage.clock import START, VirtualClock
 from tests.stage.death import MortalStore, lose_worker
+from tests.stage.failures import fails, told_by
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import TaskInstance, operator, play
 
@@ -140,7 +141,7 @@ def test_a_task_that_wants_no_other_job_beside_its_own_fails_when_one_shows_befo
     other = pipeline.start_job(ago=5, duration=3600)
     hevo.inject("sync_now", Fault.reset())
 
-    with pytest.raises(HevoPipelineBusyError, match=other.id):
+    with fails(HevoPipelineBusyError, says=other.id):
         play(operator(deferrable=deferrable), ti)
 
     assert pipeline.jobs == [other]
@@ -165,7 +166,7 @@ def test_one_of_two_jobs_that_hevos_times_cannot_tell_apart_is_never_cancelled(
     pipeline = hevo.add_pipeline(7, parallel_jobs=True, appear_after=1, duration=None)
     when_asked(hevo, "sync_now", lambda: pipeline.start_job(ago=-0.2, duration=3600, appear_after=0))
 
-    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+    with fails(AirflowTaskTimeout, says="may still run"):
         play(operator(deferrable=deferrable, timeout=100), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [0, 0]
@@ -194,7 +195,7 @@ def test_a_job_of_another_type_is_named_with_the_way_to_follow_it(
         play(operator(deferrable=deferrable), ti)
 
     (job,) = pipeline.jobs
-    assert f"REFRESHER (job {job.id}, IN_PROGRESS): set job_type to follow that" in str(failure.value)
+    assert f"REFRESHER (job {job.id}, IN_PROGRESS): set job_type to follow that" in told_by(failure.value)
 
 
 @in_both_modes
@@ -214,7 +215,7 @@ def test_after_a_job_of_another_type_no_later_try_takes_a_third_job_for_its_own(
     pipeline = hevo.add_pipeline(7, parallel_jobs=True, duration=20)
     task = operator(action=action, deferrable=deferrable, on_active_job="start")
     when_asked(hevo, action.lower(), lambda: pipeline.jobs[0].override.update(type="TRUNCATED"))
-    with pytest.raises(HevoJobNotFoundError, match=r"TRUNCATED \(job"):
+    with fails(HevoJobNotFoundError, says=r"TRUNCATED \(job"):
         play(task, ti)
     clock.advance(300)
     third = pipeline.start_job(type_, appear_after=0, duration=20)
@@ -252,7 +253,7 @@ def test_of_an_older_job_and_one_of_another_type_neither_is_followed(
     pipeline.start_job("INCREMENTAL", ago=10)
     pipeline.job_type_names = {"RESYNC": "HISTORICAL"}
 
-    with pytest.raises(HevoJobNotFoundError, match="HISTORICAL"):
+    with fails(HevoJobNotFoundError, says="HISTORICAL"):
         play(operator(action="RESYNC", job_type="INCREMENTAL", deferrable=deferrable), ti)
 
 
@@ -412,7 +413,7 @@ def test_a_job_that_only_a_difference_of_hevos_clocks_would_make_its_own_is_neve
     pipeline = hevo.add_pipeline(7, duration=None)
     dates_are_off(hevo, clock, 3)
 
-    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+    with fails(AirflowTaskTimeout, says="may still run"):
         play(operator(deferrable=deferrable, timeout=100), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [0]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hevo_provider import codes
 from hevo_provider.client import Answered, HevoAsyncClient
 from hevo_provider.client.transport import backoff
 from hevo_provider.clock import Clock
@@ -36,6 +37,7 @@ from hevo_provider.runs.search import LONGEST_PAUSE
 from hevo_provider.runs.verdict import is_success
 from hevo_provider.runs.wait import Wait
 from tests.stage.clients import connected_to
+from tests.stage.failures import fails
 
 # How fast an example is says more about the machine; forty of each keep the suite within its minute.
 settings.register_profile("unhurried", deadline=None, max_examples=40)
@@ -241,7 +243,7 @@ def test_jobs_in_any_other_order_are_all_read(ages: list[int], size: int) -> Non
 def test_too_many_jobs_in_no_order_are_an_error() -> None:
     hevo = PagedHevo([Job(job_id=f"job{age}", created_ts=SENT + age) for age in range(100 * MAX_PAGES + 1)])
 
-    with pytest.raises(HevoResponseError, match="not sorted newest first"):
+    with fails(HevoResponseError, says="not sorted newest first"):
         hevo.read()
 
 
@@ -393,10 +395,10 @@ def test_whatever_else_is_sent_is_an_error_and_never_a_success(event: Any) -> No
 
 @given(runs, st.text())
 def test_an_error_keeps_its_kind_and_its_words(run: Run, words: str) -> None:
-    event = json.loads(json.dumps(event_of_error(HevoJobNotFoundError(words), run)))
+    event = json.loads(json.dumps(event_of_error(HevoJobNotFoundError(words, code=codes.VANISHED), run)))
 
     error = read_event(event).error
 
     assert isinstance(error, HevoJobNotFoundError)
-    assert str(error) == words
+    assert (error.text, error.code) == (words, codes.VANISHED)
     assert (error.pipeline_id, error.job_id) == (run.pipeline_id, run.job_id)

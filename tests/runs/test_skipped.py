@@ -9,6 +9,7 @@ from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.jobs import SandboxJob
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.runs.test_own_job import when_asked
+from tests.stage.failures import fails, told_by
 from tests.stage.marks import in_both_modes, whether_it_waits_or_not
 from tests.stage.tasks import TaskInstance, operator, operator_of, play
 
@@ -66,8 +67,8 @@ def test_where_nothing_else_shows_it_fails_the_task_naming_what_was_active_then(
 
     _, other, skipped = pipeline.jobs
     assert failure.value.job_id == skipped.id
-    assert f"job {skipped.id} (INCREMENTAL) ended SKIPPED" in str(failure.value)
-    assert f"while another job is active; job {other.id} (REFRESHER, {other.status}) was then" in str(failure.value)
+    assert f"job {skipped.id} (INCREMENTAL) ended SKIPPED" in told_by(failure.value)
+    assert f"while another job is active; job {other.id} (REFRESHER, {other.status}) was then" in told_by(failure.value)
     assert other.cancel_requests == 0
 
 
@@ -77,7 +78,7 @@ def test_what_was_active_may_have_gone_from_the_list(hevo: Sandbox, ti: TaskInst
     hevo.inject("sync_now", Fault.json(ACCEPTED))
     when_asked(hevo, "sync_now", lambda: skip(pipeline))
 
-    with pytest.raises(HevoJobFailedError, match="which one that was could not be seen"):
+    with fails(HevoJobFailedError, says="which one that was could not be seen"):
         play(operator(deferrable=deferrable), ti)
 
 

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.sandbox import Fault, Request, Sandbox
 from tests.stage.clock import VirtualClock
+from tests.stage.failures import fails
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import Deferral, StateStore, TaskInstance, event_of, operator, play, run_in_triggerer, work
 
@@ -113,7 +114,7 @@ def test_a_task_whose_time_is_over_before_it_could_start_says_that_nothing_was_s
     pipeline = hevo.add_pipeline(7)
     busy = pipeline.start_job(appear_after=0, duration=1000)
 
-    with pytest.raises(AirflowTaskTimeout, match="nothing had been started when the task's time was over"):
+    with fails(AirflowTaskTimeout, says="nothing had been started when the task's time was over"):
         play(operator(deferrable=deferrable, on_active_job="wait", timeout=100), ti)
 
     assert pipeline.jobs == [busy]
@@ -138,7 +139,7 @@ def test_a_resume_that_was_queued_until_the_tasks_time_was_over_sends_nothing(
     pipeline = hevo.add_pipeline(7)
     other = pipeline.start_job(ago=60, duration=110)
 
-    with pytest.raises(AirflowTaskTimeout, match="nothing had been started when the task's time was over"):
+    with fails(AirflowTaskTimeout, says="nothing had been started when the task's time was over"):
         resumed_late(operator(on_active_job="wait", timeout=100), ti, clock, by=50)
 
     assert pipeline.jobs == [other]
@@ -151,7 +152,7 @@ def test_a_start_that_was_put_off_and_queued_until_the_tasks_time_was_over_sends
     pipeline = hevo.add_pipeline(7)
     hevo.inject("sync_now", Fault.status(429, headers={"Retry-After": "60"}))
 
-    with pytest.raises(AirflowTaskTimeout, match=r"nothing had been started.*Hevo answered 429"):
+    with fails(AirflowTaskTimeout, says=r"nothing had been started.*Hevo answered 429"):
         resumed_late(operator(timeout=100), ti, clock, by=50)
 
     assert pipeline.jobs == []
@@ -164,7 +165,7 @@ def test_a_call_of_unknown_fate_is_not_sent_again_when_the_tasks_time_is_over(
     hevo.add_pipeline(7)
     hevo.inject("sync_now", Fault.reset())
 
-    with pytest.raises(AirflowTaskTimeout, match="its job had not been found when the task's time was over"):
+    with fails(AirflowTaskTimeout, says="its job had not been found when the task's time was over"):
         resumed_late(operator(timeout=100), ti, clock, by=50)
 
     assert len(hevo.requests_of("sync_now")) == 1
@@ -177,7 +178,7 @@ def test_a_pipeline_that_takes_all_of_the_tasks_time_to_look_at_is_not_started(
     hevo.add_pipeline(7)
     let_time_pass(hevo, clock, "get_pipeline", seconds=60, which=range(1, 3))
 
-    with pytest.raises(AirflowTaskTimeout, match="nothing had been started when the task's time was over"):
+    with fails(AirflowTaskTimeout, says="nothing had been started when the task's time was over"):
         play(operator(timeout=100, deferrable=deferrable), ti)
 
     assert hevo.requests_of("sync_now") == []

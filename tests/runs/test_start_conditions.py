@@ -16,6 +16,7 @@ from hevo_provider.exceptions import (
 from hevo_provider.models.pipeline import PipelineAction, PipelineStatus
 from hevo_provider.sandbox import MISSING, Fault, Sandbox
 from tests.stage.clock import VirtualClock
+from tests.stage.failures import fails, told_by
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import Deferral, TaskInstance, operator, play, work
 
@@ -32,7 +33,7 @@ def test_a_pipeline_that_cannot_run_fails_the_task_by_the_name_of_its_status(
 ) -> None:
     pipeline = hevo.add_pipeline(7, status=status)
 
-    with pytest.raises(HevoPipelineStateError, match=rf"Pipeline 7 is {status}; {action} needs it to be INITIALIZED"):
+    with fails(HevoPipelineStateError, says=rf"Pipeline 7 is {status}; {action} needs it to be INITIALIZED"):
         play(operator(action=action), ti)
 
     assert pipeline.jobs == []
@@ -42,7 +43,7 @@ def test_a_pipeline_that_cannot_run_fails_the_task_by_the_name_of_its_status(
 def test_a_sync_does_not_wait_for_a_pipeline_that_restarts(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7, status="RESTARTING")
 
-    with pytest.raises(HevoPipelineStateError, match="Pipeline 7 is RESTARTING"):
+    with fails(HevoPipelineStateError, says="Pipeline 7 is RESTARTING"):
         play(operator(), ti)
 
 
@@ -50,7 +51,7 @@ def test_a_sync_does_not_wait_for_a_pipeline_that_restarts(hevo: Sandbox, ti: Ta
 def test_a_pipeline_without_a_status_fails_the_task(hevo: Sandbox, ti: TaskInstance, value: object) -> None:
     hevo.add_pipeline(7).fields["status"] = value
 
-    with pytest.raises(HevoPipelineStateError, match="Pipeline 7 has no status that Hevo would tell"):
+    with fails(HevoPipelineStateError, says="Pipeline 7 has no status that Hevo would tell"):
         play(operator(), ti)
 
     assert hevo.requests_of("sync_now") == []
@@ -85,7 +86,7 @@ def test_a_restart_that_fails_fails_the_resync_that_waited_for_it(hevo: Sandbox,
     pipeline = hevo.add_pipeline(7, status="RESTARTING")
     hevo.on_request = lambda _: setattr(pipeline, "status", "RESTART_FAILED") if len(hevo.requests) > 6 else None
 
-    with pytest.raises(HevoPipelineStateError, match="Pipeline 7 is RESTART_FAILED"):
+    with fails(HevoPipelineStateError, says="Pipeline 7 is RESTART_FAILED"):
         play(operator(action="RESYNC"), ti)
 
 
@@ -96,7 +97,7 @@ def test_after_a_restart_every_check_is_made_again(hevo: Sandbox, ti: TaskInstan
     pipeline.status = "INITIALIZED"
     job = pipeline.start_job("HISTORICAL", appear_after=0, duration=1000)
 
-    with pytest.raises(HevoPipelineBusyError, match=rf"job {job.id} \(HISTORICAL, IN_PROGRESS\) is active"):
+    with fails(HevoPipelineBusyError, says=rf"job {job.id} \(HISTORICAL, IN_PROGRESS\) is active"):
         play(task, ti, left_behind)
 
 
@@ -105,7 +106,7 @@ def test_hevos_own_no_fails_the_task_with_its_words(hevo: Sandbox, ti: TaskInsta
     hevo.add_pipeline(7)
     hevo.inject("sync_now", Fault.status(400, body={"error": "Bad Request", "message": "No active objects"}))
 
-    with pytest.raises(HevoPipelineStateError, match=r"Pipeline 7: Hevo refused SYNC_NOW: .*No active objects"):
+    with fails(HevoPipelineStateError, says=r"\(7\): .*Hevo refused SYNC_NOW: .*No active objects"):
         play(operator(deferrable=deferrable), ti)
 
     assert len(hevo.requests_of("sync_now")) == 1
@@ -163,7 +164,7 @@ def test_a_resync_that_no_revision_would_take_fails_with_what_hevo_said(hevo: Sa
     hevo.inject("resync", Fault.json({"message": "Unknown field"}, status=400))
     hevo.inject("resync", Fault.json({"message": "No active objects"}, status=400))
 
-    with pytest.raises(HevoPipelineStateError, match="Hevo refused RESYNC: Unknown field; No active objects"):
+    with fails(HevoPipelineStateError, says="Hevo refused RESYNC: Unknown field; No active objects"):
         play(operator(action="RESYNC"), ti)
 
 
@@ -181,7 +182,7 @@ def test_if_only_a_job_of_another_type_appears_the_error_names_it(hevo: Sandbox,
     with pytest.raises(HevoJobNotFoundError) as failure:
         play(operator(), ti)
 
-    assert f"REFRESHER (job {pipeline.jobs[0].id}, COMPLETED): set job_type to follow that" in str(failure.value)
+    assert f"REFRESHER (job {pipeline.jobs[0].id}, COMPLETED): set job_type to follow that" in told_by(failure.value)
 
 
 # Nothing to be done about it
@@ -196,7 +197,7 @@ def test_refused_credentials_fail_the_task_for_good(
     pipeline = hevo.add_pipeline(7)
     hevo.inject(route, Fault.status(status), times=None)
 
-    with pytest.raises(AirflowFailException, match=f"Hevo answered {status} to "):
+    with fails(AirflowFailException, says=f"Hevo answered {status} to "):
         play(operator(deferrable=deferrable), ti)
 
     assert pipeline.jobs == []
@@ -209,7 +210,7 @@ def test_a_key_whose_role_may_not_start_a_sync_is_told_apart_from_a_wrong_one(
     hevo.add_pipeline(7)
     hevo.inject("sync_now", Fault.json({"message": "Insufficient permissions"}, status=403), times=None)
 
-    with pytest.raises(AirflowFailException, match=r"role may not start a sync, or .*: Insufficient permissions"):
+    with fails(AirflowFailException, says=r"role may not start a sync, or .*: Insufficient permissions"):
         play(operator(deferrable=deferrable), ti)
 
 
@@ -220,7 +221,7 @@ def test_credentials_refused_while_waiting_fail_the_task_for_good(
     hevo.add_pipeline(7)
     hevo.inject("get_job", Fault.status(401), times=None)
 
-    with pytest.raises(AirflowFailException, match="Hevo answered 401 to GET /api/v1/pipelines/7/jobs/"):
+    with fails(AirflowFailException, says="Hevo answered 401 to GET /api/v1/pipelines/7/jobs/"):
         play(operator(deferrable=deferrable), ti)
 
 
@@ -237,7 +238,7 @@ def test_credentials_refused_for_a_moment_while_waiting_fail_no_task(
 
 @in_both_modes
 def test_an_unknown_pipeline_fails_the_task_for_good(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
-    with pytest.raises(AirflowFailException, match="ids of Standard pipelines are of another API"):
+    with fails(AirflowFailException, says="ids of Standard pipelines are of another API"):
         play(operator(deferrable=deferrable), ti)
 
     assert {request.method for request in hevo.requests} == {"GET"}
@@ -248,7 +249,7 @@ def test_an_unknown_pipeline_fails_the_task_for_good(hevo: Sandbox, ti: TaskInst
 def test_a_connection_that_airflow_does_not_find_fails_the_try_and_a_retry_may_find_it(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
-    with pytest.raises(HevoConnectionNotFoundError, match="nowhere"):
+    with fails(HevoConnectionNotFoundError, says="nowhere"):
         play(operator(connection_id="nowhere", deferrable=deferrable), ti)
 
     assert hevo.requests == []
@@ -260,5 +261,5 @@ def test_a_connection_that_cannot_be_used_fails_the_task_for_good(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_HALF", json.dumps({"conn_type": "hevo", "host": hevo.url, "login": "key"}))
 
-    with pytest.raises(AirflowFailException, match=r"Airflow connection 'half': .* no password \(the API secret\)"):
+    with fails(AirflowFailException, says=r"Airflow connection 'half': .* no password \(the API secret\)"):
         play(operator(connection_id="half", deferrable=deferrable), ti)

@@ -11,6 +11,7 @@ from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError, H
 from hevo_provider.sandbox import Fault, Sandbox
 from tests.stage.clock import VirtualClock
 from tests.stage.death import lose_worker
+from tests.stage.failures import fails
 from tests.stage.marks import in_both_modes, whether_it_waits_or_not
 from tests.stage.tasks import TaskInstance, operator, play
 
@@ -55,7 +56,7 @@ def test_a_job_type_that_is_given_is_strict(
 ) -> None:
     hevo.add_pipeline(7, sync_brings=[brought])
 
-    with pytest.raises(HevoJobNotFoundError, match=rf"no job of type {given} appeared .* there is {brought} \(job"):
+    with fails(HevoJobNotFoundError, says=rf"no job of type {given} appeared .* there is {brought} \(job"):
         play(operator(job_type=given, deferrable=deferrable), ti)
 
 
@@ -77,7 +78,7 @@ def test_a_historical_job_that_was_there_before_the_call_is_not_its_own(
 def test_a_historical_job_that_fails_fails_the_task(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
     pipeline = hevo.add_pipeline(7, sync_brings=["HISTORICAL"], ends="FAILED")
 
-    with pytest.raises(HevoJobFailedError, match=r"\(HISTORICAL\) ended FAILED"):
+    with fails(HevoJobFailedError, says=r"\(HISTORICAL\) ended FAILED"):
         play(operator(deferrable=deferrable), ti)
     pipeline.ends, pipeline.sync_brings = "COMPLETED", ["INCREMENTAL"]
     ti.next_try()
@@ -105,7 +106,7 @@ def test_the_historical_job_of_a_task_whose_time_is_over_is_cancelled(
 ) -> None:
     pipeline = hevo.add_pipeline(7, sync_brings=["HISTORICAL"], duration=3600)
 
-    with pytest.raises(AirflowTaskTimeout, match="Hevo was asked to cancel it"):
+    with fails(AirflowTaskTimeout, says="Hevo was asked to cancel it"):
         play(operator(deferrable=deferrable, timeout=timeout), ti)
 
     assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
@@ -145,7 +146,7 @@ def test_a_cleared_task_makes_way_for_its_own_new_job(
 def test_the_historical_job_of_somebody_else_is_not_followed(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
     hevo.add_pipeline(7).start_job("HISTORICAL", appear_after=0, duration=3600)
 
-    with pytest.raises(HevoPipelineBusyError, match="none is of type INCREMENTAL"):
+    with fails(HevoPipelineBusyError, says="none is of type INCREMENTAL"):
         play(operator(on_active_job="follow", deferrable=deferrable), ti)
 
 

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
+from tests.stage.failures import fails, told_by
 from tests.stage.marks import in_both_modes, whether_it_waits_or_not
 from tests.stage.objects import add_shop, asked_for, ids, objects_operator
 from tests.stage.tasks import Deferral, TaskInstance, play, work
@@ -148,10 +149,10 @@ def test_the_worker_is_free_again_after_three_requests_and_the_pages_of_objects(
 def test_a_name_that_fits_nothing_fails_for_good_and_close_ones_are_named(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
 ) -> None:
-    with pytest.raises(AirflowFailException, match=r"Pipeline 7: 'public\.order' in objects fits no object") as failure:
+    with fails(AirflowFailException, says=r"\(7\): 'public\.order' in objects fits no object") as failure:
         play(objects_operator(objects=["invoices", "public.order"], deferrable=deferrable), ti)
 
-    assert "Close to it: public.orders" in str(failure.value)
+    assert "Close to it: public.orders" in told_by(failure.value)
     assert {request.method for request in hevo.requests} == {"GET"}
 
 
@@ -159,7 +160,7 @@ def test_where_no_name_is_close_those_that_exist_are_named(ti: TaskInstance, pip
     for number in range(20):
         pipeline.add_object(f"shard_{number:03}")
 
-    with pytest.raises(AirflowFailException, match=r"There are shop\.public\.orders, .* and 16 more\."):
+    with fails(AirflowFailException, says=r"There are shop\.public\.orders, .* and 16 more\."):
         play(objects_operator(objects=["qqq*"]), ti)
 
 
@@ -168,7 +169,7 @@ def test_a_name_that_fits_nothing_is_told_before_another_job_is_waited_for(
 ) -> None:
     pipeline.start_job(appear_after=0, duration=1000)
 
-    with pytest.raises(AirflowFailException, match="fits no object"):
+    with fails(AirflowFailException, says="fits no object"):
         work(lambda: objects_operator(objects=["order"], on_active_job="wait").execute(ti.context))
 
 
@@ -188,7 +189,7 @@ def test_a_name_that_fits_only_what_hevo_does_not_load_fails_for_good(
 ) -> None:
     pipeline.objects[1].status = "EXCLUDED"
 
-    with pytest.raises(AirflowFailException, match=r"fits only what Hevo does not load: .*customers \(EXCLUDED\)"):
+    with fails(AirflowFailException, says=r"fits only what Hevo does not load: .*customers \(EXCLUDED\)"):
         play(objects_operator(objects=["customers"]), ti)
 
     assert asked_for(hevo) == []
@@ -200,7 +201,7 @@ def test_an_id_that_hevo_does_not_know_fails_for_good(
 ) -> None:
     hevo.object_resync_body = words
 
-    with pytest.raises(AirflowFailException, match=r"Object none-such does not exist|has no object none-such"):
+    with fails(AirflowFailException, says=r"Object none-such does not exist|has no object none-such"):
         play(objects_operator(object_ids=["none-such"]), ti)
 
     assert pipeline.jobs == []

@@ -14,6 +14,7 @@ from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOpera
 from hevo_provider.parameters import several_of
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
+from tests.stage.failures import fails
 from tests.stage.objects import add_shop, asked_for, ids, objects_operator
 from tests.stage.tasks import Deferral, TaskInstance, play, work
 
@@ -59,7 +60,7 @@ def test_it_takes_what_the_pipelines_operator_takes_but_its_action() -> None:
 
 @pytest.mark.parametrize("name", ["action", "drop_and_load"])
 def test_what_is_not_for_chosen_objects_is_refused(name: str) -> None:
-    with pytest.raises(HevoConfigError, match=f"{name} is for HevoPipelineOperator"):
+    with fails(HevoConfigError, says=f"{name} is for HevoPipelineOperator"):
         objects_operator(objects=["orders"], **{name: "RESYNC"})
 
 
@@ -99,7 +100,7 @@ def test_default_args_for_other_operators_of_the_dag_do_no_harm(ti: TaskInstance
     ids=str,
 )
 def test_what_makes_no_sense_is_refused_when_the_dag_is_parsed(wrong: dict[str, Any], message: str) -> None:
-    with pytest.raises(HevoConfigError, match=message):
+    with fails(HevoConfigError, says=message):
         objects_operator(**wrong)
 
 
@@ -144,7 +145,7 @@ def test_it_runs_with_what_its_templates_render_to(
 def test_names_that_render_to_nothing_fail_for_good_before_any_request(
     hevo: Sandbox, ti: TaskInstance, native: bool, value: object
 ) -> None:
-    with pytest.raises(AirflowFailException, match="objects"):
+    with fails(AirflowFailException, says="objects"):
         play(rendered(objects_operator(objects="{{ value }}", object_ids=["x"]), native=native, value=value), ti)
 
     assert hevo.requests == []
@@ -164,7 +165,7 @@ def test_it_can_be_mapped_over_objects(hevo: Sandbox, ti: TaskInstance, pipeline
         mapped: Any = HevoResyncObjectsOperator.partial(task_id="task", pipeline_id=7).expand(objects=[["inv*"], []])
 
     assert play(mapped.unmap({"objects": ["inv*"]}), ti) == pipeline.jobs[0].id
-    with pytest.raises(AirflowFailException, match="objects is empty"):
+    with fails(AirflowFailException, says="objects is empty"):
         play(mapped.unmap({"objects": []}), ti)
 
 

@@ -17,6 +17,7 @@ from hevo_provider.exceptions import (
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sensors import HevoSensor
+from tests.stage.failures import fails
 from tests.stage.tasks import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
 
 JOB = "5f0d1f9e-4a3b-4e0c-9e55-0c7d8f6f2a10"
@@ -68,7 +69,7 @@ def test_a_job_that_has_completed_is_a_success(
 def test_an_event_that_is_missing_or_not_understood_fails_the_task(
     hevo: Sandbox, ti: TaskInstance, kind: type[HevoPipelineOperator | HevoSensor], event: Any
 ) -> None:
-    with pytest.raises(HevoRunError, match="not known"):
+    with fails(HevoRunError, says="not known"):
         kind(task_id="task", pipeline_id=7).execute_complete(ti.context, event)
 
     assert hevo.requests == []
@@ -76,7 +77,7 @@ def test_an_event_that_is_missing_or_not_understood_fails_the_task(
 
 @of_both
 def test_no_event_at_all_fails_the_task(ti: TaskInstance, kind: type[HevoPipelineOperator | HevoSensor]) -> None:
-    with pytest.raises(HevoRunError, match="The trigger sent no event"):
+    with fails(HevoRunError, says="The trigger sent no event"):
         kind(task_id="task", pipeline_id=7).execute_complete(ti.context)
 
 
@@ -85,7 +86,7 @@ def test_no_event_at_all_fails_the_task(ti: TaskInstance, kind: type[HevoPipelin
 def test_an_end_in_any_other_status_than_completed_fails_the_task(
     hevo: Sandbox, ti: TaskInstance, kind: type[HevoPipelineOperator | HevoSensor], status: str | None
 ) -> None:
-    with pytest.raises(HevoJobFailedError, match=f"job {JOB} .* {status}"):
+    with fails(HevoJobFailedError, says=f"job {JOB} .* {status}"):
         kind(task_id="task", pipeline_id=7).execute_complete(ti.context, {**ENDED, "status": status})
 
 
@@ -107,7 +108,7 @@ def test_a_wait_that_failed_fails_the_task_in_its_words(
 ) -> None:
     event = {"event": "failed", "pipeline_id": 7, "job_id": JOB, "error": error, "message": "It broke, and how."}
 
-    with pytest.raises(raised, match=r"It broke, and how\.") as failure:
+    with fails(raised, says=r"It broke, and how\.") as failure:
         kind(task_id="task", pipeline_id=7).execute_complete(ti.context, event)
 
     assert type(failure.value) is raised
@@ -137,7 +138,7 @@ def test_a_job_that_was_only_found_is_no_success_for_a_task_that_now_waits_for_i
     again = work(lambda: after.execute_complete(ti.context, event))
 
     assert isinstance(again, Deferral)
-    with pytest.raises(HevoJobFailedError, match=pipeline.jobs[0].id):
+    with fails(HevoJobFailedError, says=pipeline.jobs[0].id):
         play(after, ti, again)
 
 

@@ -26,6 +26,7 @@ from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import START, VirtualClock
+from tests.stage.failures import fails
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import (
     ACTIONS,
@@ -228,7 +229,7 @@ def test_a_task_whose_time_is_over_fails_as_timed_out_and_its_job_is_cancelled(
     pipeline = hevo.add_pipeline(7, duration=1000)
     began = clock.now()
 
-    with pytest.raises(AirflowTaskTimeout, match="time was over"):
+    with fails(AirflowTaskTimeout, says="time was over"):
         play(operator(deferrable=deferrable, **limit), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [1]
@@ -394,7 +395,7 @@ def test_a_task_whose_time_is_over_cancels_its_job_though_hevo_stumbles(
     pipeline = hevo.add_pipeline(7, duration=3600)
     hevo.inject("cancel_job", fault, times=2)
 
-    with pytest.raises(AirflowTaskTimeout, match="Hevo was asked to cancel it"):
+    with fails(AirflowTaskTimeout, says="Hevo was asked to cancel it"):
         play(operator(deferrable=deferrable, timeout=100), ti)
 
     assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
@@ -511,7 +512,7 @@ def test_a_worker_killed_while_it_follows_somebody_elses_job_leaves_it_alone(hev
     task = operator(deferrable=False, on_active_job="follow")
     signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
 
-    with pytest.raises(Exception, match="was killed"):
+    with fails(Exception, says="was killed"):
         task.execute(ti.context)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [0]

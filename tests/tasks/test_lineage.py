@@ -28,6 +28,7 @@ from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOpera
 from hevo_provider.runs.order import Order
 from hevo_provider.sandbox import Fault, Sandbox
 from tests.stage.clock import VirtualClock
+from tests.stage.failures import fails
 from tests.stage.tasks import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
 
 SHOP = {
@@ -172,7 +173,7 @@ def test_a_task_that_only_starts_its_job_tells_what_that_will_write(hevo: Sandbo
 def test_a_task_that_found_no_job_has_read_and_written_nothing(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7, status="DISABLED")
     operator = HevoPipelineOperator(task_id="task", pipeline_id=7)
-    with pytest.raises(Exception, match="DISABLED"):
+    with fails(Exception, says="DISABLED"):
         play(operator, ti)
     hevo.reset_record()
 

@@ -16,6 +16,7 @@ from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
+from tests.stage.failures import fails
 from tests.stage.tasks import Deferral, TaskInstance, play, work
 
 
@@ -40,7 +41,7 @@ def test_the_address_is_there_while_the_task_is_deferred(hevo: Sandbox, ti: Task
 
 @pytest.mark.parametrize("kind", [HevoPipelineOperator, HevoSensor])
 def test_a_task_that_fails_at_once_has_its_link_too(hevo: Sandbox, ti: TaskInstance, kind: Any) -> None:
-    with pytest.raises(Exception, match="7"):
+    with fails(Exception, says="7"):
         play(kind(task_id="task", pipeline_id=7), ti)
 
     assert ti.xcoms[PAGE_KEY].endswith("/pipeline/7/overview")
@@ -105,7 +106,7 @@ def test_without_a_pattern_it_is_the_page_on_the_connections_host() -> None:
     ],
 )
 def test_an_address_that_a_browser_must_not_be_sent_to_is_refused_and_not_shown(pattern: object) -> None:
-    with pytest.raises(HevoConfigError, match="link") as caught:
+    with fails(HevoConfigError, says="link") as caught:
         page_of(settings(pattern), 42)
 
     assert "user" not in str(caught.value)

@@ -14,6 +14,7 @@ from hevo_provider.hooks import HevoHook
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clock import VirtualClock
 from tests.stage.death import MortalStore, lose_worker
+from tests.stage.failures import fails
 from tests.stage.marks import for_every_action, in_both_modes
 from tests.stage.tasks import TaskInstance, deferred, event_of, operator, operator_of, play, run_in_triggerer, work
 
@@ -163,7 +164,7 @@ def test_a_retry_that_cannot_tell_which_of_two_jobs_is_its_own_cancels_neither(
     clock.advance(RETRY_DELAY)
     ti.next_try()
 
-    with pytest.raises(AirflowTaskTimeout, match="may still run"):
+    with fails(AirflowTaskTimeout, says="may still run"):
         play(operator(deferrable=deferrable, timeout=100), ti)
 
     assert [job.cancel_requests for job in pipeline.jobs] == [0, 0]
@@ -266,7 +267,7 @@ def test_a_retry_after_an_outage_follows_the_job_that_still_runs(
     hevo.stop()
     event = run_in_triggerer(event_of(deferral.trigger()))
     hevo.start()
-    with pytest.raises(Exception, match="no usable answer"):
+    with fails(Exception, says="no usable answer"):
         operator().execute_complete(ti.context, event)
     ti.next_try()
 
@@ -358,7 +359,7 @@ def test_a_retry_whose_connection_is_gone_fails_after_five_minutes(
     began = clock.now()
     ti.next_try()
 
-    with pytest.raises((HevoConnectionNotFoundError, HevoRunError), match="isn't defined"):
+    with fails((HevoConnectionNotFoundError, HevoRunError), says="isn't defined"):
         play(operator(deferrable=deferrable), ti)
 
     assert 300 <= clock.now() - began <= 420

@@ -13,6 +13,7 @@ from hevo_provider.sandbox import Fault, Request, Sandbox
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
 from tests.stage.death import lose_worker
+from tests.stage.failures import fails
 from tests.stage.marks import in_both_modes, in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense
 from tests.stage.tasks import TaskInstance, play, work
@@ -85,7 +86,7 @@ def test_a_name_that_fits_none_fails_for_good_and_close_ones_are_named(
     for number, name in enumerate(["orders to warehouse", "Order", "zebra"], 1):
         hevo.add_pipeline(number, name=name)
 
-    with pytest.raises(AirflowFailException, match=r"No pipeline is called 'orders'\. Close to it: 'Order'"):
+    with fails(AirflowFailException, says=r"No pipeline is called 'orders'\. Close to it: 'Order'"):
         play(named(deferrable=deferrable), ti)
 
     assert {request.route for request in hevo.requests} == {"list_pipelines"}
@@ -95,7 +96,7 @@ def test_where_none_is_close_it_says_how_many_there_are(hevo: Sandbox, ti: TaskI
     hevo.add_pipeline(1, name="zebra")
     hevo.add_pipeline(2, name=None).fields["name"] = None
 
-    with pytest.raises(AirflowFailException, match="There are 1 pipelines, and none is close to it"):
+    with fails(AirflowFailException, says="There are 1 pipelines, and none is close to it"):
         play(named(), ti)
 
 
@@ -106,7 +107,7 @@ def test_a_name_that_fits_several_fails_for_good_and_their_ids_are_listed(
     for number in (9, 4):
         hevo.add_pipeline(number, name="orders")
 
-    with pytest.raises(AirflowFailException, match=r"Several pipelines are called 'orders': 4, 9\. .* pipeline_id"):
+    with fails(AirflowFailException, says=r"Several pipelines are called 'orders': 4, 9\. .* pipeline_id"):
         play(named(deferrable=deferrable), ti)
 
     assert hevo.requests_of("sync_now") == []
@@ -115,14 +116,14 @@ def test_a_name_that_fits_several_fails_for_good_and_their_ids_are_listed(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("given", [{}, {"pipeline_id": 7, "pipeline_name": "orders"}], ids=["neither", "both"])
 def test_exactly_one_of_id_and_name_is_given(kind: Any, given: dict[str, Any]) -> None:
-    with pytest.raises(HevoConfigError, match="Exactly one of pipeline_id and pipeline_name"):
+    with fails(HevoConfigError, says="Exactly one of pipeline_id and pipeline_name"):
         kind(task_id="task", **given)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["", " ", "None", 7, ["orders"]])
 def test_what_is_no_name_is_refused_when_the_dag_is_parsed(kind: Any, name: object) -> None:
-    with pytest.raises(HevoConfigError, match="pipeline_name must be the name of a pipeline"):
+    with fails(HevoConfigError, says="pipeline_name must be the name of a pipeline"):
         named(name, kind)
 
 
@@ -142,7 +143,7 @@ def test_a_template_that_renders_to_nothing_fails_for_good_before_any_request(
     task = named("{{ nothing }}", kind)
     task.pipeline_name = ""
 
-    with pytest.raises(AirflowFailException, match="pipeline_name must be the name of a pipeline"):
+    with fails(AirflowFailException, says="pipeline_name must be the name of a pipeline"):
         play(task, ti)
 
     assert hevo.requests == []
@@ -165,7 +166,7 @@ def test_a_mapped_task_that_names_no_pipeline_or_two_fails_for_good(
     with DAG("dag", schedule=None):
         mapped: Any = HevoPipelineOperator.partial(task_id="task").expand_kwargs([given])
 
-    with pytest.raises(AirflowFailException, match="pipeline_name"):
+    with fails(AirflowFailException, says="pipeline_name"):
         play(mapped.unmap(given), ti)
 
     assert hevo.requests == []

@@ -12,6 +12,7 @@ from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
+from tests.stage.failures import fails
 from tests.stage.tasks import Deferral, TaskInstance, event_of, operator, play, run_in_triggerer, work
 
 STRICT = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
@@ -44,7 +45,7 @@ def test_the_failing_objects_are_those_of_the_job_that_ran(hevo: Sandbox, ti: Ta
     event = event_of_a_wait(operator(), ti)
     hevo.reset_record()
 
-    with pytest.raises(HevoJobFailedError, match=r"Pipeline 7: .* Failing objects: orders"):
+    with fails(HevoJobFailedError, says=r"Pipeline .*Failing objects: orders"):
         operator(pipeline_id=8).execute_complete(ti.context, event)
 
     assert {request.pipeline_id for request in hevo.requests} == {7}
@@ -58,7 +59,7 @@ def test_requests_go_where_the_job_runs_although_the_connection_is_another_by_no
     hevo.add_pipeline(7, ends="FAILED")
     event = event_of_a_wait(operator(connection_id="of_then"), ti)
 
-    with pytest.raises(HevoJobFailedError, match="Failing objects"):
+    with fails(HevoJobFailedError, says="Failing objects"):
         operator().execute_complete(ti.context, event)
 
 

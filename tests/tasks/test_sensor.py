@@ -22,6 +22,7 @@ from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock
+from tests.stage.failures import fails
 from tests.stage.marks import in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, work
@@ -99,7 +100,7 @@ def test_a_job_that_did_not_complete_fails_the_sensor_and_is_no_skip(
 ) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=100, ends=status)
 
-    with pytest.raises(HevoJobFailedError, match=rf"Pipeline 7: job {job.id} \(INCREMENTAL\) ended {status}: "):
+    with fails(HevoJobFailedError, says=rf"Pipeline 7: .*job {job.id} \(INCREMENTAL\) ended {status}\."):
         sense(mode, ti, job_id=job.id if given else None, soft_fail=True, accept_completed_with_failures=True)
 
 
@@ -115,7 +116,7 @@ def test_a_job_that_failed_is_a_skip_where_the_sensor_never_fails(hevo: Sandbox,
 def test_partial_failures_fail_the_sensor_and_the_objects_are_named(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     hevo.add_pipeline(7).start_job(appear_after=0, ends="COMPLETED_WITH_FAILURES")
 
-    with pytest.raises(HevoJobFailedError, match=r"Failing objects: orders\."):
+    with fails(HevoJobFailedError, says=r"Failing objects: orders\n"):
         sense(mode, ti)
 
 
@@ -215,7 +216,7 @@ def test_the_execution_time_out_holds_while_it_is_deferred(
     hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
     started_at = clock.now()
 
-    with pytest.raises(raised, match="Pipeline 7: the job had not ended when the sensor's time was over"):
+    with fails(raised, says="Pipeline 7: .* the job had not ended when the sensor's time was over"):
         sense("deferrable", ti, execution_timeout=timedelta(seconds=100), **parameters)
 
     assert clock.now() - started_at <= 100
@@ -227,7 +228,7 @@ def test_the_execution_time_out_holds_while_it_is_deferred(
 @in_every_sensor_mode
 @pytest.mark.parametrize("given", ["5f0d1f9e-4a3b-4e0c-9e55-0c7d8f6f2a10", None])
 def test_an_unknown_pipeline_fails_it_for_good(hevo: Sandbox, ti: TaskInstance, mode: str, given: str | None) -> None:
-    with pytest.raises(AirflowFailException, match="Hevo answered 404 to GET /api/v1/pipelines/7"):
+    with fails(AirflowFailException, says="Hevo answered 404 to GET /api/v1/pipelines/7"):
         sense(mode, ti, job_id=given)
 
 
@@ -237,7 +238,7 @@ def test_refused_credentials_fail_it_for_good(hevo: Sandbox, ti: TaskInstance, m
     hevo.add_pipeline(7).start_job(appear_after=0)
     hevo.inject("*", Fault.status(status), times=None)
 
-    with pytest.raises(AirflowFailException, match=f"Hevo answered {status}"):
+    with fails(AirflowFailException, says=f"Hevo answered {status}"):
         sense(mode, ti)
 
 
@@ -264,7 +265,7 @@ def test_a_given_job_that_hevo_does_not_know_fails_it_within_ten_minutes(
         hevo.inject("get_job", answer, times=None)
     started_at = clock.now()
 
-    with pytest.raises(HevoJobNotFoundError, match=f"Pipeline 7.*{job.id}.*deleted.*another pipeline"):
+    with fails(HevoJobNotFoundError, says=f"Pipeline 7.*{job.id}.*deleted.*another pipeline"):
         sense(mode, ti, job_id=job.id)
 
     assert 60 <= clock.now() - started_at <= 600
@@ -332,7 +333,7 @@ def test_an_outage_that_lasts_too_long_fails_it(
     hevo.inject("get_job", Fault.status(502), times=None)
     started_at = clock.now()
 
-    with pytest.raises(HevoOutageError, match="no usable answer from Hevo since"):
+    with fails(HevoOutageError, says="no usable answer from Hevo since"):
         sense(mode, ti, job_id=job.id, api_outage_tolerance=600)
 
     assert 600 <= clock.now() - started_at <= 720

@@ -16,6 +16,7 @@ from hevo_provider.sandbox import MISSING, Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock
+from tests.stage.failures import fails
 from tests.stage.marks import in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, work
@@ -174,7 +175,7 @@ def test_only_its_timeout_ends_the_wait(
 
 
 def test_the_triggers_time_out_says_what_was_waited_for(ti: TaskInstance, pipeline: SandboxPipeline) -> None:
-    with pytest.raises(AirflowSensorTimeout, match=r"no job of type INCREMENTAL had completed since 2027-.* UTC when"):
+    with fails(AirflowSensorTimeout, says=r"no job of type INCREMENTAL had completed since 2027-.* UTC when"):
         sense("deferrable", ti, completed_after=AN_HOUR_AGO, timeout=100)
 
 
@@ -268,13 +269,13 @@ def test_a_time_can_be_written_in_many_ways(value: object) -> None:
     "value", ["", "yesterday", 1_769_839_200, "1770112231200", True, [], "0001-01-01T00:00:00+14:00"], ids=str
 )
 def test_a_time_that_makes_no_sense_is_refused_when_the_dag_is_parsed(value: Any) -> None:
-    with pytest.raises(HevoConfigError, match="completed_after"):
+    with fails(HevoConfigError, says="completed_after"):
         HevoSensor(task_id="task", pipeline_id=7, completed_after=value)
 
 
 @pytest.mark.parametrize("completed_after", [NOW, "{{ data_interval_end }}"])
 def test_a_job_and_a_time_exclude_each_other_when_the_dag_is_parsed(completed_after: Any) -> None:
-    with pytest.raises(HevoConfigError, match="job_id and completed_after exclude each other"):
+    with fails(HevoConfigError, says="job_id and completed_after exclude each other"):
         HevoSensor(task_id="task", pipeline_id=7, job_id="{{ job }}", completed_after=completed_after)
 
 
@@ -301,7 +302,7 @@ def test_it_runs_with_what_its_template_renders_to(
 def test_a_run_without_the_time_fails_for_good_before_any_request(
     hevo: Sandbox, ti: TaskInstance, native: bool
 ) -> None:
-    with pytest.raises(AirflowFailException, match=r"completed_after rendered to .*None.*no data interval"):
+    with fails(AirflowFailException, says=r"completed_after rendered to .*None.*no data interval"):
         rendered(native, data_interval_end=None).execute(ti.context)
 
     assert hevo.requests == []

@@ -13,6 +13,7 @@ from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
+from tests.stage.failures import fails, told_by
 from tests.stage.marks import in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, work
@@ -75,7 +76,7 @@ def test_a_job_that_came_and_failed_between_two_polls_fails_it(
 ) -> None:
     job = pipeline.start_job(ago=-11, duration=3, ends="FAILED")
 
-    with pytest.raises(HevoJobFailedError, match=job.id):
+    with fails(HevoJobFailedError, says=job.id):
         sense(mode, ti)
 
 
@@ -121,7 +122,7 @@ def test_the_job_that_it_found_is_the_one_that_it_follows_to_the_end(
     pipeline.start_job(ago=-67, duration=1000)
     pipeline.start_job(ago=-300, duration=1000)
 
-    with pytest.raises(HevoJobFailedError, match=job.id):
+    with fails(HevoJobFailedError, says=job.id):
         sense(mode, ti, poke_interval=20)
 
 
@@ -133,7 +134,7 @@ def test_the_job_that_came_first_is_the_one_that_it_follows_to_the_end(
     job = pipeline.start_job(ago=-12, duration=60, ends="FAILED")
     pipeline.start_job(ago=-73, duration=1000)
 
-    with pytest.raises(HevoJobFailedError, match=job.id):
+    with fails(HevoJobFailedError, says=job.id):
         sense(mode, ti, poke_interval=20)
 
 
@@ -142,7 +143,7 @@ def test_a_retry_after_a_failed_job_searches_for_another(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str
 ) -> None:
     failed = pipeline.start_job(duration=100, ends="FAILED")
-    with pytest.raises(HevoJobFailedError, match=failed.id):
+    with fails(HevoJobFailedError, says=failed.id):
         sense(mode, ti, retries=1)
     clock.advance(60)
     job = pipeline.start_job(duration=100)
@@ -247,10 +248,9 @@ def test_after_the_last_poll_it_fails_and_says_what_to_do(
     with pytest.raises(HevoJobNotFoundError) as failure:
         sense(mode, ti, **parameters)
 
-    assert str(failure.value) == (
-        "Pipeline 7: no active job of type INCREMENTAL was there at any poll. Start the job before the sensor, or "
-        "allow more polls (wait_for_job_max_attempts)."
-    )
+    told = told_by(failure.value)
+    assert "What happened: no active job of type INCREMENTAL was there at any poll." in told
+    assert "What to do: Start the job before the sensor, or allow more polls (wait_for_job_max_attempts)." in told
 
 
 @in_every_sensor_mode
@@ -262,7 +262,7 @@ def test_an_active_job_of_another_type_is_named_in_the_end(
     with pytest.raises(HevoJobNotFoundError) as failure:
         sense(mode, ti)
 
-    assert f"Of other types there is REFRESHER (job {job.id}, IN_PROGRESS): set job_type" in str(failure.value)
+    assert f"Of other types there is REFRESHER (job {job.id}, IN_PROGRESS): set job_type" in told_by(failure.value)
 
 
 def test_a_deferrable_sensor_takes_its_first_poll_in_the_worker_and_waits_elsewhere(

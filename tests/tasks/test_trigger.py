@@ -17,6 +17,7 @@ from hevo_provider.exceptions import HevoRunError
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import START, VirtualClock
+from tests.stage.failures import fails
 from tests.stage.tasks import TaskInstance, deferred, event_of, operator, play, run_in_triggerer
 
 
@@ -149,7 +150,7 @@ def test_a_look_up_of_the_connection_that_fails_does_not_outlast_the_tasks_time(
 
     assert (event["event"], event["cancelled"]) == ("timed_out", False)
     assert clock.now() == START + 120
-    with pytest.raises(AirflowTaskTimeout, match="it may still run"):
+    with fails(AirflowTaskTimeout, says="it may still run"):
         operator().execute_complete(ti.context, event)
 
 
@@ -203,7 +204,7 @@ def test_a_connection_that_airflow_has_lost_is_waited_for_as_long_as_its_databas
     event = run_in_triggerer(event_of(deferral.trigger()))
 
     assert clock.now() - START >= 300
-    with pytest.raises(HevoRunError, match="hevo_airflow_conn_id"):
+    with fails(HevoRunError, says="hevo_airflow_conn_id"):
         operator().execute_complete(ti.context, event)
 
 
@@ -235,7 +236,7 @@ def test_a_fault_of_our_own_fails_the_task_and_is_named(
 
     event = run_in_triggerer(event_of(deferral.trigger()))
 
-    with pytest.raises(Exception, match="ZeroDivisionError: a fault of our own"):
+    with fails(Exception, says="ZeroDivisionError: a fault of our own"):
         operator().execute_complete(ti.context, event)
 
 

@@ -31,6 +31,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.vendor.enums import JobCompletionStatus, ResyncMode
 from hevo_provider.vendor.hooks import BaseHevoHook, HevoObjectHook, HevoPipelineHook
 from hevo_provider.vendor.models import FailureHandlingPolicy
+from tests.stage.failures import fails, told_by
 
 Call = Callable[..., Any]
 
@@ -92,11 +93,11 @@ def test_a_pipeline_that_can_run_is_valid(pipeline: SandboxPipeline, call: Call)
 def test_one_that_cannot_run_is_not(hevo: Sandbox, call: Call, status: str) -> None:
     hevo.add_pipeline(7, status=status)
 
-    with pytest.raises(HevoPipelineStateError, match="only an INITIALIZED one can run") as failure:
+    with fails(HevoPipelineStateError, says="only an INITIALIZED one can run") as failure:
         call(HevoPipelineHook(), "validate_pipeline", 7)
 
-    assert isinstance(failure.value, AirflowException)
     assert failure.value.pipeline_id == 7
+    assert isinstance(failure.value, AirflowException)
 
 
 def test_one_that_is_not_there_is_not_valid(hevo: Sandbox, call: Call) -> None:
@@ -118,7 +119,7 @@ def test_a_sync_is_started_where_those_before_have_ended(hevo: Sandbox, pipeline
 def test_no_sync_is_started_while_a_job_is_active(hevo: Sandbox, pipeline: SandboxPipeline, call: Call) -> None:
     job = pipeline.start_job(appear_after=0.0, duration=100.0)
 
-    with pytest.raises(HevoPipelineBusyError, match=job.id) as failure:
+    with fails(HevoPipelineBusyError, says=job.id) as failure:
         call(HevoPipelineHook(), "trigger_pipeline_sync", 7)
 
     assert isinstance(failure.value, AirflowException)
@@ -249,7 +250,7 @@ def test_a_resync_drops_the_tables_where_either_name_says_so(
 def test_a_resync_mode_that_is_none_is_refused_and_nothing_sent(
     hevo: Sandbox, pipeline: SandboxPipeline, call: Call
 ) -> None:
-    with pytest.raises(HevoConfigError, match="resync_mode must be one of EVOLVE_AND_MERGE, DROP_AND_LOAD"):
+    with fails(HevoConfigError, says="resync_mode must be one of EVOLVE_AND_MERGE, DROP_AND_LOAD"):
         call(HevoPipelineHook(), "resync_pipeline", 7, "DROP")
 
     assert hevo.requests == []
@@ -360,7 +361,7 @@ def test_a_post_of_ones_own_is_sent_once(hevo: Sandbox, pipeline: SandboxPipelin
     "endpoint", ["https://elsewhere.example/api/v1/pipelines", "pipelines/../../x", "pipelines/7\r\nX: y", ""], ids=repr
 )
 def test_a_request_goes_nowhere_but_to_hevos_api(hevo: Sandbox, call: Call, endpoint: str) -> None:
-    with pytest.raises(HevoConfigError, match="endpoint must be a path of Hevo's API"):
+    with fails(HevoConfigError, says="endpoint must be a path of Hevo's API"):
         call(BaseHevoHook(), "execute_api_request", "GET", endpoint)
 
     assert hevo.requests == []
@@ -412,7 +413,7 @@ def test_an_error_is_ours_and_airflows_with_all_that_ours_tells(
         call(HevoPipelineHook(retry_limit=1), "get_pipeline", 7)
 
     assert isinstance(failure.value, kind)
-    assert str(failure.value) == str(ours.value)
+    assert told_by(failure.value) == str(ours.value)
     assert vars(failure.value) == vars(ours.value)
     assert type(failure.value).__name__ == type(ours.value).__name__
 
@@ -433,5 +434,5 @@ def test_so_is_that_of_a_call_which_theirs_does_not_have(hevo: Sandbox) -> None:
 
 
 async def test_a_blocking_call_in_an_event_loop_names_its_other_form(hevo: Sandbox) -> None:
-    with pytest.raises(RuntimeError, match="await get_pipeline_async there"):
+    with fails(RuntimeError, says="await get_pipeline_async there"):
         HevoPipelineHook().get_pipeline(7)

@@ -17,6 +17,7 @@ from hevo_provider.vendor.enums import ResyncMode
 from hevo_provider.vendor.hooks import HevoPipelineHook
 from hevo_provider.vendor.operators import HevoPipelineOperator
 from hevo_provider.vendor.sensors import HevoSensor
+from tests.stage.failures import fails
 from tests.stage.tasks import Deferral, TaskInstance, play, work
 
 
@@ -73,7 +74,7 @@ def test_a_resync_mode_means_drop_and_load(hevo: Sandbox, ti: TaskInstance, mode
 
 @pytest.mark.parametrize("mode", ["DROP", "", 7, True], ids=repr)
 def test_one_that_is_none_is_refused_by_name(mode: Any) -> None:
-    with pytest.raises(HevoConfigError, match="resync_mode must be one of EVOLVE_AND_MERGE, DROP_AND_LOAD"):
+    with fails(HevoConfigError, says="resync_mode must be one of EVOLVE_AND_MERGE, DROP_AND_LOAD"):
         operator(action="RESYNC", resync_mode=mode)
 
 
@@ -85,7 +86,7 @@ def test_in_a_mapped_task_it_fails_the_task_for_good(hevo: Sandbox, ti: TaskInst
 
     task = mapped.unmap({"task_id": "task", "pipeline_id": 7, "action": "RESYNC", "resync_mode": "DROP"})
 
-    with pytest.raises(AirflowFailException, match="resync_mode must be one of"):
+    with fails(AirflowFailException, says="resync_mode must be one of"):
         task.execute(ti.context)
 
     assert hevo.requests == []
@@ -127,7 +128,7 @@ def test_a_limit_of_nothing_is_one_try(told: list[str]) -> None:
 
 @pytest.mark.parametrize("wrong", [{"poll_interval": "soon"}, {"retry_limit": "ten"}, {"drop_and_load": "no"}], ids=str)
 def test_what_makes_no_sense_is_refused_as_ever(wrong: dict[str, Any]) -> None:
-    with pytest.raises(HevoConfigError, match=next(iter(wrong))):
+    with fails(HevoConfigError, says=next(iter(wrong))):
         operator(action="RESYNC", **wrong)
 
 
@@ -172,7 +173,7 @@ def test_a_template_that_renders_to_nothing_is_refused(hevo: Sandbox, ti: TaskIn
     task = sensor(job_id="{{ ti.xcom_pull(task_ids='start') }}")
     task.job_id = ""
 
-    with pytest.raises(AirflowFailException, match="job_id is ''"):
+    with fails(AirflowFailException, says="job_id is ''"):
         task.execute(ti.context)
 
     assert hevo.requests == []
@@ -184,7 +185,7 @@ def test_nothing_from_another_task_is_refused_in_a_mapped_task_too(hevo: Sandbox
 
     task = mapped.unmap({"task_id": "task", "pipeline_id": 7, "job_id": ""})
 
-    with pytest.raises(AirflowFailException, match="job_id is ''"):
+    with fails(AirflowFailException, says="job_id is ''"):
         task.execute(ti.context)
 
 

@@ -22,6 +22,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.triggers import HevoJobTrigger
 from hevo_provider.vendor import operators as vendors
 from hevo_provider.vendor import sensors as vendors_sensors
+from tests.stage.failures import fails
 from tests.stage.tasks import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
 
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -106,7 +107,7 @@ def test_a_job_that_fails_fails_the_task(
     job.ends = "FAILED"
     event = run_in_triggerer(event_of(trigger_of(version, job)))
 
-    with pytest.raises(HevoJobFailedError, match=job.id):
+    with fails(HevoJobFailedError, says=job.id):
         take_to_its_end(kind(task_id="task", pipeline_id=7), ti, event)
 
 
@@ -242,7 +243,7 @@ def test_a_row_that_makes_no_sense_fails_its_task_and_not_the_triggerer(hevo: Sa
 
     event = run_in_triggerer(event_of(trigger))
 
-    with pytest.raises(Exception, match="pipeline_id must be a positive whole number"):
+    with fails(Exception, says="pipeline_id must be a positive whole number"):
         take_to_its_end(vendors.HevoPipelineOperator(task_id="task", pipeline_id=7), ti, event)
 
 
@@ -267,7 +268,7 @@ def test_failures_that_the_dag_does_not_accept_fail_also_in_a_success_that_has_f
 ) -> None:
     job.end("COMPLETED_WITH_FAILURES")
 
-    with pytest.raises(HevoJobFailedError, match="COMPLETED_WITH_FAILURES"):
+    with fails(HevoJobFailedError, says="COMPLETED_WITH_FAILURES"):
         take_to_its_end(kind(task_id="task", pipeline_id=7), ti, fired("success", job, **more))
 
 
@@ -287,7 +288,7 @@ def test_an_error_that_has_fired_is_a_failure_if_the_job_has_failed(
 ) -> None:
     job.end("FAILED")
 
-    with pytest.raises(HevoJobFailedError, match=job.id):
+    with fails(HevoJobFailedError, says=job.id):
         take_to_its_end(kind(task_id="task", pipeline_id=7), ti, fired("error", job))
 
 
@@ -309,7 +310,7 @@ def test_an_event_that_names_no_job_fails_the_task_in_its_words(
 ) -> None:
     event = {"status": status, "message": "It broke, and how.", "pipeline_id": 7, "job_id": job_id}
 
-    with pytest.raises(HevoRunError, match=r"It broke, and how\."):
+    with fails(HevoRunError, says=r"It broke, and how\."):
         kind(task_id="task", pipeline_id=7).execute_complete(ti.context, event)
 
     assert hevo.requests == []

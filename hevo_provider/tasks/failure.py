@@ -1,0 +1,186 @@
+"""
+What a task says when it fails: a short verdict, and line by line what the person needs who is paged for it.
+
+The lines are logged before the exception is raised, whose own text is the verdict with its code: in a log the exception
+stands at the far end of a long line, and behind it come the frames of this package, which help nobody who looks for
+what is wrong with a pipeline. So it is raised anew, without them and without the exceptions that led to it: what these
+said stands in the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NoReturn, Protocol
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
+
+from hevo_provider import codes
+from hevo_provider.exceptions import HevoConfigError, HevoConnectionError, HevoError, HevoTimeIsOverError, with_code
+
+
+class Logger(Protocol):
+    """Whom a failure is told: Airflow's loggers."""
+
+    def warning(self, message: str, /, *args: Any) -> Any:
+        """Tell what a task is skipped for."""
+
+    def error(self, message: str, /, *args: Any) -> Any:
+        """Tell what a task fails with."""
+
+
+LONGEST_NAME = 40  # characters of a pipeline's name in a verdict, of whose first 120 every one counts
+HAPPENED = "What happened"
+TO_DO = "What to do"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    Where a task has failed, as far as it knows.
+
+    :param pipeline_id: the pipeline.
+    :param pipeline_name: its name.
+    :param connection_id: the Airflow connection.
+    :param host: where that leads.
+    :param page: the address of the pipeline's page in Hevo's web UI.
+    :param job_id: the job.
+    """
+
+    pipeline_id: int | None = None
+    pipeline_name: str | None = None
+    connection_id: str | None = None
+    host: str | None = None
+    page: str | None = None
+    job_id: str | None = None
+
+    @property
+    def in_words(self) -> str:
+        """Pipeline, connection and host, for a line."""
+        connection = None if self.connection_id is None else f"connection {self.connection_id}"
+        host = None if self.host is None else f"host {self.host}"
+        return ", ".join(filter(None, (self.pipeline, connection, host)))
+
+    @property
+    def pipeline(self) -> str | None:
+        """The pipeline's name and id, for a line."""
+        if self.pipeline_name is None:
+            return None if self.pipeline_id is None else str(self.pipeline_id)
+        name = repr(self.pipeline_name)
+        return name if self.pipeline_id is None else f"{name} ({self.pipeline_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """
+    What a task says of its failure.
+
+    :param verdict: pipeline and verdict, short.
+    :param lines: the rest, by heading.
+    """
+
+    verdict: str
+    lines: tuple[tuple[str, str], ...]
+
+    @property
+    def all_lines(self) -> tuple[str, ...]:
+        """Return every line as it is logged."""
+        return (self.verdict, *(f"{heading}: {said}" for heading, said in self.lines))
+
+
+def report_of(error: HevoError, place: Place) -> Report:
+    """Return what is said of an error."""
+    happened = error.text.removeprefix(f"Pipeline {place.pipeline_id}: ")
+    is_short = isinstance(error, HevoConfigError) and not isinstance(error, HevoConnectionError)
+    verdict = happened if is_short else error.code.title
+    own = dict(error.lines)
+    lines = {
+        HAPPENED: own.pop(HAPPENED, None) or (None if is_short else happened),
+        "Pipeline": place.in_words,
+        "Job": own.pop("Job", place.job_id),
+    }
+    to_do = own.pop(TO_DO, error.code.advice.replace("`", ""))
+    lines |= {**own, TO_DO: to_do, "Link": place.page}
+    said = tuple((heading, text) for heading, text in lines.items() if text)
+    return Report(with_code(f"{_who(place)}{verdict}", error.code), said)
+
+
+def _who(place: Place) -> str:
+    """Return which pipeline a verdict is about, at its beginning."""
+    name = place.pipeline_name
+    if name is not None and len(name) > LONGEST_NAME:
+        place = Place(pipeline_id=place.pipeline_id, pipeline_name=f"{name[: LONGEST_NAME - 1]}…")
+    return "" if place.pipeline is None else f"Pipeline {place.pipeline}: "
+
+
+class TellingFailures:
+    """
+    A block of a task's entry point, whose errors are told in lines and raised as one short verdict.
+
+    What another try would not mend becomes an ``AirflowFailException``; other errors stay what they are. Those that are
+    not of Hevo pass.
+
+    :param place: returns where the task has failed.
+    :param logger: who is told.
+    :param is_timed_out: whether an Airflow exception is a sensor's time-out that its base class has raised.
+    """
+
+    def __init__(
+        self,
+        place: Callable[[HevoError], Place],
+        logger: Logger,
+        *,
+        is_timed_out: Callable[[BaseException], bool] = lambda _: False,
+    ) -> None:
+        self._place = place
+        self._log = logger
+        self._is_timed_out = is_timed_out
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """
+        Tell an error of the block, and raise what the task ends with.
+
+        :raises HevoError: or an exception of Airflow, with the verdict.
+        """
+        if error is None:
+            return
+        said = next((each for each in _chain(error) if isinstance(each, HevoError)), None)
+        if said is None and self._is_timed_out(error):
+            said = HevoTimeIsOverError(str(error), code=codes.SENSOR_TIMED_OUT)
+        if said is not None:
+            self._end_with(error, said)
+
+    def _end_with(self, error: BaseException, said: HevoError) -> NoReturn:
+        from hevo_provider.runs.error_table import fails_for_good
+
+        report = report_of(said, self._place(said))
+        tell = self._log.warning if isinstance(error, AirflowSkipException) else self._log.error
+        for line in report.all_lines:
+            tell("%s", line)
+        ending: Any
+        if error is not said:
+            ending = type(error)(report.verdict)
+        elif fails_for_good(said):
+            ending = AirflowFailException(report.verdict)
+        else:
+            ending = said.saying(report.verdict)
+        ending.report = "\n".join(report.all_lines)
+        raise ending from None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Return an error and those that it was raised for."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ if isinstance(link, AirflowException) or not isinstance(link, Exception) else None
