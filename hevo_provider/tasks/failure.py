@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol, cast
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -158,9 +158,10 @@ class TellingFailures:
         if said is None and self._is_timed_out(error):
             said = HevoTimeIsOverError(str(error), code=codes.SENSOR_TIMED_OUT)
         if said is not None:
-            self._end_with(error, said)
+            raise self._ending_of(error, said) from None
 
-    def _end_with(self, error: BaseException, said: HevoError) -> NoReturn:
+    def _ending_of(self, error: BaseException, said: HevoError) -> BaseException:
+        """Tell the failure, and return what the task ends with."""
         from hevo_provider.runs.error_table import fails_for_good
 
         report = report_of(said, self._place(said))
@@ -175,7 +176,7 @@ class TellingFailures:
         else:
             ending = said.saying(report.verdict)
         ending.report = "\n".join(report.all_lines)
-        raise ending from None
+        return cast("BaseException", ending)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
