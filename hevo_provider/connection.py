@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -15,7 +17,21 @@ from hevo_provider.client.access import Access, Credentials, base_url_of
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of, value_in
 
+log = logging.getLogger(__name__)
+
 CONNECTION_TYPE = "hevo"
+EXTRA = (
+    "headers",
+    "timeout",
+    "proxy",
+    "ca_file",
+    "relaxed_ca_checks",
+    "client_cert",
+    "client_key",
+    "skip_tls_verification",
+    "link",
+    "lineage_namespaces",
+)
 _FILES = {"ca_file": "CA file", "client_cert": "client certificate", "client_key": "client key"}
 
 
@@ -55,6 +71,7 @@ class ConnectionSettings:
         """
         if not isinstance(extra, Mapping):
             raise HevoConfigError("The connection's extra must be a JSON object.", code=codes.WRONG_CONNECTION)
+        _tell_unknown_keys(frozenset(map(str, extra)))
         if not connection.login or not connection.password:
             missing = "login (the API key)" if not connection.login else "password (the API secret)"
             raise HevoConfigError(f"The connection has no {missing}.", code=codes.CREDENTIALS_MISSING)
@@ -69,6 +86,16 @@ class ConnectionSettings:
             link=_value(extra, "link"),
             lineage_namespaces=_value(extra, "lineage_namespaces"),
         )
+
+
+@lru_cache(maxsize=64)  # so that each process says it once of each connection, however often that is looked up
+def _tell_unknown_keys(given: frozenset[str]) -> None:
+    """Warn of what nobody reads: a misspelled key would be a setting that does not hold."""
+    names = {name: name.removeprefix(f"extra__{CONNECTION_TYPE}__") for name in given}
+    for name in sorted(key for key, plain in names.items() if plain not in EXTRA and not plain.startswith("__")):
+        close = get_close_matches(names[name].lower(), EXTRA, n=1)
+        meant = f" Did you mean {close[0]}?" if close else f" What is read: {', '.join(EXTRA)}."
+        log.warning("The connection's extra has %r, which is not read.%s", name, meant)
 
 
 def names_a_file(extra: Mapping[str, Any]) -> bool:

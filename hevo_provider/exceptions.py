@@ -43,6 +43,7 @@ class HevoError(Exception):
     Base of everything this package raises about Hevo. Its text ends with its code, as ``HEVO-201``.
 
     ``sent_at`` is when the request that failed set out: seconds on the client's monotonic clock. None if none did.
+    ``tries`` is how often it was sent, over ``tried_for`` seconds.
     ``report`` is what the task has logged of its failure, where it is what a task has ended with.
 
     :param message: what happened, in sentences.
@@ -51,6 +52,8 @@ class HevoError(Exception):
 
     code: Code = codes.UNEXPECTED
     sent_at: float | None = None
+    tries: int = 1
+    tried_for: float = 0.0
     lines: tuple[tuple[str, str], ...] = ()
     """What a task logs in place of the text, line by line: a heading and what it says."""
     report: str = ""

@@ -118,7 +118,7 @@ class HevoHook(BaseHook):
     :param timeout: seconds that one request may take. None takes the connection's, or else 30.
     :param extra_headers: sent with every request, over those of the connection.
     :param extra_kwargs: handed to aiohttp with every request, such as ``proxy`` or ``ssl``, over the connection's.
-    :param retryable_status_codes: HTTP statuses that are worth a repetition.
+    :param retryable_status_codes: HTTP statuses that are worth a repetition; None: 429, 408, 425, 499 and all 5xx.
     :param longest_pause: seconds; where Hevo asks to wait longer than this, the error is raised instead.
     """
 
@@ -136,7 +136,7 @@ class HevoHook(BaseHook):
         timeout: float | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_kwargs: Mapping[str, Any] | None = None,
-        retryable_status_codes: Collection[int] = RETRYABLE_STATUS_CODES,
+        retryable_status_codes: Collection[int] | None = None,
         longest_pause: float = MAX_RETRY_PAUSE,
     ) -> None:
         super().__init__()
@@ -148,7 +148,9 @@ class HevoHook(BaseHook):
         self.timeout = timeout
         self.extra_headers = checked_headers(extra_headers or {})
         self.extra_kwargs = checked_request_kwargs(extra_kwargs or {})
-        self.retryable_status_codes = frozenset(retryable_status_codes)
+        self.retryable_status_codes = (
+            RETRYABLE_STATUS_CODES if retryable_status_codes is None else frozenset(retryable_status_codes)
+        )
         self.longest_pause = longest_pause
         self.clock = process_clock()
         self._settings: ConnectionSettings | None = None

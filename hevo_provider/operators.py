@@ -26,16 +26,19 @@ from hevo_provider.exceptions import (
     HevoRunError,
     HevoTimeIsOverError,
 )
-from hevo_provider.models.enums import JobType, OnActiveJob, OnDeferred, PipelineAction
+from hevo_provider.models.enums import NEVER_BROUGHT_BY, JobType, OnActiveJob, OnDeferred, PipelineAction
 from hevo_provider.models.ids import object_id_of
 from hevo_provider.parameters import (
+    CONNECTION_ELSEWHERE,
     DEFAULT_CONNECTION_ID,
     LONGEST_TIMEOUT,
     connection_id_of,
     count_of,
     flag_of,
     in_one_order,
+    is_unrendered,
     member_of,
+    refuse_mix_ups,
     seconds_of,
     several_of,
 )
@@ -122,6 +125,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         durable: bool = True,
         **kwargs: Any,
     ) -> None:
+        refuse_mix_ups(type(self).__name__, kwargs, CONNECTION_ELSEWHERE | {"poke_interval": "poll_interval"})
         super().__init__(**kwargs)
         checked = self._parameter
         self.pipeline_id = pipeline_id
@@ -141,6 +145,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self.ensure_new_job = checked(flag_of, "ensure_new_job", ensure_new_job)
         self.drop_and_load = checked(flag_of, "drop_and_load", drop_and_load)
         self.on_active_job = checked(_on_active_job_of, "on_active_job", on_active_job)
+        checked(self._agrees_with_ensure_new_job, "on_active_job", self.on_active_job)
         self.cancel_on_kill = checked(flag_of, "cancel_on_kill", cancel_on_kill)
         self.timeout = checked(partial(seconds_of, above=True), "timeout", timeout)
         self.api_outage_tolerance = checked(seconds_of, "api_outage_tolerance", api_outage_tolerance)
@@ -399,7 +404,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             **self._checks_of_pipeline(),
             "connection_id": connection_id_of,
             "action": self._action_of,
-            "job_type": lambda value: None if value is None else member_of(JobType, "job_type", value),
+            "job_type": self._check_job_type,
         }
 
     def _action_of(self, value: object) -> PipelineAction:
@@ -407,6 +412,28 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         if self.drop_and_load and action is not PipelineAction.RESYNC:
             raise HevoConfigError("drop_and_load goes with the action RESYNC only.", code=codes.DO_NOT_GO_TOGETHER)
         return action
+
+    def _agrees_with_ensure_new_job(self, name: str, value: OnActiveJob | None) -> None:
+        if value is OnActiveJob.FAIL and not self.ensure_new_job:
+            raise HevoConfigError(
+                f'{name}="fail" goes with ensure_new_job=True only: ensure_new_job=False starts a job all the same.',
+                code=codes.DO_NOT_GO_TOGETHER,
+            )
+
+    def _check_job_type(self, value: object) -> None:
+        """Refuse a type of job that the action never brings, unless an active one of that type may be followed."""
+        if value is None:
+            return
+        job_type = member_of(JobType, "job_type", value)
+        may_follow = self.on_active_job in {OnActiveJob.FOLLOW, OnActiveJob.START} or not self.ensure_new_job
+        if may_follow or is_unrendered(self.action):
+            return
+        action = self._action_of(self.action)
+        if job_type in NEVER_BROUGHT_BY[action]:
+            raise HevoConfigError(
+                f"job_type {job_type} goes with another action than {action}, which never brings such a job.",
+                code=codes.DO_NOT_GO_TOGETHER,
+            )
 
     def _job_type(self) -> JobType | None:
         return None if self.job_type is None else member_of(JobType, "job_type", self.job_type)
@@ -473,6 +500,11 @@ class HevoResyncObjectsOperator(HevoPipelineOperator):
             objects=() if self.objects is None else several_of("objects", self.objects),
             object_ids=() if self.object_ids is None else _ids_of(self.object_ids),
         )
+
+    def _check_job_type(self, value: object) -> None:
+        """Refuse no type: Hevo does not say which job reloads objects."""
+        if value is not None:
+            member_of(JobType, "job_type", value)
 
     def _action_of(self, value: object) -> PipelineAction:  # noqa: ARG002 - default_args may hold one
         """Return the only action that this has, whatever other operators of the DAG are told."""

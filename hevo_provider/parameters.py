@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from hevo_provider.exceptions import HevoConfigError
 E = TypeVar("E", bound=StrEnum)
 
 EARLIEST_YEAR = 2000  # of a moment; what is earlier was no date, but a number that reads as one
+CONNECTION_ELSEWHERE = {"hevo_conn_id": "connection_id", "conn_id": "connection_id", "http_conn_id": "connection_id"}
 DEFAULT_CONNECTION_ID = "hevo_airflow_conn_id"
 LONGEST_TIMEOUT = 7 * 24 * 3600.0  # seconds
 
@@ -103,6 +104,20 @@ def connection_id_of(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise HevoConfigError(f"connection_id must name an Airflow connection, not {value!r}.")
     return value
+
+
+def refuse_mix_ups(kind: str, given: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """
+    Refuse parameters that are called otherwise here, before Airflow says no more than that they are invalid.
+
+    :param kind: of task, for the message.
+    :param given: parameters that the kind does not have.
+    :param names: what they are called here.
+    :raises HevoConfigError: one of these was given.
+    """
+    for name, here in names.items():
+        if name in given:
+            raise HevoConfigError(f"{name} is no parameter of {kind}: it is called {here} there.", code=codes.MIXED_UP)
 
 
 def member_of(kind: type[E], name: str, value: object) -> E:

@@ -34,12 +34,14 @@ from hevo_provider.exceptions import (
 from hevo_provider.models.enums import JobType, OnDeferred
 from hevo_provider.models.ids import job_id_of
 from hevo_provider.parameters import (
+    CONNECTION_ELSEWHERE,
     DEFAULT_CONNECTION_ID,
     connection_id_of,
     count_of,
     flag_of,
     member_of,
     moment_of,
+    refuse_mix_ups,
     seconds_of,
 )
 from hevo_provider.tasks.task import HevoTask, deadline_of, hopeless_errors_fail_for_good
@@ -122,6 +124,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         api_outage_tolerance: float = 1800,
         **kwargs: Any,
     ) -> None:
+        refuse_mix_ups(type(self).__name__, kwargs, CONNECTION_ELSEWHERE | {"poll_interval": "poke_interval"})
         super().__init__(poke_interval=poke_interval, **kwargs)
         checked = self._parameter
         above_zero = partial(seconds_of, above=True)

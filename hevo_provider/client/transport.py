@@ -89,7 +89,7 @@ class HevoTransport:
     :param retry_limit: how often a request is repeated after a failure that may pass.
     :param retry_delay: seconds before the first repetition; doubles, with full jitter, up to a minute.
     :param longest_pause: seconds; where Hevo asks to wait longer than this, the error is raised instead.
-    :param retryable_status_codes: HTTP statuses that are worth a repetition.
+    :param retryable_status_codes: HTTP statuses that are worth a repetition; None: 429, 408, 425, 499 and all 5xx.
     :param reauthenticate: asked for fresh credentials when Hevo refuses the present ones: once for all requests that
         were refused meanwhile. Where it returns an :class:`Access`, requests go where that leads from then on.
     :param on_retry: called for each request that is sent again.
@@ -106,7 +106,7 @@ class HevoTransport:
         retry_limit: int = 3,
         retry_delay: float = 2.0,
         longest_pause: float = MAX_RETRY_PAUSE,
-        retryable_status_codes: frozenset[int] = RETRYABLE_STATUS_CODES,
+        retryable_status_codes: frozenset[int] | None = None,
         reauthenticate: Reauthenticate | None = None,
         on_retry: Callable[[], None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -120,7 +120,9 @@ class HevoTransport:
         self._retry_limit = retry_limit
         self._retry_delay = retry_delay
         self._longest_pause = longest_pause
-        self._retryable_status_codes = retryable_status_codes
+        self._retryable_status_codes = (
+            RETRYABLE_STATUS_CODES if retryable_status_codes is None else retryable_status_codes
+        )
         self._reauthenticate = reauthenticate
         self._on_retry = on_retry
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -179,13 +181,14 @@ class HevoTransport:
         """
         self._stay_in_one_event_loop()
         attempts = 1 + (self._retry_limit if retry_limit is None else retry_limit)
-        attempt = 1
+        attempt, began_at = 1, self.clock.monotonic()
         while True:
             try:
                 return self._read(await self._send_authorized(method, path, params, body), read)
             except (HevoTransportError, HevoResponseError, HevoAPIError) as error:
                 pause = self._pause_before_repeating(error, attempt, longest_pause)
                 if pause is None or attempt >= attempts or not repeatable.allows(error):
+                    error.tries, error.tried_for = attempt, self.clock.monotonic() - began_at
                     raise
                 attempt += 1
                 self.count_retry()

@@ -65,6 +65,21 @@ class PipelineAction(StrEnum):
     RESYNC = "RESYNC"
 
 
+# What an action never brings, under no revision of the API (API.md, sync-type and job-types). Of other types it is not
+# known for sure.
+NEVER_BROUGHT_BY = {
+    PipelineAction.SYNC_NOW: frozenset(
+        {
+            JobType.RESYNC,
+            JobType.RESYNC_WITH_DROP_AND_LOAD,
+            JobType.RESYNC_WITH_EVOLVE,
+            JobType.TRUNCATE_AND_LOAD,
+        }
+    ),
+    PipelineAction.RESYNC: frozenset({JobType.INCREMENTAL}),
+}
+
+
 class PipelineStatus(StrEnum):
     """
     The states of a pipeline (API.md, pipeline-statuses).

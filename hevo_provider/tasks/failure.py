@@ -96,6 +96,8 @@ class Report:
 def report_of(error: HevoError, place: Place) -> Report:
     """Return what is said of an error."""
     happened = error.text.removeprefix(f"Pipeline {place.pipeline_id}: ")
+    if error.tries > 1:
+        happened = f"{happened.rstrip('.')}. It was tried {error.tries} times, over {error.tried_for:.0f} s."
     is_short = isinstance(error, HevoConfigError) and not isinstance(error, HevoConnectionError)
     verdict = happened if is_short else error.code.title
     own = dict(error.lines)

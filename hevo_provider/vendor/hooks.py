@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from hevo_provider.client import ActionReply, HevoAsyncClient
 from hevo_provider.client.responses import Response
-from hevo_provider.client.transport import RETRYABLE_STATUS_CODES, Repeatable
+from hevo_provider.client.transport import Repeatable
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoConflictError,
@@ -122,7 +122,7 @@ class BaseHevoHook(HevoHook):
             timeout=timeout,
             extra_headers=extra_headers,
             extra_kwargs=extra_kwargs,
-            retryable_status_codes=RETRYABLE_STATUS_CODES if retryable_status_codes is None else retryable_status_codes,
+            retryable_status_codes=retryable_status_codes,
         )
         self.pipeline_id = pipeline_id
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from hevo_provider.client import HevoAsyncClient
 from hevo_provider.client.access import base_url_of
-from hevo_provider.connection import ConnectionSettings, names_a_file
+from hevo_provider.connection import EXTRA, ConnectionSettings, names_a_file
 from hevo_provider.exceptions import HevoConfigError
+from hevo_provider.provider_info import CONNECTION_FORM
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,44 @@ def test_a_region_a_host_or_a_url_becomes_the_base_url(
     host: str, port: int | None, schema: str | None, url: str
 ) -> None:
     assert base_url_of(host, port, schema) == url
+
+
+@pytest.mark.parametrize("place", ["us", "us.hevodata.com", "https://us.hevodata.com"])
+def test_a_client_takes_what_a_connection_takes(place: str) -> None:
+    assert HevoAsyncClient(place, "a-key", "a-secret").base_url == "https://us.hevodata.com"
+
+
+@pytest.mark.parametrize("place", ["", "https://"])
+def test_a_missing_host_is_told_with_what_may_be_given(place: str) -> None:
+    with pytest.raises(HevoConfigError, match=r"such as us.* HEVO-204$"):
+        HevoAsyncClient(place, "a-key", "a-secret")
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("proxi", "Did you mean proxy?"),
+        ("Skip_TLS_verifcation", "Did you mean skip_tls_verification?"),
+        ("extra__hevo__time_out", "Did you mean timeout?"),
+        ("colour", "What is read: headers, timeout, proxy,"),
+    ],
+)
+def test_a_key_of_the_extra_that_nobody_reads_is_told_once(
+    caplog: pytest.LogCaptureFixture, key: str, said: str
+) -> None:
+    extra = {key: "s3cr3t", "link": "https://example.com", "extra__hevo__timeout": 5}
+    connection = SimpleNamespace(host="us", port=None, schema=None, login="a-key", password="a-secret")
+
+    for _ in range(3):
+        ConnectionSettings.of(connection, extra)
+
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"The connection's extra has {key!r}, which is not read. {said}")
+    assert "s3cr3t" not in line
+
+
+def test_what_is_read_of_the_extra_is_what_the_form_shows() -> None:
+    assert set(EXTRA) == CONNECTION_FORM["conn-fields"].keys()
 
 
 @pytest.mark.parametrize(

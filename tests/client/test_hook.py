@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import pydoc
 import socket
 import ssl
 import threading
@@ -210,6 +211,10 @@ def test_retries_follow_the_hooks_settings(hevo: Sandbox, clock: VirtualClock) -
     with pytest.raises(HevoServerError):
         HevoHook(retryable_status_codes=[429]).get_pipeline(7)
     assert len(hevo.requests) == 1
+
+
+def test_the_help_of_the_hook_shows_no_list_of_statuses() -> None:
+    assert "599" not in pydoc.render_doc(HevoHook)
 
 
 def test_the_timeout_of_the_hook_bounds_a_request(hevo: Sandbox) -> None:

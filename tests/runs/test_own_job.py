@@ -250,11 +250,11 @@ def test_of_an_older_job_and_one_of_another_type_neither_is_followed(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, parallel_jobs=True, baseline_lag=15)
-    pipeline.start_job("INCREMENTAL", ago=10)
+    pipeline.start_job("REFRESHER", ago=10)
     pipeline.job_type_names = {"RESYNC": "HISTORICAL"}
 
     with fails(HevoJobNotFoundError, says="HISTORICAL"):
-        play(operator(action="RESYNC", job_type="INCREMENTAL", deferrable=deferrable), ti)
+        play(operator(action="RESYNC", job_type="REFRESHER", deferrable=deferrable), ti)
 
 
 @in_both_modes

@@ -14,14 +14,14 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from hevo_provider import codes
 from hevo_provider.codes import Code
-from hevo_provider.exceptions import HevoError
+from hevo_provider.exceptions import HevoError, HevoServerError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
-from tests.stage.failures import told_by
+from tests.stage.failures import fails, told_by
 from tests.stage.marks import in_both_modes, in_every_sensor_mode
 from tests.stage.objects import add_shop, objects_operator
 from tests.stage.sensors import RescheduledTaskInstance, sense
@@ -226,6 +226,7 @@ SITUATIONS: dict[Code, Situation] = {
     codes.NO_SUCH_OBJECT: _no_such_object,
     codes.OBJECT_NOT_LOADED: _not_loaded,
     codes.NO_OBJECTS: lambda _: objects_operator(objects=[]),
+    codes.MIXED_UP: parsing(HevoPipelineOperator, hevo_conn_id="hevo"),
     codes.NO_CONNECTION: lambda stage: stage.runs(connection_id="nowhere"),
     codes.CREDENTIALS_MISSING: with_connection(password=None),
     codes.WRONG_CONNECTION: with_connection(extra={"headers": "none"}),
@@ -425,3 +426,14 @@ def test_the_retry_of_a_failed_task_has_a_report_of_its_own(hevo: Sandbox, ti: T
 
     assert pipeline.jobs[1].id in failure.value.report
     assert pipeline.jobs[0].id not in failure.value.report
+
+
+@in_both_modes
+def test_an_api_that_is_down_at_the_start_is_said_to_have_been_tried_and_for_how_long(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject("*", Fault.status(503), times=None)
+
+    with fails(HevoServerError, says=r"What happened: Hevo answered 503 .*\. It was tried 4 times, over \d+ s\.\n"):
+        play(operator(deferrable=deferrable), ti)

@@ -139,6 +139,55 @@ def test_a_sensor_that_makes_no_sense_is_refused_when_the_dag_is_parsed(wrong: d
         sensor(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"ensure_new_job": False, "on_active_job": "fail"}, 'on_active_job="fail" goes with ensure_new_job=True only'),
+        ({"job_type": "RESYNC"}, "job_type RESYNC goes with another action than SYNC_NOW"),
+        ({"action": "RESYNC", "job_type": "INCREMENTAL"}, "job_type INCREMENTAL goes with another action than RESYNC"),
+        ({"poke_interval": 5}, "poke_interval is no parameter of HevoPipelineOperator: it is called poll_interval"),
+        ({"hevo_conn_id": "hevo"}, "hevo_conn_id is no parameter of HevoPipelineOperator: it is called connection_id"),
+    ],
+)
+def test_what_contradicts_itself_or_is_called_otherwise_is_refused_when_the_dag_is_parsed(
+    parameters: dict[str, Any], says: str
+) -> None:
+    with fails(HevoConfigError, says=says):
+        operator(**parameters)
+
+
+@pytest.mark.parametrize("name", ["poll_interval", "hevo_conn_id"])
+def test_what_a_sensor_calls_otherwise_is_refused_when_the_dag_is_parsed(name: str) -> None:
+    with fails(HevoConfigError, says=f"{name} is no parameter of HevoSensor: it is called "):
+        sensor(**{name: 5})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"job_type": "RESYNC", "on_active_job": "follow"},
+        {"job_type": "RESYNC", "ensure_new_job": False},
+        {"job_type": "REFRESHER"},
+        {"job_type": "HISTORICAL"},
+        {"action": "{{ params.action }}", "job_type": "INCREMENTAL"},
+    ],
+)
+def test_a_type_that_may_come_about_is_not_refused(parameters: dict[str, Any]) -> None:
+    operator(**parameters)
+
+
+def test_what_only_templates_contradict_fails_the_task_for_good_before_any_request(
+    hevo: Sandbox, ti: TaskInstance
+) -> None:
+    task = operator(action="{{ params.action }}", job_type="INCREMENTAL")
+    task.action = "RESYNC"
+
+    with fails(AirflowFailException, says="goes with another action than RESYNC"):
+        task.execute(ti.context)
+
+    assert hevo.requests == []
+
+
 def test_members_and_their_names_mean_the_same(ti: TaskInstance) -> None:
     names = operator(action="resync", job_type="Resync_With_Drop_And_Load", drop_and_load=True)
     members = operator(action=PipelineAction.RESYNC, job_type=JobType.RESYNC_WITH_DROP_AND_LOAD, drop_and_load=True)
