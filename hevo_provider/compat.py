@@ -7,12 +7,14 @@ nothing of what follows. This module is loaded with every DAG file, so it import
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-RUN_TOKEN_KEY = "hevo_run_token"  # noqa: S105 - names a run, opens nothing; the XCom that tells one deferral from others
+RUN_MARK_KEY = "hevo_run_mark"  # the XCom that tells one deferral of a task from others
+RUN_TOKEN_KEY = "hevo_run_token"  # noqa: S105 - its name in version 1.0.0, which reads like a secret and is none
+JOB_ID_KEY = "hevo_job_id"  # the XCom with the job's id, from when it is known
 
 
 # Operators
@@ -103,7 +105,7 @@ def triggers_are_told_of_a_kill() -> bool:
 
 
 async def is_still_waited_for(
-    task_instance: Any, *, trigger_id: int | None, run_token: str | None, waits_for_end: bool
+    task_instance: Any, *, trigger_id: int | None, marks: Mapping[str, str | None], waits_for_end: bool
 ) -> bool:
     """
     Return whether a deferred task still waits for its trigger, or a user, or a time-out of Airflow's own, ended that.
@@ -113,18 +115,18 @@ async def is_still_waited_for(
 
     :param task_instance: the trigger's.
     :param trigger_id: the trigger's.
-    :param run_token: what the worker pushed to XCom before it deferred.
+    :param marks: what the worker pushed to XCom before it deferred, by key; None where it could not.
     :param waits_for_end: False for a task that only wants the job's id: it may have succeeded by itself.
     :raises Exception: whatever Airflow raises where it cannot be asked.
     """
-    state, still_ours = await _ask_airflow(task_instance, trigger_id, run_token)
+    state, still_ours = await _ask_airflow(task_instance, trigger_id, marks)
     if still_ours and state in {"deferred", "up_for_retry", "up_for_reschedule"}:
         return True
     # "success" may be a user's word, or the task's own once it has its id.
     return not waits_for_end and state in {"success", "scheduled", "queued", "running"}
 
 
-async def _ask_airflow(ti: Any, trigger_id: int | None, run_token: str | None) -> tuple[str | None, bool]:
+async def _ask_airflow(ti: Any, trigger_id: int | None, marks: Mapping[str, str | None]) -> tuple[str | None, bool]:
     from asgiref.sync import sync_to_async
 
     try:
@@ -140,10 +142,8 @@ async def _ask_airflow(ti: Any, trigger_id: int | None, run_token: str | None) -
         )
         of_run = states.get(ti.run_id, {})
         state = of_run.get(ti.task_id if map_index < 0 else f"{ti.task_id}_{map_index}")
-        token = XCom.get_one(
-            key=RUN_TOKEN_KEY, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=map_index
-        )
-        return state, run_token is None or token == run_token
+        of_task = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
+        return state, all(XCom.get_one(key=key, **of_task) == mark for key, mark in marks.items() if mark is not None)
 
     return await sync_to_async(ask)()
 
@@ -162,6 +162,21 @@ def _read_row(ti: Any, trigger_id: int | None) -> tuple[str | None, bool]:
     if row is None:
         return None, False
     return row.state, (row.trigger_id, row.try_number) == (trigger_id, ti.try_number)
+
+
+async def push_from_triggerer(ti: Any, key: str, value: str) -> None:
+    """
+    Push an XCom of a deferred task: what only its trigger knows.
+
+    :param ti: the trigger's task instance.
+    :raises Exception: whatever Airflow raises where it cannot be done.
+    """
+    from airflow.providers.common.compat.sdk import XCom
+    from asgiref.sync import sync_to_async
+
+    map_index = ti.map_index if ti.map_index is not None else -1
+    of_task = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
+    await sync_to_async(XCom.set)(key=key, value=value, **of_task)
 
 
 # Assets

@@ -195,6 +195,11 @@ class HevoHook(BaseHook):
             self._settings = self._read(connection, connection.extra_dejson)
         return self._settings
 
+    @property
+    def known_host(self) -> str | None:
+        """Where the connection leads, without a look-up: None if there was none before."""
+        return None if self._settings is None else self._settings.access.host
+
     @asynccontextmanager
     async def client(self) -> AsyncIterator[HevoAsyncClient]:
         """Open a client for as long as the block lasts."""

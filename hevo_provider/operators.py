@@ -8,7 +8,7 @@ means; ``on_kill`` cancels.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -167,10 +167,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self._begin_work()
         with self._telling_failures():
             try:
-                run = self._run = Run(order=self._ordered(context), phase=Phase.READY)
+                order = self._ordered(context)
             except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
                 self._defer_until_named(self._deadline(context), error)
             self._show_page(context)
+            run = self._run = Run(order=order, phase=Phase.READY, host=self._known_host())
             if self.durable and not self._store(context).works:
                 self.log.info(
                     "This Airflow cannot remember a job across a lost worker (3.3 and later can): a retry would start "
@@ -254,7 +255,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         record = store.recall(run.order.connection_id) if not run.posts and not run.gone_before else None
         if not self.deferrable:
             try:
-                outcome = self._wait_synchronously(run, store, record)
+                outcome = self._wait_synchronously(context, run, store, record)
             except HevoJobNotFoundError as error:
                 self._note(context, self._course.run if self._course is not None else None, error)
                 raise
@@ -264,25 +265,44 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             return self._finish(context, begun)
         return self._defer_until_done(context, begun)
 
-    def _wait_synchronously(self, run: Run, store: RunStore, record: Record | None) -> Outcome:
+    def _wait_synchronously(self, context: Context, run: Run, store: RunStore, record: Record | None) -> Outcome:
         """Do all of it in this process, blocking the worker slot until the job has ended."""
-        return self._block_on(self._run_to_its_end, run, store, record)
+        from asgiref.sync import sync_to_async
+
+        tell = sync_to_async(partial(self._tell_job_id, context))  # Airflow's calls block
+        return self._block_on(self._run_to_its_end, run, store, record, tell)
 
     async def _begin(self, run: Run, store: RunStore, record: Record | None) -> Run | Outcome:
         async with self._connecting(run.order.connection_id) as connect:
             return await self._course_of(connect, run, store).begin(run, record)
 
-    async def _run_to_its_end(self, run: Run, store: RunStore, record: Record | None) -> Outcome:
+    async def _run_to_its_end(
+        self, run: Run, store: RunStore, record: Record | None, on_found: Callable[[Run], Awaitable[None]]
+    ) -> Outcome:
         async with self._connecting(run.order.connection_id) as connect:
-            return await self._course_of(connect, run, store).to_its_end(run, record)
+            return await self._course_of(connect, run, store, on_found).to_its_end(run, record)
 
-    def _course_of(self, connect: Connect, run: Run, store: RunStore) -> Course:
+    def _course_of(
+        self,
+        connect: Connect,
+        run: Run,
+        store: RunStore,
+        on_found: Callable[[Run], Awaitable[None]] | None = None,
+    ) -> Course:
         from hevo_provider.metrics import count_start
         from hevo_provider.runs.course import Course
 
         on_start = partial(count_start, run.pipeline_id)
         may_be_cancelled = store.may_have_forgotten
-        self._course = Course(connect, process_clock(), store, self.log, on_start, may_be_cancelled=may_be_cancelled)
+        self._course = Course(
+            connect,
+            process_clock(),
+            store,
+            self.log,
+            on_start,
+            on_found=on_found,
+            may_be_cancelled=may_be_cancelled,
+        )
         return self._course
 
     def _finish(self, context: Context, outcome: Outcome) -> str:

@@ -165,9 +165,10 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                 return super().execute(context)
             with self._failing_like_a_sensor():
                 try:
-                    run = self._new_run(context)
+                    run = self._run = self._new_run(context)
                 except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
                     self._defer_until_named(deadline_of(context, self.timeout, self.execution_timeout), error)
+                self._begin(run)
                 with self._going_on_if_silent(context, run):
                     outcome, wait = self._poll(run)
                     if outcome is not None:
@@ -205,9 +206,12 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             try:
                 run = self._new_run(context)
             except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
-                self.log.info("The pipeline is looked up at the next poke: %s", error)
+                self.log.info("The pipeline is looked up at the next poke: %s", error.text)
                 return PokeReturnValue(is_done=False)
+            if self._wait is None and not run.answered:
+                self._begin(run)
             outcome, wait = self._poll(run)
+            self._tell_job_id(context, wait.run)
             if outcome is not None:
                 return PokeReturnValue(is_done=True, xcom_value=self._conclude_outcome(context, outcome))
         self.poke_interval = wait.pause
@@ -231,6 +235,12 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             raise
 
     # One poll
+
+    def _begin(self, run: Run) -> None:
+        """Tell which pipeline is waited for, and where."""
+        from hevo_provider.runs.words import place_in_words
+
+        self.log.info("%s: waiting for a job.", place_in_words(run))
 
     def _poll(self, run: Run) -> tuple[Outcome | None, Wait]:
         """Poll once, and return how the wait ended, if it did, and the wait."""
@@ -377,6 +387,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             order=order,
             phase=Phase.FIND if job_id is None else Phase.WATCH,
             job_id=job_id,
+            host=self._known_host(),
             pipeline_name=self._looked_up[1] if self.is_named and self._looked_up else None,
             searching_since=self._first_poke(context) if remembers_nothing else None,
             # What has been rescheduled got past its first poke: a refusal or a 404 of Hevo would have failed it there.

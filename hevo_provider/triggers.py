@@ -12,7 +12,14 @@ from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.client.shared import SharedClient
 from hevo_provider.clock import Clock, process_clock
-from hevo_provider.compat import is_still_waited_for, triggers_are_told_of_a_kill
+from hevo_provider.compat import (
+    JOB_ID_KEY,
+    RUN_MARK_KEY,
+    RUN_TOKEN_KEY,
+    is_still_waited_for,
+    push_from_triggerer,
+    triggers_are_told_of_a_kill,
+)
 from hevo_provider.exceptions import HevoError, HevoRateLimitError, HevoRunError, HevoTransportError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.parameters import DEFAULT_CONNECTION_ID
@@ -22,11 +29,13 @@ from hevo_provider.runs.error_table import fails_for_good
 from hevo_provider.runs.events import event_of, event_of_error
 from hevo_provider.runs.run import Run, unknown_in
 from hevo_provider.runs.wait import Wait
+from hevo_provider.runs.words import pipeline_in_words
 
 # Seconds. Airflow fails a task that runs again before the scheduler has seen the end of the process that deferred it
 # ("finished with state success, but the task instance's state attribute is running"). That can take 6 s: if a worker of
 # Airflow 3 sees the process close its files just before it is gone, it looks again after its heartbeat interval of 5 s.
 SHORTEST_DEFERRAL = 8.0
+PUSH_TIMEOUT = 10.0  # seconds for what is only nice to know
 LAST_CONNECT = 10.0  # seconds that it may take to get a client for the cancel when the deadline is there
 
 _LAST_WORK: set[asyncio.Task[None]] = set()  # what outlives its trigger: an event loop keeps only weak references
@@ -43,7 +52,9 @@ class HevoJobTrigger(BaseTrigger):
 
     :param pipeline_id: the pipeline.
     :param connection_id: the Airflow connection.
-    :param run_token: tells this wait from later ones of the same task.
+    :param run_token: tells this wait from later ones of the same task, where version 1.0.0 has stored it.
+    :param run_mark: the same since then. Another name, so that a triggerer of version 1.0.0, which searches for the
+        XCom of that time, does not take a task that waits for one that was killed.
     :param run: what else is known of the run: see :class:`hevo_provider.runs.order.Order` and
         :class:`hevo_provider.runs.run.Run`. To follow a job until it ends, ``job_id`` is enough.
     :raises TypeError: they are not understood; Airflow fails the task then.
@@ -54,11 +65,12 @@ class HevoJobTrigger(BaseTrigger):
         pipeline_id: int,
         connection_id: str = DEFAULT_CONNECTION_ID,
         run_token: str | None = None,
+        run_mark: str | None = None,
         **run: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.connection_id = connection_id
-        self.run_token = run_token
+        self.marks = {RUN_TOKEN_KEY: run_token, RUN_MARK_KEY: run_mark}
         try:
             self.ordered = Run.from_json({"pipeline_id": pipeline_id, "connection_id": connection_id, **run})
         except (KeyError, ValueError) as error:
@@ -74,11 +86,15 @@ class HevoJobTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and parameters, to start this wait again elsewhere. No credentials are among them."""
-        return "hevo_provider.triggers.HevoJobTrigger", {"run_token": self.run_token, **self.ordered.to_json()}
+        marks = {"run_token": self.marks[RUN_TOKEN_KEY], "run_mark": self.marks[RUN_MARK_KEY]}
+        given = {name: mark for name, mark in marks.items() if mark is not None}
+        return "hevo_provider.triggers.HevoJobTrigger", {**given, **self.ordered.to_json()}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then send the event."""
         clock = process_clock()
+        # Who hands a wait over says that a line follows if a triggerer runs.
+        self.log.info("Pipeline %s: waiting in the triggerer.", pipeline_in_words(self.ordered))
         try:
             began = clock.monotonic()
             event = await self._event()
@@ -129,7 +145,14 @@ class HevoJobTrigger(BaseTrigger):
             raise HevoTransportError(what, sent=False, code=codes.NOT_LOOKED_UP) from None
 
     async def _found(self, run: Run) -> None:
+        is_news = run.job_id is not None and run.job_id != self.ordered.job_id
         self.ordered = run  # without what only served to tell the job from others: it may run for days
+        if is_news and self.task_instance is not None:
+            try:
+                async with asyncio.timeout(PUSH_TIMEOUT):
+                    await push_from_triggerer(self.task_instance, JOB_ID_KEY, str(run.job_id))
+            except Exception as error:  # noqa: BLE001 - each version has errors of its own, and the wait goes on
+                self.log.debug("The XCom %s could not be pushed: %s: %s", JOB_ID_KEY, type(error).__name__, error)
 
     def _latest(self) -> Run:
         return self.ordered if self._wait is None else self._wait.run
@@ -142,7 +165,7 @@ class HevoJobTrigger(BaseTrigger):
             is_waited_for = await is_still_waited_for(
                 self.task_instance,
                 trigger_id=self.trigger_id,
-                run_token=self.run_token,
+                marks=self.marks,
                 waits_for_end=run.order.wait_for_completion,
             )
             if not is_waited_for:

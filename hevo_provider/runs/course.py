@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from hevo_provider.clock import Clock
@@ -35,6 +35,7 @@ class Course:
     :param clock: where time comes from.
     :param store: where the run is put on record.
     :param logger: where the story is told.
+    :param on_found: told of the run when its job is found by who waits for it in the same process.
     :param may_be_cancelled: see :class:`~hevo_provider.runs.start.Start`.
     :param on_start: told when the action was sent: whether Hevo's answer to it is known.
     """
@@ -47,6 +48,7 @@ class Course:
         logger: Logger = log,
         on_start: Callable[[bool], None] = lambda _: None,
         *,
+        on_found: Callable[[Run], Awaitable[None]] | None = None,
         may_be_cancelled: bool = False,
     ) -> None:
         self._connect = connect
@@ -54,6 +56,7 @@ class Course:
         self._store = store
         self._log = logger
         self._on_start = on_start
+        self._on_found = on_found
         self._may_be_cancelled = may_be_cancelled
         self._at: Start | Wait | None = None
 
@@ -110,8 +113,13 @@ class Course:
             begun = await self.begin(run, record)
             if isinstance(begun, Outcome):
                 return begun
-            wait = self._at = Wait(begun, self._clock, self._log, self._store.aupdate)
+            wait = self._at = Wait(begun, self._clock, self._log, self._found)
             outcome = await end_in_time(self._connect, await wait.until_done(self._connect), self._log)
             if outcome.ending is not Ending.START:
                 return outcome
             run = outcome.run
+
+    async def _found(self, run: Run) -> None:
+        await self._store.aupdate(run)
+        if self._on_found is not None:
+            await self._on_found(run)

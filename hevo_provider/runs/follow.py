@@ -13,7 +13,7 @@ from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.outcome import Ending, Step, WaitPhase
 from hevo_provider.runs.progress import Progress
 from hevo_provider.runs.run import Ownership, Run
-from hevo_provider.runs.words import found_in_words
+from hevo_provider.runs.words import found_in_words, short_id
 
 
 class Follow(WaitPhase):
@@ -59,9 +59,9 @@ class Follow(WaitPhase):
                 pipeline_id=run.pipeline_id,
                 job_id=job.job_id,
             )
-        news = None if job.is_terminal else self._progress.news(job)
+        news = None if job.is_terminal else self._progress.news(job, answered.server_time)
         if news is not None:
-            self._log.info("Pipeline %s: job %s: %s.", run.pipeline_id, job.job_id, news)
+            self._log.info("Pipeline %s: job %s: %s.", run.pipeline_id, short_id(job.job_id), news)
         return _step(run, job)
 
     def pause(self, run: Run) -> float:

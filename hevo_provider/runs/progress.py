@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from hevo_provider.clock import Clock
 from hevo_provider.models.answers import Job
+from hevo_provider.runs.words import span_in_words
 
 FIRST_LINE_AFTER = 15.0  # seconds from the first poll to the first line; then twice as long each time
 LINES_APART_AT_MOST = 3600.0  # seconds: a job that runs for a day has about thirty lines
@@ -38,11 +39,12 @@ class Progress:
         self._due = float("-inf")
         self._told: _Counters | None = None
 
-    def news(self, job: Job) -> str | None:
+    def news(self, job: Job, server_time: int | None = None) -> str | None:
         """
         Return how far the job has come, in words.
 
         :param job: as just seen.
+        :param server_time: Hevo's clock (ms) then; None if it did not say.
         :returns: None if it is too soon for another line, or nothing has changed since the last one.
         """
         now = self._clock.monotonic()
@@ -57,7 +59,10 @@ class Progress:
             return None
         self._pause = min(self._pause * 2, LINES_APART_AT_MOST)
         self._told, self._since, self._due = counters, now, now + self._pause
-        return ", ".join((*_events_in_words(before, job, now - since), *_objects_in_words(job)))
+        told = ", ".join((*_events_in_words(before, job, now - since), *_objects_in_words(job)))
+        if job.created_ts is None or server_time is None:
+            return told
+        return f"{told}, after {span_in_words((server_time - job.created_ts) / 1000)}"
 
 
 def _counters(job: Job) -> _Counters:
@@ -87,4 +92,6 @@ def _objects_in_words(job: Job) -> list[str]:
     if all(count is None for count in ended):
         return []
     done = sum(count or 0 for count in ended)
-    return [f"{done:,} of {done + (job.objects_queued or 0):,} objects done"]
+    of_all = done + (job.objects_queued or 0)
+    share = f" ({100 * done // of_all} %)" if of_all else ""
+    return [f"{done:,} of {of_all:,} objects done{share}"]

@@ -99,6 +99,7 @@ class Run:
     :param counted: their counters, summed up; None where there are none.
     :param began_as: what of the order was another one before the first of them: a resync is never sent twice.
     :param pipeline_name: what the pipeline is called in Hevo; None where that has not been read.
+    :param host: where the connection led when the run began; None where that is not known.
     """
 
     order: Order
@@ -131,6 +132,7 @@ class Run:
     counted: Mapping[str, int] | None = None
     began_as: Mapping[str, Any] | None = None
     pipeline_name: str | None = None
+    host: str | None = None
 
     @property
     def pipeline_id(self) -> int:
@@ -373,6 +375,7 @@ class Run:
             counted=self.counted,
             began_as=self.began_as,
             pipeline_name=self.pipeline_name,
+            host=self.host,
         )
 
     def counted_with(self, job: Job) -> dict[str, int]:

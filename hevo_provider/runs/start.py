@@ -63,7 +63,7 @@ from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN, Action
 from hevo_provider.runs.outage import LONGEST_RETRY_AFTER
 from hevo_provider.runs.run import Fate, Ownership, Run
-from hevo_provider.runs.words import any_of, jobs_in_words
+from hevo_provider.runs.words import any_of, jobs_in_words, place_in_words
 
 MOST_POSTS = 3
 REPEATS = 2  # of a POST that certainly did not arrive, by the client; a worker pauses no longer than its hook allows
@@ -132,6 +132,7 @@ class Start:
                 raise
             return put_off(self.run, error, self._clock.now(), self._log)
         self.run = run = self.run.has_been_answered(state.pipeline.name)
+        self._log.info("%s: it is %s.", place_in_words(run), state.pipeline.status)
         if not run.posts:
             chosen_ids(run, objects)  # a name that fits nothing is told before anything is waited for
         waiting = self._check_status(state.pipeline)

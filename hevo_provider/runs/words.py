@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 from hevo_provider.models.answers import Job
 from hevo_provider.runs.identity import Choice
-from hevo_provider.runs.run import Fate, Ownership, Run
+from hevo_provider.runs.run import Fate, Ownership, Phase, Run
 
 MOST_OBJECTS = 10
+SHORT_ID = 8  # characters of a job's id
+LONGEST_IN_SECONDS, LONGEST_IN_MINUTES = 120, 120
 _OWNERSHIP = {
     Ownership.OURS: "",
     Ownership.ASSUMED: ", taken for this task's own; it will not be cancelled by this task",
@@ -38,6 +40,43 @@ def time_in_words(time: int) -> str:
     :param time: milliseconds since the epoch.
     """
     return f"{datetime.fromtimestamp(time / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def span_in_words(seconds: float) -> str:
+    """Return a span of time for a sentence."""
+    minutes = round(seconds / 60)
+    if seconds < LONGEST_IN_SECONDS:
+        return f"{max(0.0, seconds):.0f} s"
+    return f"{minutes} min" if minutes < LONGEST_IN_MINUTES else f"{minutes // 60} h {minutes % 60} min"
+
+
+def short_id(job_id: str) -> str:
+    """Return the beginning of a job's id, for a line that is one of many about it."""
+    return job_id if len(job_id) <= SHORT_ID else f"{job_id[:SHORT_ID]}…"
+
+
+def pipeline_in_words(run: Run) -> str:
+    """Return the pipeline's name, where it is known, and id, for a sentence."""
+    return str(run.pipeline_id) if run.pipeline_name is None else f"{run.pipeline_name!r} ({run.pipeline_id})"
+
+
+def place_in_words(run: Run) -> str:
+    """Return the pipeline, by which connection it is reached, and where, for a line."""
+    host = "" if run.host is None else f", host {run.host}"
+    return f"Pipeline {pipeline_in_words(run)}, connection {run.order.connection_id}{host}"
+
+
+def wait_in_words(run: Run) -> str:
+    """Return what a run waits for, how often it polls and for how long, as sentences for who hands it over."""
+    order = run.order
+    what = {Phase.READY: "its turn to start", Phase.FIND: "its job to show", Phase.WATCH: "its job to end"}[run.phase]
+    if run.phase is Phase.FIND and order.completed_after is not None:
+        what = "a job that completes"
+    until = "" if order.deadline is None else f", until {time_in_words(round(order.deadline * 1000))} at the latest"
+    return (
+        f"Waiting in the triggerer from here on for {what}: polls every {order.poll_interval:g} s{until}. If no line "
+        "follows within a minute, no triggerer is running."
+    )
 
 
 def jobs_in_words(jobs: Sequence[Job]) -> str:

@@ -64,6 +64,7 @@ class HevoTask(Base):
     _order: Order | None = None
     _verdict: Verdict | None = None
     _at_work_since: float | None = None
+    _told_job_id: str | None = None
     _looked_up: tuple[str, str, int] | None = None
     _wrong_parameter: HevoConfigError | None = None
 
@@ -249,16 +250,32 @@ class HevoTask(Base):
 
     def _defer_until_done(self, context: Context, run: Run) -> NoReturn:
         """Leave the worker; a triggerer waits for the run and calls ``execute_complete`` with its event."""
-        from hevo_provider.compat import RUN_TOKEN_KEY
+        from hevo_provider.compat import RUN_MARK_KEY
+        from hevo_provider.runs.words import wait_in_words
         from hevo_provider.tasks.report import push
         from hevo_provider.triggers import HevoJobTrigger
 
         run = run.after_work(self._worker_seconds(run) or 0.0)
-        token: str | None = str(uuid4())
-        if not push(context, RUN_TOKEN_KEY, token, self.log):
-            token = None  # what an earlier deferral has pushed must not speak against this one
-        self.defer(trigger=HevoJobTrigger(run_token=token, **run.to_json()), method_name="execute_complete")
+        mark: str | None = str(uuid4())
+        if not push(context, RUN_MARK_KEY, mark, self.log):
+            mark = None  # what an earlier deferral has pushed must not speak against this one
+        self._tell_job_id(context, run)
+        self.log.info("%s", wait_in_words(run))
+        self.defer(trigger=HevoJobTrigger(run_mark=mark, **run.to_json()), method_name="execute_complete")
         raise AssertionError("unreachable: defer() raises")
+
+    def _tell_job_id(self, context: Context, run: Run) -> None:
+        """Push the id of the run's job, if it is known: a trigger does so as soon as it finds the job."""
+        from hevo_provider.compat import JOB_ID_KEY
+        from hevo_provider.tasks.report import push
+
+        is_news = run.job_id is not None and run.job_id != self._told_job_id
+        if is_news and push(context, JOB_ID_KEY, run.job_id, self.log):
+            self._told_job_id = run.job_id
+
+    def _known_host(self) -> str | None:
+        """Return where the connection leads, if that has been looked up."""
+        return None if self._hook is None else self._hook.known_host
 
     # What a failure says
 
@@ -282,7 +299,7 @@ class HevoTask(Base):
         run = self._latest_run()
         pipeline_id, pipeline_name = self._literal_pipeline() if run is None else (run.pipeline_id, run.pipeline_name)
         connection_id = self.connection_id if run is None else run.order.connection_id
-        host = page = None
+        host, page = None if run is None else run.host, None
         # Of a connection that cannot be looked up nothing is known; and a process that is killed may not ask for it.
         if not isinstance(error, HevoConfigError) and error.code not in {codes.KILLED, codes.NOT_LOOKED_UP}:
             with suppress(Exception):  # whatever it is, the failure has been told
@@ -350,6 +367,7 @@ class HevoTask(Base):
         from hevo_provider.tasks.report import publish
 
         self._order = run.order
+        self._tell_job_id(context, run.known_as(job.job_id))
         publish(context, run, job, self.outlets, self.log, worker_seconds=self._worker_seconds(run), more=more)
 
     def _waiting_since(self, context: Context) -> float:

@@ -52,8 +52,7 @@ class HevoTrigger(HevoJobTrigger):
             "accept_completed_with_failures": accept_completed_with_failures is True,
             **(_found(job_id, str(job_type)) if job_id else _sought(job_type)),
         }
-        token = run.pop("run_token", None)
-        super().__init__(pipeline_id, connection_id or DEFAULT_CONNECTION_ID, token, **stored | run)
+        super().__init__(pipeline_id, connection_id or DEFAULT_CONNECTION_ID, **stored | run)
 
     async def _cancel_if_killed(self) -> None:
         # A sensor of theirs may have stored the same row. Airflow 2 tells whose it is; 3 does not tell a trigger.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import UTC, datetime
 
 from hevo_provider.clock import Clock
 
@@ -47,3 +48,8 @@ class VirtualClock:
     @property
     def clock(self) -> Clock:
         return Clock(now=self.now, monotonic=self.now, sleep=self.sleep)
+
+
+def in_iso(moment: float) -> str:
+    """Return seconds since the epoch as the XComs tell a time for people."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -121,13 +121,13 @@ def test_xcoms_that_cannot_be_pushed_change_no_verdict(
     assert "The XCom hevo_job could not be pushed" in story()
 
 
-def test_a_wait_whose_token_could_not_be_pushed_has_none_to_be_told_by(hevo: Sandbox, clock: VirtualClock) -> None:
+def test_a_wait_whose_mark_could_not_be_pushed_has_none_to_be_told_by(hevo: Sandbox, clock: VirtualClock) -> None:
     hevo.add_pipeline(7)
 
     left_behind = work(lambda: operator().execute(Mute(clock).context))
 
     assert isinstance(left_behind, Deferral)
-    assert left_behind.kwargs["run_token"] is None
+    assert "run_mark" not in left_behind.kwargs
 
 
 def test_a_sensor_succeeds_though_its_xcoms_cannot_be_pushed(hevo: Sandbox, clock: VirtualClock) -> None:

@@ -33,7 +33,7 @@ def test_a_job_that_has_completed_is_a_success(
 ) -> None:
     assert kind(task_id="task", pipeline_id=7).execute_complete(ti.context, ENDED) == JOB
     facts = {"pipeline_id": 7, "job_id": JOB, "job_type": "INCREMENTAL", "status": "COMPLETED", "worker_seconds": 0}
-    assert ti.xcoms["hevo_job"] == facts
+    assert ti.xcoms["hevo_job"] == {**facts, "connection_id": "hevo_airflow_conn_id"}
     assert hevo.requests == []
 
 

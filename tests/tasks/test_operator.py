@@ -20,7 +20,7 @@ from hevo_provider.operators import HevoOperator, HevoPipelineOperator
 from hevo_provider.sandbox import MISSING, Fault, Sandbox
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.tasks import task as tasks
-from tests.stage.clock import START, VirtualClock
+from tests.stage.clock import START, VirtualClock, in_iso
 from tests.stage.failures import fails, told_by
 from tests.stage.marks import in_both_modes, whether_it_waits_or_not
 from tests.stage.tasks import Deferral, TaskInstance, operator, play, work
@@ -129,6 +129,11 @@ def test_the_final_state_and_counters_go_to_an_xcom(hevo: Sandbox, ti: TaskInsta
         "status": "COMPLETED",
         "created_ts": int(job.created_at * 1000),
         "updated_ts": int((job.created_at + 60) * 1000),
+        "created_at": in_iso(job.created_at),
+        "updated_at": in_iso(job.created_at + 60),
+        "pipeline_name": "pipeline 7",
+        "connection_id": "hevo_airflow_conn_id",
+        "host": "127.0.0.1",
         "duration": 60_000,
         **job.counters(),
         "worker_seconds": 0 if deferrable else pytest.approx(ti.clock.now() - START, abs=0.001),

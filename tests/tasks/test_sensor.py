@@ -21,7 +21,7 @@ from hevo_provider.models.job import JobStatus, JobType
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.sensors import HevoSensor
-from tests.stage.clock import START, VirtualClock
+from tests.stage.clock import START, VirtualClock, in_iso
 from tests.stage.failures import fails
 from tests.stage.marks import in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
@@ -87,6 +87,10 @@ def test_succeeds_with_the_given_job(hevo: Sandbox, ti: TaskInstance, mode: str,
         "status": "COMPLETED",
         "created_ts": int(job.created_at * 1000),
         "updated_ts": int((job.created_at + duration) * 1000),
+        "created_at": in_iso(job.created_at),
+        "updated_at": in_iso(job.created_at + duration),
+        "connection_id": "hevo_airflow_conn_id",
+        "host": "127.0.0.1",
         "duration": duration * 1000,
         **job.counters(),
     }

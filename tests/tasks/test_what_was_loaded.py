@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.sandbox import Fault, Sandbox
-from tests.stage.clock import VirtualClock
+from tests.stage.clock import VirtualClock, in_iso
 from tests.stage.marks import for_every_action, in_both_modes, in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense
 from tests.stage.tasks import TaskInstance, event_of, operator, operator_of, play, run_in_triggerer, work
@@ -82,6 +82,11 @@ def test_the_event_of_each_outlet_says_what_was_loaded(
         "status": "COMPLETED",
         "created_ts": int(job.created_at * 1000),
         "updated_ts": int((job.created_at + 60) * 1000),
+        "created_at": in_iso(job.created_at),
+        "updated_at": in_iso(job.created_at + 60),
+        "pipeline_name": "pipeline 7",
+        "connection_id": "hevo_airflow_conn_id",
+        "host": "127.0.0.1",
         "duration": 60_000,
         **job.counters(),
     }
