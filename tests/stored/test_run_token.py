@@ -75,3 +75,32 @@ def test_the_job_is_cancelled_only_if_it_is_its_own_and_nobody_waits_for_it(
     killed(entry, ti)
 
     assert sum(job.cancel_requests for job in hevo.pipelines[7].jobs) == cancels
+
+
+@pytest.mark.parametrize(("mark_is_its_own", "cancels"), [(True, 0), (False, 1)], ids=["taken-over", "cleared"])
+def test_a_wait_of_today_is_told_by_its_mark_in_the_same_way(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    clock: VirtualClock,
+    airflow_has: Callable[[str, dict[str, str]], None],
+    mark_is_its_own: bool,
+    cancels: int,
+) -> None:
+    stored = TRIGGERS[OWN]
+    kwargs = dict(stored["trigger"]["kwargs"])
+    mark = kwargs["run_mark"] = kwargs.pop("run_token")
+    entry = restore({**stored, "trigger": {**stored["trigger"], "kwargs": kwargs}}, hevo, clock)
+    airflow_has("deferred", {"hevo_run_mark": mark if mark_is_its_own else "another", "hevo_run_token": "of before"})
+
+    killed(entry, ti)
+
+    assert sum(job.cancel_requests for job in hevo.pipelines[7].jobs) == cancels
+
+
+def test_what_1_0_0_has_stored_is_stored_under_its_own_name_again(hevo: Sandbox, clock: VirtualClock) -> None:
+    entry = restore(TRIGGERS[OWN], hevo, clock)
+
+    _, kwargs = trigger_of(entry).serialize()
+
+    assert kwargs["run_token"] == entry["trigger"]["kwargs"]["run_token"]
+    assert "run_mark" not in kwargs
