@@ -27,6 +27,11 @@ class Code(NamedTuple):
     meaning: str
     advice: str
 
+    @property
+    def group(self) -> int:
+        """The hundred that it belongs to: 1 for what the DAG says, 2 for the connection."""
+        return int(self.name[len("HEVO-")])
+
     def __str__(self) -> str:
         return self.name
 

@@ -38,6 +38,8 @@ SHORTEST_DEFERRAL = 8.0
 PUSH_TIMEOUT = 10.0  # seconds for what is only nice to know
 LAST_CONNECT = 10.0  # seconds that it may take to get a client for the cancel when the deadline is there
 
+A_FAULT = "The wait failed by a fault of its own"
+
 _LAST_WORK: set[asyncio.Task[None]] = set()  # what outlives its trigger: an event loop keeps only weak references
 
 
@@ -120,8 +122,7 @@ class HevoJobTrigger(BaseTrigger):
         except Exception as error:
             # Airflow 2's dag.test() starts a trigger that raised again, for ever.
             self.log.exception("The wait for pipeline %s failed.", self.ordered.pipeline_id)
-            fault = f"The wait failed by a fault of its own: {type(error).__name__}: {error}"
-            return event_of_error(HevoRunError(fault), self._latest())
+            return event_of_error(HevoRunError(f"{A_FAULT}: {type(error).__name__}: {error}"), self._latest())
         finally:
             if self._client is not None:
                 client, self._client = self._client, None
@@ -212,16 +213,17 @@ class HevoPipelineNameTrigger(BaseTrigger):
         """Look the name up, then send the event."""
         clock = process_clock()
         began = clock.monotonic()
+        self.log.info("The pipeline %r is looked up in the triggerer.", self.pipeline_name)
         event: dict[str, Any] = {"pipeline_name": self.pipeline_name, "connection_id": self.connection_id}
         try:
             event["pipeline_id"] = await self._look_up(clock)
         except HevoError as error:
-            event |= {"error": str(error), "is_late": isinstance(error, HevoRateLimitError)}
+            event |= {"error": error.text, "code": error.code.name, "is_late": isinstance(error, HevoRateLimitError)}
             event["fails_for_good"] = fails_for_good(error)
         except Exception as error:
             # Airflow 2's dag.test() starts a trigger that raised again, for ever.
             self.log.exception("Looking up the pipeline %r failed.", self.pipeline_name)
-            event["error"] = f"{type(error).__name__}: {error}"
+            event["error"] = f"{A_FAULT}: {type(error).__name__}: {error}"
         if self.trigger_id is not None:
             await clock.sleep(began + SHORTEST_DEFERRAL - clock.monotonic())
         yield TriggerEvent(event)

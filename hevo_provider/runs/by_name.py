@@ -35,7 +35,7 @@ async def pipeline_id_when_there_is_room(
             pause = max(SHORTEST_PAUSE, error.retry_after or 0.0)
             if clock.now() + pause >= deadline:
                 raise
-            logger.info("The pipeline %r will be looked up again in %.0f s: %s", name, pause, error)
+            logger.info("The pipeline %r will be looked up again in %.0f s: %s", name, pause, error.text)
         await clock.sleep(pause)
 
 

@@ -10,6 +10,7 @@ from hevo_provider.runs.identity import Choice
 from hevo_provider.runs.run import Fate, Ownership, Phase, Run
 
 MOST_OBJECTS = 10
+IF_NO_LINE_FOLLOWS = "If no line follows within a minute, no triggerer is running."
 SHORT_ID = 8  # characters of a job's id
 LONGEST_IN_SECONDS, LONGEST_IN_MINUTES = 120, 120
 _OWNERSHIP = {
@@ -74,8 +75,8 @@ def wait_in_words(run: Run) -> str:
         what = "a job that completes"
     until = "" if order.deadline is None else f", until {time_in_words(round(order.deadline * 1000))} at the latest"
     return (
-        f"Waiting in the triggerer from here on for {what}: polls every {order.poll_interval:g} s{until}. If no line "
-        "follows within a minute, no triggerer is running."
+        f"Waiting in the triggerer from here on for {what}: polls every {order.poll_interval:g} s{until}. "
+        f"{IF_NO_LINE_FOLLOWS}"
     )
 
 

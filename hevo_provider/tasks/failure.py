@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from hevo_provider import codes
-from hevo_provider.exceptions import HevoConfigError, HevoConnectionError, HevoError, HevoTimeIsOverError, with_code
+from hevo_provider.exceptions import HevoError, HevoTimeIsOverError, with_code
 
 
 class Logger(Protocol):
@@ -98,7 +98,7 @@ def report_of(error: HevoError, place: Place) -> Report:
     happened = error.text.removeprefix(f"Pipeline {place.pipeline_id}: ")
     if error.tries > 1:
         happened = f"{happened.rstrip('.')}. It was tried {error.tries} times, over {error.tried_for:.0f} s."
-    is_short = isinstance(error, HevoConfigError) and not isinstance(error, HevoConnectionError)
+    is_short = error.code.group == 1  # and names what to mend, where a title could not
     verdict = happened if is_short else error.code.title
     own = dict(error.lines)
     lines = {

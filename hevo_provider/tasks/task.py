@@ -14,7 +14,14 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from hevo_provider import codes
 from hevo_provider.clock import process_clock
 from hevo_provider.compat import is_resumed, was_unmapped
-from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRateLimitError, HevoRunError
+from hevo_provider.exceptions import (
+    HevoConfigError,
+    HevoError,
+    HevoHopelessError,
+    HevoRateLimitError,
+    HevoRunError,
+    HevoTimeIsOverError,
+)
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.models.ids import check_that_one_is_given, pipeline_id_of, pipeline_name_of
 from hevo_provider.parameters import is_unrendered
@@ -158,22 +165,32 @@ class HevoTask(Base):
         :raises AirflowTaskTimeout: Hevo's limit had no room for that in time.
         :raises HevoConfigError: no pipeline has the name, or several have.
         """
-        unknown = {"error": "The trigger sent no event that is understood."}
+        unknown = {"error": "The trigger sent no event that is understood.", "code": codes.UNKNOWN_EVENT.name}
         about: dict[str, Any] = event if isinstance(event, dict) else unknown
-        error = about.get("error")
-        if about.get("is_late"):
-            raise AirflowTaskTimeout(f"Nothing was started: there was no room within Hevo's limit in time. {error}")
-        if error is not None:
-            raise (AirflowFailException if about.get("fails_for_good") else HevoRunError)(error)
+        with self._telling_failures():
+            error = about.get("error")
+            if about.get("is_late"):
+                why = f"Nothing was started when the task's time was over: Hevo's limit had no room. {error}"
+                said = HevoTimeIsOverError(why, code=codes.NOT_STARTED_IN_TIME)
+                raise AirflowTaskTimeout(said.text) from said
+            if error is not None:
+                kind = HevoHopelessError if about.get("fails_for_good") else HevoRunError
+                raise kind(error, code=codes.ALL.get(str(about.get("code")), codes.UNEXPECTED))
         self._looked_up = about["connection_id"], about["pipeline_name"], about["pipeline_id"]
         return self.execute(context)
 
     def _defer_until_named(self, deadline: float, error: HevoRateLimitError) -> NoReturn:
         """Leave the worker; a triggerer waits for room within Hevo's limit, and calls ``execute_named``."""
+        from hevo_provider.runs.words import IF_NO_LINE_FOLLOWS
         from hevo_provider.triggers import HevoPipelineNameTrigger
 
         name = pipeline_name_of(self.pipeline_name)
-        self.log.info("Which pipeline is called %r has to wait for Hevo's limit, in the triggerer: %s", name, error)
+        self.log.info(
+            "Which pipeline is called %r has to wait for Hevo's limit, in the triggerer: %s %s",
+            name,
+            error.text,
+            IF_NO_LINE_FOLLOWS,
+        )
         self.defer(trigger=HevoPipelineNameTrigger(name, self.connection_id, deadline), method_name="execute_named")
         raise AssertionError("unreachable: defer() raises")
 
@@ -301,7 +318,7 @@ class HevoTask(Base):
         connection_id = self.connection_id if run is None else run.order.connection_id
         host, page = None if run is None else run.host, None
         # Of a connection that cannot be looked up nothing is known; and a process that is killed may not ask for it.
-        if not isinstance(error, HevoConfigError) and error.code not in {codes.KILLED, codes.NOT_LOOKED_UP}:
+        if error.code.group not in {1, 2} and error.code is not codes.KILLED:
             with suppress(Exception):  # whatever it is, the failure has been told
                 settings = self._hevo(connection_id).settings
                 host = settings.access.host

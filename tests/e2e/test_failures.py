@@ -36,7 +36,8 @@ def failures(airflow: AirflowApi, hevo: Sandbox, new_pipeline: PipelineMaker) ->
     pipelines = {task: new_pipeline(**special.get(task, {})) for task in VERDICTS}
     pipelines["busy"].start_job(appear_after=0, duration=3600)
     pipelines["timed_out"].duration = None
-    numbers = {task: pipeline.id for task, pipeline in pipelines.items()} | {"unknown": 999}
+    numbers: dict[str, object] = {task: pipeline.id for task, pipeline in pipelines.items()}
+    numbers["unknown"] = 999
     airflow.trigger("failures", "run", numbers)
     airflow.wait_run("failures", "run")
     return pipelines

@@ -259,7 +259,7 @@ def test_a_look_up_for_which_there_is_never_room_fails_when_the_time_is_over(
     hevo.inject("list_pipelines", OVER_THE_LIMIT[0], times=None)
     began = clock.now()
 
-    with pytest.raises((AirflowTaskTimeout, HevoRateLimitError), match="429"):
+    with fails((AirflowTaskTimeout, HevoRateLimitError), says="429"):
         play(named(deferrable=deferrable, timeout=1800), ti)
 
     assert 1700 < clock.now() - began <= 1810
@@ -272,7 +272,7 @@ def test_a_name_that_fits_none_is_told_from_the_triggerer_too(
     hevo.add_pipeline(47, name="order")
     no_room(hevo, clock, OVER_THE_LIMIT[0], seconds=FOR_A_QUARTER_OF_AN_HOUR)
 
-    with pytest.raises(AirflowFailException, match=r"No pipeline is called 'orders'\. Close to it: 'order'"):
+    with fails(AirflowFailException, says=r"No pipeline is called 'orders'\. Close to it: 'order'"):
         play(named(), ti)
 
 
