@@ -7,7 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from http.client import responses
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from hevo_provider.sandbox.world import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +53,11 @@ class Fault:
     after: bool = False
     seconds: float | None = None
     size: int = 0
+
+    def __post_init__(self) -> None:
+        known("kind of fault", self.kind, get_args(Kind))
+        if not 100 <= self.code <= 999:  # noqa: PLR2004 - three digits, as HTTP has it
+            raise ValueError(f"{self.code} is no HTTP status")
 
     @property
     def applies(self) -> bool:

@@ -18,7 +18,7 @@ from hevo_provider.sandbox.pipelines import RUNNABLE_STATUS, Order, SandboxPipel
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.sandbox.server import LocalServer
 from hevo_provider.sandbox.wire import Wire
-from hevo_provider.sandbox.world import World
+from hevo_provider.sandbox.world import World, known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,8 +58,7 @@ class Sandbox(LocalServer, Api):
         """True: every request is answered 401."""
         self.fault_source: Callable[[str], Fault | None] | None = None
         """Asked for a fault, with the route's name, where none is queued."""
-        self.limit: Limit | None = None
-        """Of requests with the key in any 60 seconds; None for none. Those without the right key do not count."""
+        self._limit: Limit | None = None
         self.foreign_requests = 0.0
         """How many a minute somebody else sends with the same key, evenly."""
         self.on_request: Callable[[Request], None] | None = None
@@ -73,6 +72,7 @@ class Sandbox(LocalServer, Api):
         self._window = Window()
         self._key, self._secret = key, secret
         self._set_credentials()
+        self._complete = True
 
     @property
     def key(self) -> str:
@@ -96,6 +96,17 @@ class Sandbox(LocalServer, Api):
 
     def _set_credentials(self) -> None:
         self._authorization = "Basic " + b64encode(f"{self._key}:{self._secret}".encode()).decode()
+
+    @property
+    def limit(self) -> Limit | None:
+        """Of requests with the key in any 60 seconds; None for none. Those without the right key do not count."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: Limit | None) -> None:
+        if limit is not None and not isinstance(limit, Limit):
+            raise TypeError(f"{limit!r} is no Limit; make one with Limit({limit!r}), or set None")
+        self._limit = limit
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -122,14 +133,14 @@ class Sandbox(LocalServer, Api):
         baseline_lag: float | None = None,
         sync_brings: Sequence[str] = ("INCREMENTAL",),
         job_type_names: dict[str, str] | None = None,
+        job_status_names: dict[str, str] | None = None,
         order: Order = "desc",
-        **fields: Any,
+        fields: dict[str, Any] | None = None,
     ) -> SandboxPipeline:
         """
         Add a pipeline, or replace the one with that id.
 
-        :param fields: values that replace those of the pipeline's JSON (None is null, ``MISSING`` drops the field).
-            For the other parameters see :class:`SandboxPipeline`.
+        For the parameters see :class:`SandboxPipeline`.
         """
         pipeline = SandboxPipeline(
             self._world,
@@ -146,6 +157,7 @@ class Sandbox(LocalServer, Api):
             baseline_lag=baseline_lag,
             sync_brings=sync_brings,
             job_type_names=job_type_names,
+            job_status_names=job_status_names,
             order=order,
             fields=fields,
         )
@@ -159,20 +171,32 @@ class Sandbox(LocalServer, Api):
 
         :param route: a name from ``ROUTES``, or ``"*"`` for any request that has no fault of its own queued.
         :param times: how often the faults are gone through; None: for ever.
-        :raises ValueError: there is no such route.
+        :raises ValueError: there is no such route, or no fault.
+        :raises TypeError: what is to be injected is no fault.
         """
-        if route not in (*ROUTES, "*"):
-            raise ValueError(f"No such route: {route!r}. Known are {', '.join(ROUTES)} and '*'")
+        known("route", route, (*ROUTES, "*"))
+        for fault in faults:
+            if not isinstance(fault, Fault):
+                raise TypeError(f"{fault!r} is no Fault; make one with Fault.status(503), Fault.hang() and the like")
+        if not faults or (times is not None and times < 1):
+            raise ValueError("There is no fault to inject")
         with self._world.lock:
             self._faults.add(route, faults, times)
 
     def clear_faults(self, route: str | None = None) -> None:
-        """Forget the faults queued for a route, or (None) all of them."""
+        """Forget the faults queued for a route (``"*"`` is one of its own), or (None) all of them."""
+        known("route", "*" if route is None else route, (*ROUTES, "*"))
         with self._world.lock:
             self._faults.clear(route)
 
     def requests_of(self, *routes: str) -> list[Request]:
-        """Return the recorded requests of these routes, in order of arrival."""
+        """
+        Return the recorded requests of these routes, in order of arrival.
+
+        :raises ValueError: there is no such route.
+        """
+        for route in routes:
+            known("route", route, (*ROUTES, UNKNOWN_ROUTE))
         with self._world.lock:
             return [request for request in self.requests if request.route in routes]
 
