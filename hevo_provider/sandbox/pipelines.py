@@ -229,11 +229,7 @@ class SandboxPipeline(Checked):
         :param objects: names of the only objects to load.
         :raises RefusedError: the pipeline is not in a state to run, or a job is active.
         """
-        self.catch_up()
-        if self.status != RUNNABLE_STATUS:
-            raise RefusedError(400, f"Pipeline {self.id} is in state {self.status} and cannot run")
-        if not self.parallel_jobs and self.active_jobs:
-            raise RefusedError(self.refusal, self.refusal_message)
+        self.refuse_unless_startable()
         now = self.world.clock()
         if restarts and self.restarting_for > 0:
             now += self.restarting_for
@@ -251,6 +247,18 @@ class SandboxPipeline(Checked):
             for number, job_type in enumerate(job_types)
         ]
         return started[0]
+
+    def refuse_unless_startable(self) -> None:
+        """
+        Do nothing if a job may be started now.
+
+        :raises RefusedError: the pipeline is not in a state to run, or a job is active.
+        """
+        self.catch_up()
+        if self.status != RUNNABLE_STATUS:
+            raise RefusedError(400, f"Pipeline {self.id} is in state {self.status} and cannot run")
+        if not self.parallel_jobs and self.active_jobs:
+            raise RefusedError(self.refusal, self.refusal_message)
 
     def job(self, job_id: str) -> SandboxJob | None:
         """Return the job with that id if the API shows it now."""
