@@ -206,7 +206,7 @@ class AirflowApi:
         """Read the log of one try of a task on Airflow 3, without the lines that group others."""
         path = f"{self._task_path(dag_id, run_id, task_id, -1)}/logs/{try_number}?full_content=true"
         return [
-            LogEntry(entry["timestamp"], entry.get("level", ""), entry.get("logger", ""), entry["event"])
+            LogEntry(entry["timestamp"], entry.get("level", ""), entry.get("logger", ""), _event(entry))
             for entry in self.call("GET", path)["content"]
             if entry.get("timestamp")
         ]
@@ -261,6 +261,12 @@ class AirflowApi:
         except OSError as error:
             raise AirflowApiError(f"{method} {path}: {error}") from None
         return text
+
+
+def _event(entry: dict[str, Any]) -> str:
+    """Return what a line of the log says, with the error that it tells of."""
+    details = [f"{each['exc_type']}: {each['exc_value']}" for each in entry.get("error_detail") or []]
+    return "\n".join([entry["event"], *details])
 
 
 def _log_line(entry: str | list[str] | dict[str, Any]) -> str:

@@ -43,7 +43,14 @@ PIPELINE_OF = {
 BY_ITSELF, WATCHED = "hevo_event_driven", 6
 FLEET = [101, 102, 103, 104, 105]  # of the example's thirty
 FAILURE, DISASTERS = "demo_failure", "demo_disasters"
-LEDGER = 40
+INVOICES, LEDGER = 3, 40
+ALL_PIPELINES = {
+    **{dag_id: [pipeline_id] for dag_id, pipeline_id in PIPELINE_OF.items()},
+    "hevo_fleet": FLEET,
+    BY_ITSELF: [WATCHED],
+    FAILURE: [INVOICES],
+    DISASTERS: [LEDGER],
+}
 TIME_LIMIT = 150.0  # seconds for one act
 PROGRESS_EVERY = 3.0  # seconds between two lines about one job's counters
 LONGEST_SILENCE = 5.0  # seconds
@@ -87,7 +94,9 @@ def demonstrate(folder: Path) -> int:
         add_demo_pipelines(hevo, speed=0.75)
         hevo.add_pipeline(LEDGER, name="ledger to warehouse", appear_after=3.0, duration=None)
         story.tell(f"A local Hevo (python -m hevo_provider.sandbox) listens on {hevo.url}")
-        lab = AirflowLab(folder / "airflow", dags)
+        # SQLite has one writer at a time, and what waits longer than 5 s for its turn fails: seen on a busy machine.
+        database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow/airflow.db?timeout=60"}
+        lab = AirflowLab(folder / "airflow", dags, environment=database)
         with story.waiting("Airflow starts: scheduler, DAG processor, API server, triggerer"):
             lab.__enter__()
         with lab:
@@ -192,11 +201,11 @@ class Story:
         self.known[name] = state
         self.tell(f"{name:<36} {state:<9} {MEANING.get(state, '')}".rstrip())
 
-    def tell_job(self, job: SandboxJob) -> None:
-        """Print a job's status when it changes, and its counters now and then."""
+    def tell_job(self, job: SandboxJob, *, in_detail: bool) -> None:
+        """Print a job's status when it changes, and, in detail, its counters now and then."""
         now, status = time.monotonic(), job.status
         status_is_known = self.known.get(job.id) == status
-        if status_is_known and (not job.active or now - self.counted[job.id] < PROGRESS_EVERY):
+        if status_is_known and not (in_detail and job.active and now - self.counted[job.id] >= PROGRESS_EVERY):
             return
         self.known[job.id], self.counted[job.id] = status, now
         counters = f"{job.events_loaded:,} events loaded, {job.objects_success} objects done"
@@ -265,9 +274,7 @@ class Play:
         self.story.quote(provider_lines(self.airflow, DISASTERS, "load_ledger"))
         jobs = self.hevo.pipelines[LEDGER].jobs
         calls = [each for each in self.hevo.requests_of("sync_now") if each.pipeline_id == LEDGER]
-        self.story.tell(
-            f"{len(calls)} call to start, {len(jobs)} job in Hevo, and the task is {self.states[DISASTERS]}."
-        )
+        self.story.tell(f"Calls to start: {len(calls)}. Jobs in Hevo: {len(jobs)}. The task: {self.states[DISASTERS]}.")
 
     def _disasters(self) -> Iterator[None]:
         hevo, ledger = self.hevo, self.hevo.pipelines[LEDGER]
@@ -339,10 +346,9 @@ class Play:
                 next(meanwhile, None)
             if BY_ITSELF in open_dags and BY_ITSELF not in self.runs:
                 self._find_the_run_that_started_by_itself()
-            for pipeline in list(self.hevo.pipelines.values()):
-                for job in pipeline.jobs:
-                    if job.started_by != "somebody" or pipeline.id == WATCHED:
-                        self.story.tell_job(job)
+            for number in sorted({each for dag_id in dags for each in ALL_PIPELINES[dag_id]}):
+                for job in self.hevo.pipelines[number].jobs:
+                    self.story.tell_job(job, in_detail=number not in FLEET)
             for dag_id in open_dags:
                 if dag_id in self.runs:
                     self._tell_run(dag_id)
@@ -370,8 +376,11 @@ class Play:
                 continue
             found.append(f"{dag_id} is {state}")
             for task in self.airflow.tasks(dag_id, self.runs[dag_id]) if dag_id in self.runs else []:
-                log = self.airflow.log(dag_id, self.runs[dag_id], task["task_id"], map_index=task["map_index"])
-                found.append(f"the log of {name_of(dag_id, task)}:\n{log}")
+                if task["state"] in ("success", "upstream_failed"):
+                    continue
+                with suppress(AirflowApiError):  # it may have come to no try, and so to no log
+                    log = self.airflow.log(dag_id, self.runs[dag_id], task["task_id"], map_index=task["map_index"])
+                    found.append(f"the log of {name_of(dag_id, task)}:\n{log}")
         return found
 
 
@@ -386,7 +395,7 @@ def provider_lines(airflow: AirflowApi, dag_id: str, task_id: str) -> list[str]:
     return [
         f"{entry.when[11:19]} {entry.level:<7} {line}"
         for entry in airflow.log_entries(dag_id, RUN, task_id)
-        if "hevo" in entry.logger.lower()
+        if "hevo" in entry.logger.lower() or entry.level == "error"
         for line in entry.event.splitlines()
     ]
 
