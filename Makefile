@@ -22,7 +22,7 @@ help: ## list the targets
 
 venv: $(VENV_3)/.installed ## create .venv with Airflow 3.3.2 and the test tools
 
-demo: $(VENV_3)/.installed ## run the example DAGs on a real Airflow against the sandbox, and watch
+demo: $(VENV_3)/.installed ## watch a real Airflow run the examples, a failure and three disasters (KEEP=0: end by itself)
 	@$(VENV_3)/bin/python -m tests.e2e.demo
 
 test: $(VENV_3)/.installed ## run the fast suite
@@ -55,7 +55,7 @@ e2e-3.3: $(VENV_3)/.installed
 e2e-2.11: $(VENV_2)/.installed
 	$(VENV_2)/bin/python -m pytest -m e2e tests/e2e
 
-browser: $(VENV_3)/.installed ## look at the connection form with Debian's chromium and chromium-driver, on a real Airflow 3.3.2
+browser: $(VENV_3)/.installed ## look at the form, the button and the sandbox's page with Debian's chromium and chromium-driver
 	$(VENV_3)/bin/python -m pytest -m browser tests/e2e
 
 cluster: $(VENV_CLUSTER)/.installed ## kill parts of an Airflow on PostgreSQL, Redis and Celery, before a release; 10 minutes at most

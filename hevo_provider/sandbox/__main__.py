@@ -17,6 +17,7 @@ from hevo_provider.sandbox.requests import Request
 from hevo_provider.sandbox.sandbox import Sandbox
 
 _DEFAULT_PORT = 8123
+_LAST_PORT = 65535
 
 
 def loopback_address(text: str) -> str:
@@ -33,11 +34,21 @@ def loopback_address(text: str) -> str:
     raise argparse.ArgumentTypeError(f"{text} is not a loopback address; the sandbox is for this machine only")
 
 
+def port_number(text: str) -> int:
+    """Read a port, 0 to 65535."""
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port: it must be a number from 0 to {_LAST_PORT}")
+    return int(text)
+
+
 def positive(text: str) -> float:
     """Read a factor greater than 0."""
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not greater than 0")
+        raise argparse.ArgumentTypeError(f"{text} is no number greater than 0")
     return number
 
 
@@ -52,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", type=loopback_address, default="127.0.0.1", help="loopback address (%(default)s)")
-    parser.add_argument("--port", type=int, default=_DEFAULT_PORT, help="0 takes a free one (%(default)s)")
+    parser.add_argument("--port", type=port_number, default=_DEFAULT_PORT, help="0 takes a free one (%(default)s)")
     parser.add_argument("--speed", type=positive, default=1.0, help="let jobs show and end this many times faster")
     parser.add_argument(
         "--like", metavar="FILE", type=Path, help="answer as the account did that the doctor's --json FILE tells of"
@@ -81,6 +92,7 @@ def announce(hevo: Sandbox) -> None:
         say(f"  {len(hevo.pipelines)} pipelines, like those that the doctor saw")
     else:
         describe(say)
+    say(f"Watch it, and let things go wrong: {hevo.url}/")
     say("Connect Airflow to it:")
     say(
         "  airflow connections add hevo_airflow_conn_id --conn-type hevo"

@@ -10,11 +10,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 from urllib.parse import unquote
 
 from hevo_provider.sandbox.faults import error_body
 from hevo_provider.sandbox.pipelines import RUNNABLE_STATUS, RefusedError, SandboxPipeline
+from hevo_provider.sandbox.world import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -76,8 +77,14 @@ def _endpoint(route: str, requests: str) -> Callable[[_Endpoint], _Endpoint]:
     return add
 
 
-class Api:
+class Api(Checked):
     """The endpoints over a set of pipelines."""
+
+    _values: ClassVar[Mapping[str, tuple[str, Iterable[str]]]] = {
+        "resync_body": ("body of a resync", get_args(ResyncBody)),
+        "object_resync_body": ("body of a resync of objects", get_args(ObjectResyncBody)),
+        "object_path": ("path of an object", ("id", "name")),
+    }
 
     def __init__(self, *, max_page: int = LARGEST_LIMIT) -> None:
         self.pipelines: dict[int, SandboxPipeline] = {}

@@ -68,7 +68,7 @@ def add_demo_pipelines(hevo: Sandbox, *, speed: float = 1.0) -> None:
             duration=None if demo.duration is None else demo.duration / speed,
             ends=demo.ends,
             restarting_for=demo.restarting_for / speed,
-            schedule=schedule,
+            fields={"schedule": schedule},
         )
         if demo.busy:
             pipeline.start_job(started_by="somebody", ago=_SOMEBODY_ELSES_JOB_AGE)

@@ -7,7 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from http.client import responses
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from hevo_provider.sandbox.world import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +53,11 @@ class Fault:
     after: bool = False
     seconds: float | None = None
     size: int = 0
+
+    def __post_init__(self) -> None:
+        known("kind of fault", self.kind, get_args(Kind))
+        if not 100 <= self.code <= 999:  # noqa: PLR2004 - three digits, as HTTP has it
+            raise ValueError(f"{self.code} is no HTTP status")
 
     @property
     def applies(self) -> bool:
@@ -142,17 +149,33 @@ def _json_headers(headers: Mapping[str, str | None] | None) -> dict[str, str | N
     return {"Content-Type": "application/json", **(headers or {})}
 
 
+class _Entry:
+    """Faults that were queued together, and the one of them that comes next."""
+
+    def __init__(self, faults: Iterator[Fault], until: float | None) -> None:
+        self._faults = faults
+        self.until = until
+        self.upcoming = next(faults, None)
+
+    def is_over(self, now: float) -> bool:
+        return self.upcoming is None or (self.until is not None and now >= self.until)
+
+    def take(self) -> Fault | None:
+        taken, self.upcoming = self.upcoming, next(self._faults, None)
+        return taken
+
+
 class FaultQueue:
     """The faults that wait for requests, by route; ``"*"`` is asked after the request's own route."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, deque[Iterator[Fault]]] = {}
+        self._waiting: dict[str, deque[_Entry]] = {}
 
-    def add(self, route: str, faults: Sequence[Fault], times: int | None) -> None:
-        """Queue the faults, gone through ``times`` times or (None) for ever."""
-        if faults:
-            rounds = repeat(faults) if times is None else repeat(faults, times)
-            self._waiting.setdefault(route, deque()).append(chain.from_iterable(rounds))
+    def add(self, route: str, faults: Sequence[Fault], times: int | None, until: float | None) -> None:
+        """Queue the faults, gone through ``times`` times or (None) for ever; those left at ``until`` are dropped."""
+        rounds = repeat(faults) if times is None else repeat(faults, times)
+        entry = _Entry(chain.from_iterable(rounds), until)
+        self._waiting.setdefault(route, deque()).append(entry)
 
     def clear(self, route: str | None) -> None:
         """Forget the faults of one route, or (None) of all."""
@@ -161,14 +184,22 @@ class FaultQueue:
         else:
             self._waiting.pop(route, None)
 
-    def next(self, route: str) -> Fault | None:
+    def waiting(self, now: float) -> list[tuple[str, Fault, float | None]]:
+        """Return what waits at ``now``: the route, the next fault, and until when, for each call that queued some."""
+        return [
+            (route, entry.upcoming, entry.until)
+            for route, queue in self._waiting.items()
+            for entry in queue
+            if entry.upcoming is not None and not entry.is_over(now)
+        ]
+
+    def next(self, route: str, now: float) -> Fault | None:
         """Take the fault for the next request of a route."""
         if self._waiting:
             for name in (route, "*"):
                 queue = self._waiting.get(name)
                 while queue:
-                    fault = next(queue[0], None)
-                    if fault is not None:
-                        return fault
+                    if not queue[0].is_over(now):
+                        return queue[0].take()
                     queue.popleft()
         return None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-from hevo_provider.sandbox.world import overridden
+from hevo_provider.sandbox.world import Checked, known, overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hevo_provider.sandbox.world import World
 
@@ -22,6 +22,15 @@ TERMINAL_STATUSES: Final = frozenset(
         "DEFERRED_WITH_FAILURES",
     }
 )
+JOB_TYPES: Final = (
+    "INCREMENTAL",
+    "HISTORICAL",
+    "RESYNC",
+    "RESYNC_WITH_DROP_AND_LOAD",
+    "REFRESHER",
+    "TRUNCATE_AND_LOAD",
+    "RESYNC_WITH_EVOLVE",
+)
 _FAILED_OBJECTS_BY_STATUS = {"COMPLETED_WITH_FAILURES": 1, "DEFERRED_WITH_FAILURES": 1, "FAILED": 2}
 _EVENTS_PER_FAILED_OBJECT = 7
 # How fast a job without an end comes near its totals.
@@ -34,6 +43,7 @@ class Owner(Protocol):
     id: int
     world: World
     job_type_names: dict[str, str]
+    job_status_names: dict[str, str]
 
     def object_id_of(self, name: str) -> str | None:
         """Return the id of the object with that name."""
@@ -55,13 +65,18 @@ class _Counter:
             job.assigned_counters[self.name] = value
 
 
-class SandboxJob:
+class SandboxJob(Checked):
     """
     One job, from its creation to its end.
 
     Assignable at any time: ``duration``, ``ends``, ``appear_after``, ``cancelling_for``, ``hidden``,
     ``status_override``, ``override``, ``failed_objects``, ``total_events`` and every counter.
     """
+
+    _values: ClassVar[Mapping[str, tuple[str, Iterable[str]]]] = {
+        "ends": ("status in which a job has ended", TERMINAL_STATUSES),
+        "type": ("job type", JOB_TYPES),
+    }
 
     events_ingested = _Counter()
     events_loaded = _Counter()
@@ -108,6 +123,7 @@ class SandboxJob:
         """Names of the objects that the source's rate limit stops, where the job ends DEFERRED."""
         self._cancelled_at: float | None = None
         self._ended: tuple[float, str] | None = None
+        self._complete = True
 
     def __repr__(self) -> str:
         return f"<SandboxJob {self.id} {self.type} {self.status} of pipeline {self.pipeline.id} by {self.started_by}>"
@@ -147,7 +163,9 @@ class SandboxJob:
         self._failed_objects = tuple(names)
 
     def end(self, status: str = "COMPLETED") -> None:
-        """End the job now."""
+        """End the job now, in one of ``TERMINAL_STATUSES``."""
+        kind, names = self._values["ends"]
+        known(kind, status, names)
         with self.pipeline.world.lock:
             self._ended = (self.pipeline.world.clock(), status)
 
@@ -228,7 +246,7 @@ class SandboxJob:
         data: dict[str, Any] = {
             "job_id": self.id,
             "type": self.pipeline.job_type_names.get(self.type, self.type),
-            "status": self.status_at(now),
+            "status": self.pipeline.job_status_names.get(self.status_at(now), self.status_at(now)),
             "created_ts": int(self.created_at * 1000),
             "updated_ts": int(max(seen_at, self.created_at) * 1000),
             **self.counters(now),

@@ -17,8 +17,9 @@ from typing import Any
 
 from hevo_provider.sandbox.api import Answer, Call
 from hevo_provider.sandbox.faults import Fault, error_body
+from hevo_provider.sandbox.jobs import TERMINAL_STATUSES
 from hevo_provider.sandbox.limit import Limit
-from hevo_provider.sandbox.pipelines import SandboxPipeline
+from hevo_provider.sandbox.pipelines import PIPELINE_STATUSES, RUNNABLE_STATUS, SandboxPipeline
 from hevo_provider.sandbox.sandbox import Sandbox
 
 FORM = 1  # of the file
@@ -102,6 +103,8 @@ class Alike(Sandbox):
     :param manner: how it answers.
     :param options: as :class:`Sandbox` takes them.
     """
+
+    manner = Manner()
 
     def __init__(self, manner: Manner | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -240,10 +243,12 @@ def _add_pipeline(hevo: Alike, number: int, told: dict[str, Any], account: dict[
         if outer:
             value = fields.setdefault(outer, dict(plain[outer]) if isinstance(plain[outer], dict) else {})
             value[inner] = word
-        elif name != "status":
+        elif name != "status" or word not in PIPELINE_STATUSES:
             fields[name] = word
     order = {"oldest first": "asc", "no order": "shuffled"}.get(account["order"] or "", "desc")
-    pipeline = hevo.add_pipeline(number, status=words.get("status", "INITIALIZED"), order=order, **fields)  # type: ignore[arg-type]
+    # Of a status that the sandbox does not know, nothing is known but that the pipeline cannot run.
+    status = "DISABLED" if "status" in fields else words.get("status", RUNNABLE_STATUS)
+    pipeline = hevo.add_pipeline(number, status=status, order=order, fields=fields)  # type: ignore[arg-type]
     for job in reversed(told["jobs"]):
         _add_job(pipeline, job)
     for listed, seen in zip(pipeline.objects, told["objects"], strict=False):
@@ -255,10 +260,10 @@ def _add_pipeline(hevo: Alike, number: int, told: dict[str, Any], account: dict[
 
 def _add_job(pipeline: SandboxPipeline, told: dict[str, Any]) -> None:
     age, took = told["age_s"] or 0.0, told["took_s"] or 0.0
-    job = pipeline.start_job(
-        told["type"] or "INCREMENTAL", ago=age, appear_after=0.0, duration=min(took, max(age, 0.0))
-    )
+    job = pipeline.start_job(ago=age, appear_after=0.0, duration=min(took, max(age, 0.0)))
     job.status_override = told["status"]
+    if told["type"]:
+        job.override["type"] = told["type"]
 
 
 def _sync_alike(hevo: Alike, pipeline: SandboxPipeline, told: dict[str, Any]) -> None:
@@ -268,7 +273,11 @@ def _sync_alike(hevo: Alike, pipeline: SandboxPipeline, told: dict[str, Any]) ->
     for job in told["jobs"][:1]:
         pipeline.job_type_names = {"INCREMENTAL": job["type"] or "INCREMENTAL"}
         pipeline.duration = job["states"][-1][0] if job["states"] else None
-        pipeline.ends = job["states"][-1][1] if job["states"] else "COMPLETED"
+        end = job["states"][-1][1] if job["states"] else "COMPLETED"
+        if end in TERMINAL_STATUSES:
+            pipeline.ends = end
+        else:
+            pipeline.job_status_names = {pipeline.ends: end}
 
 
 def _within(item: dict[str, Any], outer: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hevo_provider.sandbox.world import overridden
+from hevo_provider.sandbox.world import Checked, overridden
 
 
 def column(name: str, source_type: str, destination_type: str, *, primary_key: bool = False) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def default_columns() -> list[dict[str, Any]]:
 
 
 @dataclass
-class SandboxObject:
+class SandboxObject(Checked):
     """A table (or collection, sheet ...) that a pipeline replicates."""
 
     id: str
@@ -41,6 +41,9 @@ class SandboxObject:
     replication_status: str = "REPLICATED"
     fields: list[dict[str, Any]] = field(default_factory=default_columns)
     override: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._complete = True
 
     def is_called(self, name: object) -> bool:
         """Tell whether that is a name of the object, be it with its schema."""

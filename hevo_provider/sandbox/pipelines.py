@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from bisect import insort
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_args
 
-from hevo_provider.sandbox.jobs import TERMINAL_STATUSES, SandboxJob
+from hevo_provider.sandbox.jobs import JOB_TYPES, TERMINAL_STATUSES, SandboxJob
 from hevo_provider.sandbox.objects import SandboxObject
-from hevo_provider.sandbox.world import World, overridden
+from hevo_provider.sandbox.world import Checked, World, overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Order = Literal["desc", "asc", "shuffled"]
 
 RUNNABLE_STATUS = "INITIALIZED"
+PIPELINE_STATUSES: Final = (
+    "INITIALIZING",
+    RUNNABLE_STATUS,
+    "INITIALIZE_FAILED",
+    "DISABLING",
+    "DISABLED",
+    "DISABLE_FAILED",
+    "ENABLING",
+    "ENABLED",
+    "ENABLE_FAILED",
+    "DELETING",
+    "DELETED",
+    "DELETE_FAILED",
+    "RESTARTING",
+    "RESTART_FAILED",
+)
 _DEFAULT_OBJECTS = ("orders", "customers", "invoices")
 # A scheduled pipeline that nobody has asked about for a week does not need its whole past.
 _MISSED_RUNS_KEPT = 50
@@ -29,7 +45,7 @@ class RefusedError(Exception):
         self.message = message
 
 
-class SandboxPipeline:
+class SandboxPipeline(Checked):
     """
     One pipeline; its settings may be assigned at any time and apply to jobs that start later (``status``: at once).
 
@@ -44,9 +60,21 @@ class SandboxPipeline:
     :param sync_brings: types of the jobs that a sync brings, each when the one before has ended; HISTORICAL where the
         first load has not ended yet, or objects were included since.
     :param job_type_names: other names of job types on the wire, ``{"RESYNC": "TRUNCATE_AND_LOAD"}``.
+    :param job_status_names: other names of job statuses on the wire, ``{"COMPLETED": "ARCHIVED"}``.
     :param order: order of the job list; "shuffled" is a fixed arbitrary one.
-    :param fields: values that replace those of the pipeline's JSON; MISSING drops one.
+    :param fields: values that replace those of the pipeline's JSON, ``{"schedule": {"sync_type": "ON_DEMAND"}}``, also
+        of fields that the sandbox does not know; None is null, MISSING drops one.
+    :raises ValueError: a status, a type or an order is none that Hevo has.
     """
+
+    _values: ClassVar[Mapping[str, tuple[str, Iterable[str]]]] = {
+        "ends": ("status in which a job has ended", TERMINAL_STATUSES),
+        "status": ("pipeline status", PIPELINE_STATUSES),
+        "sync_brings": ("job type", JOB_TYPES),
+        "job_type_names": ("job type", JOB_TYPES),
+        "job_status_names": ("job status", ("IN_PROGRESS", "CANCELLING", *sorted(TERMINAL_STATUSES))),
+        "order": ("order", get_args(Order)),
+    }
 
     def __init__(  # noqa: PLR0913 - each of them is one way in which pipelines differ
         self,
@@ -65,6 +93,7 @@ class SandboxPipeline:
         baseline_lag: float | None = None,
         sync_brings: Sequence[str] = ("INCREMENTAL",),
         job_type_names: dict[str, str] | None = None,
+        job_status_names: dict[str, str] | None = None,
         order: Order = "desc",
         fields: dict[str, Any] | None = None,
     ) -> None:
@@ -81,18 +110,19 @@ class SandboxPipeline:
         self.baseline_lag = baseline_lag
         self.sync_brings = sync_brings
         self.job_type_names = job_type_names or {}
+        self.job_status_names = job_status_names or {}
         self.order = order
         self.fields = fields or {}
         self.objects: list[SandboxObject] = []
         self.created_at = self.updated_at = world.clock()
-        self._status = status
-        self._restarting_until = float("-inf")
+        self.status = status
         self._jobs: list[SandboxJob] = []
         self._by_time: list[SandboxJob] = []
         self._by_id: dict[str, SandboxJob] = {}
         self._scheduled_until = self.created_at
         for object_name in _DEFAULT_OBJECTS:
             self.add_object(object_name)
+        self._complete = True
 
     def __repr__(self) -> str:
         return f"<SandboxPipeline {self.id} {self.status}, {len(self._jobs)} jobs>"
@@ -132,14 +162,14 @@ class SandboxPipeline:
         object_id: str | None = None,
         schema: str = "public",
         database: str = "shop",
-        **override: Any,
+        override: dict[str, Any] | None = None,
     ) -> SandboxObject:
         """
         Add an object; jobs that start later include it.
 
         :param name: the table's name.
         :param object_id: the object's id; a new UUID if None.
-        :param override: values that replace those of the object's JSON.
+        :param override: values that replace those of the object's JSON, ``{"status": "BLOCKED"}``.
         """
         with self.world.lock:
             added = SandboxObject(
@@ -147,7 +177,7 @@ class SandboxPipeline:
                 name,
                 schema=schema,
                 database=database,
-                override=override,
+                override=override or {},
             )
             self.objects.append(added)
             return added
@@ -199,11 +229,7 @@ class SandboxPipeline:
         :param objects: names of the only objects to load.
         :raises RefusedError: the pipeline is not in a state to run, or a job is active.
         """
-        self.catch_up()
-        if self.status != RUNNABLE_STATUS:
-            raise RefusedError(400, f"Pipeline {self.id} is in state {self.status} and cannot run")
-        if not self.parallel_jobs and self.active_jobs:
-            raise RefusedError(self.refusal, self.refusal_message)
+        self.refuse_unless_startable()
         now = self.world.clock()
         if restarts and self.restarting_for > 0:
             now += self.restarting_for
@@ -221,6 +247,18 @@ class SandboxPipeline:
             for number, job_type in enumerate(job_types)
         ]
         return started[0]
+
+    def refuse_unless_startable(self) -> None:
+        """
+        Do nothing if a job may be started now.
+
+        :raises RefusedError: the pipeline is not in a state to run, or a job is active.
+        """
+        self.catch_up()
+        if self.status != RUNNABLE_STATUS:
+            raise RefusedError(400, f"Pipeline {self.id} is in state {self.status} and cannot run")
+        if not self.parallel_jobs and self.active_jobs:
+            raise RefusedError(self.refusal, self.refusal_message)
 
     def job(self, job_id: str) -> SandboxJob | None:
         """Return the job with that id if the API shows it now."""

@@ -6,22 +6,26 @@ import json
 import random
 import time
 from base64 import b64encode
+from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from hevo_provider.sandbox.api import LARGEST_LIMIT, ROUTES, UNKNOWN_ROUTE, Answer, Api, Call, match, numeric_id
+from hevo_provider.sandbox.control import ControlPage
 from hevo_provider.sandbox.faults import Fault, FaultQueue, error_body
-from hevo_provider.sandbox.limit import Limit, Window
+from hevo_provider.sandbox.limit import WINDOW, Limit, Window
 from hevo_provider.sandbox.pipelines import RUNNABLE_STATUS, Order, SandboxPipeline
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.sandbox.server import LocalServer
 from hevo_provider.sandbox.wire import Wire
-from hevo_provider.sandbox.world import World
+from hevo_provider.sandbox.world import World, known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+_LATEST_REQUESTS = 200
 
 
 class Sandbox(LocalServer, Api):
@@ -58,8 +62,7 @@ class Sandbox(LocalServer, Api):
         """True: every request is answered 401."""
         self.fault_source: Callable[[str], Fault | None] | None = None
         """Asked for a fault, with the route's name, where none is queued."""
-        self.limit: Limit | None = None
-        """Of requests with the key in any 60 seconds; None for none. Those without the right key do not count."""
+        self._limit: Limit | None = None
         self.foreign_requests = 0.0
         """How many a minute somebody else sends with the same key, evenly."""
         self.on_request: Callable[[Request], None] | None = None
@@ -67,12 +70,16 @@ class Sandbox(LocalServer, Api):
         self.recording = True
         """False: requests are not kept, for long runs."""
         self.requests: list[Request] = []
+        self.latest_requests: deque[Request] = deque(maxlen=_LATEST_REQUESTS)
+        """The last of them, kept in any case: what the page shows."""
         self._world = World(clock, random=random.Random(seed))  # noqa: S311 - ids, not secrets
         self._wire = Wire()
         self._faults = FaultQueue()
         self._window = Window()
         self._key, self._secret = key, secret
         self._set_credentials()
+        self._control = ControlPage(self, self._world)
+        self._complete = True
 
     @property
     def key(self) -> str:
@@ -96,6 +103,17 @@ class Sandbox(LocalServer, Api):
 
     def _set_credentials(self) -> None:
         self._authorization = "Basic " + b64encode(f"{self._key}:{self._secret}".encode()).decode()
+
+    @property
+    def limit(self) -> Limit | None:
+        """Of requests with the key in any 60 seconds; None for none. Those without the right key do not count."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: Limit | None) -> None:
+        if limit is not None and not isinstance(limit, Limit):
+            raise TypeError(f"{limit!r} is no Limit; make one with Limit({limit!r}), or set None")
+        self._limit = limit
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -122,14 +140,14 @@ class Sandbox(LocalServer, Api):
         baseline_lag: float | None = None,
         sync_brings: Sequence[str] = ("INCREMENTAL",),
         job_type_names: dict[str, str] | None = None,
+        job_status_names: dict[str, str] | None = None,
         order: Order = "desc",
-        **fields: Any,
+        fields: dict[str, Any] | None = None,
     ) -> SandboxPipeline:
         """
         Add a pipeline, or replace the one with that id.
 
-        :param fields: values that replace those of the pipeline's JSON (None is null, ``MISSING`` drops the field).
-            For the other parameters see :class:`SandboxPipeline`.
+        For the parameters see :class:`SandboxPipeline`.
         """
         pipeline = SandboxPipeline(
             self._world,
@@ -146,6 +164,7 @@ class Sandbox(LocalServer, Api):
             baseline_lag=baseline_lag,
             sync_brings=sync_brings,
             job_type_names=job_type_names,
+            job_status_names=job_status_names,
             order=order,
             fields=fields,
         )
@@ -153,26 +172,51 @@ class Sandbox(LocalServer, Api):
             self.pipelines[id] = pipeline
         return pipeline
 
-    def inject(self, route: str, *faults: Fault, times: int | None = 1) -> None:
+    def inject(self, route: str, *faults: Fault, times: int | None = 1, seconds: float | None = None) -> None:
         """
         Queue faults for a route; each request that matches takes the next one.
 
         :param route: a name from ``ROUTES``, or ``"*"`` for any request that has no fault of its own queued.
         :param times: how often the faults are gone through; None: for ever.
-        :raises ValueError: there is no such route.
+        :param seconds: go through them again and again for so long, by the sandbox's clock; ``times`` does not matter.
+        :raises ValueError: there is no such route, or no fault.
+        :raises TypeError: what is to be injected is no fault.
         """
-        if route not in (*ROUTES, "*"):
-            raise ValueError(f"No such route: {route!r}. Known are {', '.join(ROUTES)} and '*'")
+        known("route", route, (*ROUTES, "*"))
+        for fault in faults:
+            if not isinstance(fault, Fault):
+                raise TypeError(f"{fault!r} is no Fault; make one with Fault.status(503), Fault.hang() and the like")
+        if not faults or (times is not None and times < 1):
+            raise ValueError("There is no fault to inject")
         with self._world.lock:
-            self._faults.add(route, faults, times)
+            until = None if seconds is None else self._world.clock() + seconds
+            self._faults.add(route, faults, times if until is None else None, until)
 
     def clear_faults(self, route: str | None = None) -> None:
-        """Forget the faults queued for a route, or (None) all of them."""
+        """Forget the faults queued for a route (``"*"`` is one of its own), or (None) all of them."""
+        known("route", "*" if route is None else route, (*ROUTES, "*"))
         with self._world.lock:
             self._faults.clear(route)
 
+    def waiting_faults(self) -> list[tuple[str, Fault, float | None]]:
+        """Return the faults that are queued: route, the next fault, and epoch seconds at which they end, if they do."""
+        with self._world.lock:
+            return self._faults.waiting(self._world.clock())
+
+    def requests_in_the_last_minute(self) -> int:
+        """Return how many of the latest requests came in the last 60 seconds."""
+        with self._world.lock:
+            since = self._world.clock() - WINDOW
+            return sum(request.at > since for request in self.latest_requests)
+
     def requests_of(self, *routes: str) -> list[Request]:
-        """Return the recorded requests of these routes, in order of arrival."""
+        """
+        Return the recorded requests of these routes, in order of arrival.
+
+        :raises ValueError: there is no such route.
+        """
+        for route in routes:
+            known("route", route, (*ROUTES, UNKNOWN_ROUTE))
         with self._world.lock:
             return [request for request in self.requests if request.route in routes]
 
@@ -191,6 +235,9 @@ class Sandbox(LocalServer, Api):
             target = "/" + target.partition("://")[2].partition("/")[2]
         path, _, query_string = target.partition("?")
         query = dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
+        shown = self._control.answer(request.method, path, query)
+        if shown is not None:
+            return web.Response(status=shown.status, headers=shown.headers, body=shown.body)
         route, pipeline_id, sub_id = match(request.method, path)
         call = Call(route, pipeline_id, sub_id, query, _decoded(raw_body))
         with self._world.lock:
@@ -198,12 +245,11 @@ class Sandbox(LocalServer, Api):
             authorized = not self.unauthorized and request.headers.get("Authorization") == self._authorization
             fault = self._refusal(now) if authorized else None
             if fault is None:
-                fault = self._faults.next(route)
+                fault = self._faults.next(route, now)
             if fault is None and self.fault_source is not None:
                 fault = self.fault_source(route)
             answer = self._authorized_answer(call, authorized=authorized) if fault is None or fault.applies else None
-            if self.recording or self.on_request is not None:
-                self._record(request, call, path, answer, fault, now, authorized=authorized)
+            self._record(request, call, path, answer, fault, now, authorized=authorized)
         return await self._wire.send(request, answer, fault, now)
 
     def _refusal(self, now: float) -> Fault | None:
@@ -246,6 +292,7 @@ class Sandbox(LocalServer, Api):
             fault=fault,
             applied=answer is not None and authorized and call.route != UNKNOWN_ROUTE,
         )
+        self.latest_requests.append(entry)
         if self.recording:
             self.requests.append(entry)
         if self.on_request is not None:

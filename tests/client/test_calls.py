@@ -100,7 +100,8 @@ async def test_a_call_is_one_request_to_its_endpoint(hevo: Sandbox, client: Hevo
 
 
 async def test_a_pipeline_comes_with_its_state_and_what_it_connects(hevo: Sandbox, client: HevoAsyncClient) -> None:
-    hevo.add_pipeline(7, name="orders", status="DISABLED", schedule={"sync_type": "SCHEDULED", "frequency_minutes": 5})
+    schedule = {"sync_type": "SCHEDULED", "frequency_minutes": 5}
+    hevo.add_pipeline(7, name="orders", status="DISABLED", fields={"schedule": schedule})
 
     pipeline = await client.get_pipeline(7)
 
@@ -320,7 +321,7 @@ async def test_no_more_is_asked_for_than_hevo_gives(
 
 
 async def test_an_object_comes_with_its_fields(hevo: Sandbox, client: HevoAsyncClient) -> None:
-    hevo.add_pipeline(7, destination_prefix="raw").add_object("orders", object_id="o-1", schema="shop")
+    hevo.add_pipeline(7, fields={"destination_prefix": "raw"}).add_object("orders", object_id="o-1", schema="shop")
 
     found = await client.get_object(7, "o-1")
 

@@ -79,9 +79,11 @@ async def test_a_field_that_is_no_object_any_more_costs_one(
 async def test_what_the_inner_objects_of_a_pipeline_hold_is_read(hevo: Sandbox, clock: VirtualClock) -> None:
     hevo.add_pipeline(
         7,
-        failure_handling_policy={"object_failure_level": "PERCENTAGE", "object_failure_threshold": 10},
-        source_schema_status={"status": "REFRESHED", "refreshed_ts": 1_800_000_000_000},
-        latency_alert={"enabled": True, "threshold_minutes": 30},
+        fields={
+            "failure_handling_policy": {"object_failure_level": "PERCENTAGE", "object_failure_threshold": 10},
+            "source_schema_status": {"status": "REFRESHED", "refreshed_ts": 1_800_000_000_000},
+            "latency_alert": {"enabled": True, "threshold_minutes": 30},
+        },
     )
 
     async with connect(hevo, clock) as client:

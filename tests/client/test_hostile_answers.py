@@ -53,7 +53,7 @@ async def test_a_body_over_the_limit_is_not_read(hevo: Sandbox, client: HevoAsyn
 
 
 async def test_a_body_up_to_the_limit_is_read(hevo: Sandbox, client: HevoAsyncClient) -> None:
-    pipeline = hevo.add_pipeline(7, padding="x" * (MAX_BODY - 2000))
+    pipeline = hevo.add_pipeline(7, fields={"padding": "x" * (MAX_BODY - 2000)})
 
     assert (await client.get_pipeline(7)).id == pipeline.id
 

@@ -56,7 +56,11 @@ MOODS = {
     ),
     "unknown statuses": Mood(
         Manner(),
-        {"ends": "ARCHIVED", "status": "HIBERNATING", "job_type_names": {"INCREMENTAL": "DELTA"}},
+        {
+            "job_status_names": {"COMPLETED": "ARCHIVED"},
+            "fields": {"status": "HIBERNATING"},
+            "job_type_names": {"INCREMENTAL": "DELTA"},
+        },
         ("pipeline-statuses", "job-statuses", "job-types"),
         (("pipeline-statuses", "HIBERNATING"), ("job-statuses", "ARCHIVED"), ("job-types", "DELTA")),
     ),

@@ -20,9 +20,8 @@ WELL = MOODS["contract kept"]
 OWN = ("acme", "initech", "jane.doe", "globex", "customers_of_acme", "warehouse-of-initech", "shop_db")
 
 
-def an_account_with_names(**pipeline: object) -> Mood:
+def an_account_with_names(job_status_names: dict[str, str] | None = None, **own: object) -> Mood:
     fields = {
-        "name": "Acme orders",
         "source": {
             "id": 4711,
             "name": "customers_of_acme",
@@ -40,7 +39,8 @@ def an_account_with_names(**pipeline: object) -> Mood:
         "created_by_email": "jane.doe@acme.example.com",
         "updated_by_email": "jane.doe@acme.example.com",
     }
-    return Mood(Manner(), {**fields, **pipeline})
+    behaviour = {"name": "Acme orders", "job_status_names": job_status_names, "fields": {**fields, **own}}
+    return Mood(Manner(), behaviour)
 
 
 def test_no_name_id_host_or_address_of_the_account_is_in_the_file(
@@ -69,7 +69,7 @@ def test_a_name_of_the_account_where_a_word_of_the_api_should_be_is_replaced(
     word: str, doctor: Doctor, clock: VirtualClock, tmp_path: Path
 ) -> None:
     file = tmp_path / "seen.json"
-    with account(an_account_with_names(ends=word), clock) as hevo:
+    with account(an_account_with_names({"COMPLETED": word}), clock) as hevo:
         told = doctor(hevo, "--json", str(file))
 
     assert told.verdicts["job-statuses"] == "differs"
@@ -79,7 +79,7 @@ def test_a_name_of_the_account_where_a_word_of_the_api_should_be_is_replaced(
 
 def test_unknown_words_and_names_of_the_api_are_kept(doctor: Doctor, clock: VirtualClock, tmp_path: Path) -> None:
     file = tmp_path / "seen.json"
-    mood = an_account_with_names(ends="THROTTLED_BY_SOURCE", retention={"days": 3})
+    mood = an_account_with_names({"COMPLETED": "THROTTLED_BY_SOURCE"}, retention={"days": 3})
     with account(mood, clock) as hevo:
         doctor(hevo, "--json", str(file))
 
@@ -103,7 +103,7 @@ def test_a_large_account_makes_a_file_of_at_most_64_kib(doctor: Doctor, clock: V
     with account(WELL, clock) as hevo:
         for number in range(13, 120):
             fields: dict[str, Any] = {f"field_{n}_{'x' * 40}": n for n in range(60)}
-            hevo.add_pipeline(number, **fields)
+            hevo.add_pipeline(number, fields=fields)
         for number in range(1, 6):
             for age in range(200):
                 hevo.pipelines[number].start_job(ago=3600.0 * (age + 1), appear_after=0.0)

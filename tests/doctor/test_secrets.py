@@ -50,8 +50,7 @@ def test_what_a_server_plays_back_is_in_no_output(doctor: Doctor, clock: Virtual
     token = b64encode(f"{key}:{secret}".encode()).decode()
     with account(MOODS["contract kept"], clock, key=key, secret=secret) as hevo:
         pipeline = hevo.pipelines[1]
-        pipeline.status = secret
-        pipeline.fields |= {secret: 1, "load_mode": key, "name": token}
+        pipeline.fields |= {"status": secret, secret: 1, "load_mode": key, "name": token}
         for job in hevo.pipelines[2].jobs:
             job.override = {"type": b64encode(secret.encode()).decode().rstrip("="), key: token}
         hevo.inject("list_objects", Fault.status(400, body={"message": f"{key} {secret} {token}"}), times=None)

@@ -72,8 +72,8 @@ if Version("3") <= AIRFLOW:
 
     def test_jobs_of_hevos_own_schedule_start_runs(airflow: AirflowApi, hevo: Sandbox) -> None:
         dag_id = "after_schedule"
-        every_six_seconds = {"sync_type": "SCHEDULED", "frequency_minutes": 0.1}
-        pipeline = hevo.add_pipeline(WATCHED[dag_id], appear_after=1.0, duration=2.0, schedule=every_six_seconds)
+        every_six_seconds = {"schedule": {"sync_type": "SCHEDULED", "frequency_minutes": 0.1}}
+        pipeline = hevo.add_pipeline(WATCHED[dag_id], appear_after=1.0, duration=2.0, fields=every_six_seconds)
 
         with watched(airflow, dag_id):
             wait_for("the second run", lambda: len(started_by(airflow, dag_id)) >= 2)

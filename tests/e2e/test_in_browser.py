@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,14 @@ class Page:
         found = self._driver.find_elements("xpath", "//*[@role='dialog']//label")
         return [text for each in found if (text := each.text.split("\n")[0].rstrip("*"))]
 
-    def says(self, words: str) -> bool:
+    def says(self, words: str, within: str = "") -> bool:
         """Wait until the words are shown."""
-        return bool(self._find(f"//*[contains(normalize-space(.), '{words}')]"))
+        return bool(self._find(f"{within}/descendant-or-self::*[contains(normalize-space(.), '{words}')]"))
+
+    def follow(self, name: str) -> None:
+        """Press the link with a name, and go on where it leads, be it in a window of its own."""
+        self._find(f"//a[normalize-space(.)='{name}']").click()
+        self._driver.switch_to.window(self._driver.window_handles[-1])
 
     def screenshot(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -72,21 +78,35 @@ class Page:
         return WebDriverWait(self._driver, 20).until(element_to_be_clickable(("xpath", path)), path)
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """Start a browser."""
+@contextmanager
+def chromium(*flags: str) -> Iterator[Any]:
+    """
+    Run a browser.
+
+    :param flags: further ones; of two that contradict each other the last counts.
+    :raises RuntimeError: it is not installed.
+    """
     from selenium import webdriver
 
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.fail("Debian's packages chromium and chromium-driver are needed")
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
+        raise RuntimeError("Debian's packages chromium and chromium-driver are needed")
     options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in FLAGS:
+    options.binary_location = browser
+    for flag in (*FLAGS, *flags):
         options.add_argument(f"--{flag}")
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver, env=dict(os.environ)))
-    yield Page(browser)
-    browser.quit()
+    running = webdriver.Chrome(options, webdriver.ChromeService(driver, env=dict(os.environ)))
+    try:
+        yield running
+    finally:
+        running.quit()
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """Open a browser."""
+    with chromium() as browser:
+        yield Page(browser)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_nor_is_a_run_that_the_schedule_skips_while_its_own_does_not_show_yet(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
     schedule = {"sync_type": "SCHEDULED", "frequency_minutes": 1}
-    pipeline = hevo.add_pipeline(7, appear_after=90, baseline_lag=0, duration=300, schedule=schedule)
+    pipeline = hevo.add_pipeline(7, appear_after=90, baseline_lag=0, duration=300, fields={"schedule": schedule})
 
     job_id = play(operator(deferrable=deferrable, poll_interval=20), ti)
 

@@ -31,7 +31,7 @@ UNFIT = [*set(PipelineStatus) - {PipelineStatus.INITIALIZED, PipelineStatus.REST
 def test_a_pipeline_that_cannot_run_fails_the_task_by_the_name_of_its_status(
     hevo: Sandbox, ti: TaskInstance, action: PipelineAction, status: str
 ) -> None:
-    pipeline = hevo.add_pipeline(7, status=status)
+    pipeline = hevo.add_pipeline(7, fields={"status": status})
 
     with fails(HevoPipelineStateError, says=rf"Pipeline 7 is {status}; {action} needs it to be INITIALIZED"):
         play(operator(action=action), ti)

@@ -43,18 +43,28 @@ class Reply:
 class Caller:
     """Sends requests below ``/api/v1/pipelines`` with the sandbox's credentials, each on a connection of its own."""
 
-    def __init__(self, hevo: Sandbox, timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        hevo: Sandbox,
+        timeout: float = 5.0,
+        *,
+        root: str = "/api/v1/pipelines",
+        authorization: str | None = None,
+    ) -> None:
         self.hevo = hevo
         self.timeout = timeout
+        self.root = root
+        self.authorization = authorization
 
     def __call__(self, method: str, path: str = "", body: object = None, *, authorization: str | None = None) -> Reply:
+        authorization = self.authorization if authorization is None else authorization
         if authorization is None:
             pair = f"{self.hevo.key}:{self.hevo.secret}"
             authorization = "Basic " + base64.b64encode(pair.encode()).decode()
         connection = http.client.HTTPConnection(self.hevo.host, self.hevo.port, timeout=self.timeout)
         try:
             content = None if body is None else json.dumps(body)
-            target = path if path.startswith("/api/") else f"/api/v1/pipelines{path}"
+            target = path if path.startswith("/api/") else f"{self.root}{path}"
             connection.request(method, target, content, {"Authorization": authorization})
             response = connection.getresponse()
             return Reply(response.status, dict(response.headers.items()), response.read())

@@ -59,11 +59,23 @@ def test_the_command_listens_on_loopback_only(address: str, capsys: pytest.Captu
     assert "not a loopback address" in capsys.readouterr().err
 
 
-def test_a_speed_must_be_positive(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--speed", "0", "0 is no number greater than 0"),
+        ("--speed", "fast", "fast is no number greater than 0"),
+        ("--port", "70000", "70000 is no port: it must be a number from 0 to 65535"),
+        ("--port", "-1", "is no port"),
+        ("--port", "http", "http is no port"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told(
+    option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        build_parser().parse_args(["--speed", "0"])
+        build_parser().parse_args([f"{option}={value}"])
 
-    assert "not greater than 0" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_the_help_lists_the_pipelines() -> None:

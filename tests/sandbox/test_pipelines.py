@@ -153,7 +153,7 @@ def test_status_and_id_cannot_be_changed(hevo: Sandbox, call: Caller) -> None:
 
 
 def test_the_json_of_a_pipeline_can_be_overridden(hevo: Sandbox, call: Caller) -> None:
-    hevo.add_pipeline(7, source=None, load_mode=MISSING)
+    hevo.add_pipeline(7, fields={"source": None, "load_mode": MISSING})
 
     pipeline = call.get("/7").json
 
@@ -208,7 +208,9 @@ def test_refreshing_the_schema_starts_no_job(hevo: Sandbox, call: Caller) -> Non
 
 
 def test_an_object_shows_its_fields(hevo: Sandbox, call: Caller) -> None:
-    added = hevo.add_pipeline(7, destination_prefix="eu").add_object("refunds", schema="finance", status="PAUSED")
+    added = hevo.add_pipeline(7, fields={"destination_prefix": "eu"}).add_object(
+        "refunds", schema="finance", override={"status": "PAUSED"}
+    )
 
     detail = call.get(f"/7/objects/{added.id}").json
 
@@ -234,7 +236,7 @@ def test_jobs_by_others_may_show_later_than_ours(hevo: Sandbox, call: Caller, cl
 
 def test_a_scheduled_pipeline_starts_jobs_by_itself(hevo: Sandbox, clock: VirtualClock) -> None:
     every_5_minutes = {"sync_type": "SCHEDULED", "frequency_minutes": 5}
-    pipeline = hevo.add_pipeline(7, duration=10.0, schedule=every_5_minutes)
+    pipeline = hevo.add_pipeline(7, duration=10.0, fields={"schedule": every_5_minutes})
     start = clock.now
 
     clock.advance(16 * 60.0)
@@ -244,7 +246,8 @@ def test_a_scheduled_pipeline_starts_jobs_by_itself(hevo: Sandbox, clock: Virtua
 
 
 def test_a_schedule_skips_what_falls_into_a_running_job(hevo: Sandbox, clock: VirtualClock) -> None:
-    pipeline = hevo.add_pipeline(7, duration=400.0, schedule={"sync_type": "SCHEDULED", "frequency_minutes": 5})
+    schedule = {"sync_type": "SCHEDULED", "frequency_minutes": 5}
+    pipeline = hevo.add_pipeline(7, duration=400.0, fields={"schedule": schedule})
     start = clock.now
 
     clock.advance(16 * 60.0)

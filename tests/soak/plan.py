@@ -87,7 +87,7 @@ def plan_of(seed: str, number: int) -> Plan:
         "order": dice.choice(["desc"] * 8 + ["asc", "shuffled"]),
     }
     if shared_with == "a schedule":
-        pipeline["schedule"] = {"sync_type": "SCHEDULED", "frequency_minutes": dice.choice([1, 2, 5])}
+        pipeline["fields"] = {"schedule": {"sync_type": "SCHEDULED", "frequency_minutes": dice.choice([1, 2, 5])}}
     other_job = None
     if shared_with is None and pipeline["parallel_jobs"] and dice.random() < 0.2:
         other_job = dice.uniform(5, 600)

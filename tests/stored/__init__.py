@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from hevo_provider.sandbox import Sandbox
+from hevo_provider.sandbox import TERMINAL_STATUSES, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
 from tests.stage.tasks import Deferral, TaskInstance, event_of, play, run_in_triggerer, work
@@ -34,8 +34,12 @@ def restore(entry: dict[str, Any], hevo: Sandbox, clock: VirtualClock) -> dict[s
         pipeline.add_object(each["name"], object_id=each["object_id"])
     for each in stored["jobs"]:
         job = pipeline.start_job(each["type"], started_by=each["started_by"], ago=clock.now() - each["created_at"])
-        for name in ("created_at", "appear_after", "duration", "ends", "object_names"):
+        for name in ("created_at", "appear_after", "duration", "object_names"):
             setattr(job, name, each[name])
+        if each["ends"] in TERMINAL_STATUSES:
+            job.ends = each["ends"]
+        else:
+            job.status_override = each["ends"]
         text = text.replace(each["job_id"], job.id)  # the sandbox gives its jobs ids of its own
     if stored["restarting_until"] is not None:
         _restart(pipeline, stored["restarting_until"], hevo, clock)

@@ -104,7 +104,7 @@ def test_a_pattern_of_tables_takes_in_no_schema_and_no_database(
 def test_an_object_is_found_by_what_hevo_tells_of_its_name(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, place: dict[str, Any] | None
 ) -> None:
-    named = pipeline.add_object("x", source_namespace=place, object_name="clicks")
+    named = pipeline.add_object("x", override={"source_namespace": place, "object_name": "clicks"})
 
     work(lambda: objects_operator(objects=["clicks"]).execute(ti.context))
 

@@ -74,7 +74,7 @@ def threads_end() -> Iterator[None]:
 
 
 def test_a_run_read_the_sources_tables_and_wrote_the_destinations(hevo: Sandbox, ti: TaskInstance) -> None:
-    pipeline = hevo.add_pipeline(7, source=SHOP, destination=WAREHOUSE)
+    pipeline = hevo.add_pipeline(7, fields={"source": SHOP, "destination": WAREHOUSE})
 
     facts = told(ended(ti))
 
@@ -90,7 +90,7 @@ def test_a_run_read_the_sources_tables_and_wrote_the_destinations(hevo: Sandbox,
 
 
 def test_a_resync_of_some_objects_read_and_wrote_only_those(hevo: Sandbox, ti: TaskInstance) -> None:
-    pipeline = hevo.add_pipeline(7, source=SHOP, destination=WAREHOUSE)
+    pipeline = hevo.add_pipeline(7, fields={"source": SHOP, "destination": WAREHOUSE})
     operator = HevoResyncObjectsOperator(
         task_id="task", pipeline_id=7, objects=["Public.Inv*"], object_ids=[pipeline.objects[0].id]
     )
@@ -103,7 +103,7 @@ def test_a_resync_of_some_objects_read_and_wrote_only_those(hevo: Sandbox, ti: T
 
 
 def test_the_facets_name_pipeline_and_job_with_its_counters(hevo: Sandbox, ti: TaskInstance) -> None:
-    pipeline = hevo.add_pipeline(7, source=SHOP, destination=WAREHOUSE)
+    pipeline = hevo.add_pipeline(7, fields={"source": SHOP, "destination": WAREHOUSE})
 
     facts = told(ended(ti))
 
@@ -117,7 +117,7 @@ def test_the_facets_name_pipeline_and_job_with_its_counters(hevo: Sandbox, ti: T
 
 
 def test_openlineage_can_send_it_and_no_secret_is_in_it(hevo: Sandbox, ti: TaskInstance) -> None:
-    hevo.add_pipeline(7, source=SHOP, destination=WAREHOUSE)
+    hevo.add_pipeline(7, fields={"source": SHOP, "destination": WAREHOUSE})
     facts = told(ended(ti))
 
     event = RunEvent(
@@ -149,7 +149,7 @@ def test_a_failed_job_is_told_with_its_error_and_its_failing_objects(hevo: Sandb
 
 
 def test_the_worker_that_a_deferred_task_comes_back_to_tells_it(hevo: Sandbox, ti: TaskInstance) -> None:
-    hevo.add_pipeline(7, source=SHOP)
+    hevo.add_pipeline(7, fields={"source": SHOP})
     parameters: dict[str, Any] = {"task_id": "task", "pipeline_id": 7}
     deferral = work(lambda: HevoPipelineOperator(**parameters).execute(ti.context))
     assert isinstance(deferral, Deferral)

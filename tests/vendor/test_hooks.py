@@ -69,7 +69,7 @@ def sent(hevo: Sandbox) -> list[tuple[str, Any]]:
 
 def test_a_pipeline_is_read_with_its_objects(hevo: Sandbox, call: Call) -> None:
     policy = {"object_failure_level": "COUNT", "object_failure_threshold": 3}
-    hevo.add_pipeline(7, failure_handling_policy=policy)
+    hevo.add_pipeline(7, fields={"failure_handling_policy": policy})
 
     pipeline = call(HevoPipelineHook(), "get_pipeline", 7)
 
@@ -91,7 +91,7 @@ def test_a_pipeline_that_can_run_is_valid(pipeline: SandboxPipeline, call: Call)
 
 @pytest.mark.parametrize("status", ["DISABLED", "RESTARTING", "A_NEW_ONE"])
 def test_one_that_cannot_run_is_not(hevo: Sandbox, call: Call, status: str) -> None:
-    hevo.add_pipeline(7, status=status)
+    hevo.add_pipeline(7, fields={"status": status})
 
     with fails(HevoPipelineStateError, says="only an INITIALIZED one can run") as failure:
         call(HevoPipelineHook(), "validate_pipeline", 7)

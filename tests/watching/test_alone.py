@@ -42,7 +42,7 @@ async def test_a_new_triggerer_begins_anew(hevo: Sandbox, database: Database) ->
 
 async def test_a_pipeline_can_be_watched_by_its_name(hevo: Sandbox, database: Database) -> None:
     hevo.add_pipeline(7, name="shop")
-    hevo.add_pipeline(47, name="orders", schedule={"sync_type": "SCHEDULED", "frequency_minutes": 10})
+    hevo.add_pipeline(47, name="orders", fields={"schedule": {"sync_type": "SCHEDULED", "frequency_minutes": 10}})
 
     async with watching(HevoPipelineTrigger(pipeline_name="orders"), database=database, shares=False):
         await until(lambda: database.events)

@@ -22,7 +22,7 @@ EVERY_10_MINUTES = {"sync_type": "SCHEDULED", "frequency_minutes": 10}
 
 
 async def test_a_job_of_hevos_own_schedule_is_told_with_its_counters(hevo: Sandbox) -> None:
-    pipeline = hevo.add_pipeline(7, schedule=EVERY_10_MINUTES)
+    pipeline = hevo.add_pipeline(7, fields={"schedule": EVERY_10_MINUTES})
 
     async with watching() as triggerer:
         await until(lambda: triggerer.database.events)
@@ -35,7 +35,7 @@ async def test_a_job_of_hevos_own_schedule_is_told_with_its_counters(hevo: Sandb
 
 
 async def test_each_job_is_told_once(hevo: Sandbox) -> None:
-    pipeline = hevo.add_pipeline(7, schedule=EVERY_10_MINUTES)
+    pipeline = hevo.add_pipeline(7, fields={"schedule": EVERY_10_MINUTES})
 
     async with watching() as triggerer:
         await until(lambda: len(triggerer.database.events) >= 5)
@@ -165,7 +165,7 @@ async def test_a_running_job_that_hevo_deletes_is_searched_for_only_for_a_while(
 
 
 async def test_jobs_that_are_listed_in_no_order_are_told_all_the_same(hevo: Sandbox) -> None:
-    pipeline = hevo.add_pipeline(7, order="shuffled", schedule=EVERY_10_MINUTES)
+    pipeline = hevo.add_pipeline(7, order="shuffled", fields={"schedule": EVERY_10_MINUTES})
 
     async with watching() as triggerer:
         await until(lambda: len(triggerer.database.events) == 4)
@@ -240,7 +240,7 @@ async def test_only_wanted_jobs_are_told(hevo: Sandbox, wanted: dict[str, Any], 
 async def test_two_watchers_of_one_pipeline_cause_one_poll_and_each_gets_its_own(
     hevo: Sandbox, clock: VirtualClock
 ) -> None:
-    pipeline = hevo.add_pipeline(7, appear_after=0, schedule=EVERY_10_MINUTES)
+    pipeline = hevo.add_pipeline(7, appear_after=0, fields={"schedule": EVERY_10_MINUTES})
     good, bad = HevoPipelineTrigger(7, poll_interval=60), HevoPipelineTrigger(7, statuses="FAILED", poll_interval=60)
     began = clock.now()
 

@@ -12,10 +12,12 @@ from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.sandbox import Sandbox
 from tests.stage.triggerer import Database, polls, until, watching
 
+EVERY_10_MINUTES = {"schedule": {"sync_type": "SCHEDULED", "frequency_minutes": 10}}
+
 
 async def test_the_jobs_of_the_pipeline_of_that_name_are_told_with_its_id(hevo: Sandbox) -> None:
     hevo.add_pipeline(7, name="shop")
-    pipeline = hevo.add_pipeline(47, name="orders", schedule={"sync_type": "SCHEDULED", "frequency_minutes": 10})
+    pipeline = hevo.add_pipeline(47, name="orders", fields=EVERY_10_MINUTES)
 
     async with watching(HevoPipelineTrigger(pipeline_name="orders")) as triggerer:
         await until(lambda: len(triggerer.database.events) >= 2)
@@ -41,7 +43,7 @@ async def test_what_ends_while_no_triggerer_runs_is_told_by_the_next(hevo: Sandb
 async def test_a_pipeline_that_is_not_there_yet_is_watched_once_it_is(hevo: Sandbox) -> None:
     async with watching(HevoPipelineTrigger(pipeline_name="orders")) as triggerer:
         await until(lambda: len(hevo.requests_of("list_pipelines")) >= 3)
-        hevo.add_pipeline(47, name="orders", schedule={"sync_type": "SCHEDULED", "frequency_minutes": 10})
+        hevo.add_pipeline(47, name="orders", fields=EVERY_10_MINUTES)
         await until(lambda: triggerer.database.events)
 
     assert triggerer.database.events[0]["pipeline_id"] == 47
@@ -52,7 +54,7 @@ async def test_where_another_pipeline_bears_the_name_by_now_that_is_watched(hevo
     async with watching(HevoPipelineTrigger(pipeline_name="orders")) as triggerer:
         await until(polls(hevo))
         del hevo.pipelines[47]
-        hevo.add_pipeline(48, name="orders", schedule={"sync_type": "SCHEDULED", "frequency_minutes": 10})
+        hevo.add_pipeline(48, name="orders", fields=EVERY_10_MINUTES)
         await until(lambda: triggerer.database.events)
 
     assert triggerer.database.events[0]["pipeline_id"] == 48
