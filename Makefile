@@ -15,7 +15,7 @@ OURS := --editable '.[dev,openlineage]'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test soak bench bench-triggerer matrix dist e2e e2e-3.3 e2e-2.11 browser cluster lint format clean
+.PHONY: help venv demo test soak bench bench-limit bench-triggerer matrix dist e2e e2e-3.3 e2e-2.11 browser cluster lint format clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-23s %s\n' "$$target" "$$text"; done
@@ -33,6 +33,9 @@ soak: $(VENV_3)/.installed ## play 1,000 runs through faults and dying processes
 
 bench: $(VENV_BENCH)/.installed ## measure what waiting costs, beside a bare aiohttp loop and other providers; 15 minutes
 	@$(VENV_BENCH)/bin/python -W ignore -m benchmarks $(BENCH)
+
+bench-limit: $(VENV_3)/.installed ## play thousands of waits within Hevo's limit, in virtual time; 15 minutes
+	@$(VENV_3)/bin/python -W ignore -m benchmarks.limit $(BENCH)
 
 bench-triggerer: $(VENV_3)/.installed ## let 10,000 tasks wait in a real triggerer, beside as many that only sleep; 15 minutes
 	@$(VENV_3)/bin/python -W ignore -m benchmarks.triggerer $(BENCH)

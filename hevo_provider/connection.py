@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from hevo_provider import codes
 from hevo_provider.client.access import Access, Credentials, base_url_of
+from hevo_provider.client.pace import DEFAULT_LIMIT
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of, value_in
 
@@ -52,6 +53,7 @@ class ConnectionSettings:
 
     :param access: where Hevo is and how to get in: also through which proxy, and by which certificates.
     :param timeout: seconds that one request may take; None if the connection does not say.
+    :param requests_per_minute: Hevo's limit for the key; 0 for none.
     :param link: pattern of a pipeline's page in Hevo's web UI; None for the usual one. Checked where it is used: it
         must not keep a pipeline from running.
     :param lineage_namespaces: OpenLineage namespaces by the name or id of a source or destination. Checked where used.
@@ -59,6 +61,7 @@ class ConnectionSettings:
 
     access: Access
     timeout: float | None = None
+    requests_per_minute: float = DEFAULT_LIMIT
     link: object = field(default=None, repr=False)
     lineage_namespaces: object = field(default=None, repr=False)
 
@@ -83,6 +86,7 @@ class ConnectionSettings:
                 request_kwargs=_proxy(extra) | _tls(extra),
             ),
             timeout=_timeout(extra),
+            requests_per_minute=_requests_per_minute(extra),
             link=_value(extra, "link"),
             lineage_namespaces=_value(extra, "lineage_namespaces"),
         )
@@ -142,6 +146,17 @@ def _timeout(extra: Mapping[str, Any]) -> float | None:
                 '"timeout" in the connection\'s extra must be a number of seconds.', code=codes.WRONG_CONNECTION
             ) from None
     return None if value is None else seconds_of('"timeout" in the connection\'s extra', value, above=True)
+
+
+def _requests_per_minute(extra: Mapping[str, Any]) -> float:
+    value = _value(extra, "requests_per_minute")
+    number = DEFAULT_LIMIT if value is None else -1.0
+    with suppress(TypeError, ValueError):
+        number = number if value is None or isinstance(value, bool) else float(value)
+    if not (number == 0 or 1 <= number < float("inf")):
+        what = "must be a number of requests, at least 1, or 0 for no limit"
+        raise HevoConfigError(f'"requests_per_minute" in the connection\'s extra {what}.')
+    return number
 
 
 def _flag(extra: Mapping[str, Any], name: str) -> bool:

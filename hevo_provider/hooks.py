@@ -29,7 +29,7 @@ from hevo_provider.exceptions import (
     HevoResponseError,
     HevoTransportError,
 )
-from hevo_provider.metrics import count_retry
+from hevo_provider.metrics import count_retry, tell_usage
 from hevo_provider.parameters import DEFAULT_CONNECTION_ID
 from hevo_provider.sync import BlockingCall
 
@@ -108,8 +108,8 @@ class HevoHook(BaseHook):
 
     Methods that start with ``a`` are for async code, the others block. The connection's type is ``hevo`` or ``http``:
     host (``us.hevodata.com``, a bare region, or a URL), login (API key), password (API secret); extra may hold
-    ``headers``, ``timeout``, ``proxy``, ``ca_file``, ``relaxed_ca_checks``, ``client_cert``, ``client_key``,
-    ``skip_tls_verification``, ``link`` and ``lineage_namespaces``.
+    ``headers``, ``timeout``, ``requests_per_minute``, ``proxy``, ``ca_file``, ``relaxed_ca_checks``, ``client_cert``,
+    ``client_key``, ``skip_tls_verification``, ``link`` and ``lineage_namespaces``.
 
     :param connection_id: the connection.
     :param retry_limit: how often a request is repeated after a failure that may pass; one that starts a job, only after
@@ -274,6 +274,8 @@ class HevoHook(BaseHook):
             "retryable_status_codes": self.retryable_status_codes,
             "reauthenticate": self._renewed_access,
             "on_retry": count_retry,
+            "requests_per_minute": settings.requests_per_minute,
+            "on_usage": tell_usage,
             "clock": self.clock,
         }
         return HevoAsyncClient.of(self._access_of(settings), **(options | changes))

@@ -8,6 +8,9 @@ Counters and timers for Airflow's ``Stats``.
 ``hevo.jobs.wait``            timer    from a task's start until it knew how its job had ended
 ``hevo.jobs.duration``        timer    how long a job ran, as Hevo tells it when the job has ended
 ``hevo.api.retries``          counter  a request got no usable answer and is sent again
+``hevo.api.requests``         counter  requests sent within a limit, told every ten seconds while there are some
+``hevo.api.refused``          counter  how many of them were over Hevo's limit
+``hevo.api.stretch``          gauge    how many times their ``poll_interval`` waits are polled apart; 1: as ordered
 ============================  =======  ================================================================================
 
 Those of jobs carry the tag ``pipeline_id``, where the backend knows tags.
@@ -57,6 +60,24 @@ def count_end(pipeline_id: int, job: Job, waited: float) -> None:
 def count_retry() -> None:
     """Count a request that is sent again."""
     _tell(lambda stats: stats.incr("hevo.api.retries"))
+
+
+def tell_usage(sent: int, refused: int, stretch: float) -> None:
+    """
+    Tell how much of Hevo's limit is used.
+
+    :param sent: requests since this was last told.
+    :param refused: how many of them were over the limit.
+    :param stretch: how many times their ``poll_interval`` waits are polled apart at present.
+    """
+
+    def tell(stats: Any) -> None:
+        stats.incr("hevo.api.requests", sent)
+        if refused:
+            stats.incr("hevo.api.refused", refused)
+        stats.gauge("hevo.api.stretch", stretch)
+
+    _tell(tell)
 
 
 def _tags(pipeline_id: int) -> dict[str, str]:

@@ -37,6 +37,12 @@ CONNECTION_FORM: dict[str, Any] = {
             "description": "URL of an HTTP proxy to go through, such as http://proxy.example.com:3128.",
             "schema": _TEXT,
         },
+        "requests_per_minute": {
+            "label": "Requests per minute",
+            "description": "Hevo's limit for this API key, which all who use it share; 100 if empty, unless Hevo's "
+            "support has raised it. 0: no limit.",
+            "schema": {"type": ["number", "null"], "minimum": 0},
+        },
         "ca_file": {
             "label": "CA file",
             "description": "Path of a PEM file on workers and triggerers: the certificate authorities to trust instead "

@@ -37,6 +37,7 @@ def hevo_connection(hevo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> s
         "host": hevo_sandbox.url,
         "login": hevo_sandbox.key,
         "password": hevo_sandbox.secret,
+        "extra": {"requests_per_minute": 0},  # a local Hevo has no limit, and tests have no time
     }
     monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps(connection))
     return "hevo_airflow_conn_id"

@@ -96,12 +96,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
 
 @pytest.fixture
 def hevo(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A Hevo on the virtual clock, and Airflow's default connection to it."""
+    """A Hevo on the virtual clock, and Airflow's default connection to it: without a limit, which has its own tests."""
     from hevo_provider.sandbox import Sandbox
 
     with Sandbox(clock=clock.now) as sandbox:
         connection = {"conn_type": "hevo", "host": sandbox.url, "login": sandbox.key, "password": sandbox.secret}
-        monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps(connection))
+        extra = {"requests_per_minute": 0}
+        monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps({**connection, "extra": extra}))
         yield sandbox
 
 

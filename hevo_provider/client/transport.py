@@ -24,8 +24,10 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from hevo_provider.client.access import Access, Credentials
+from hevo_provider.client.budget import TURN, Budget, OnUsage, Purpose, Turn, budget_of
 from hevo_provider.client.failures import NO_ANSWER, transport_error_of
 from hevo_provider.client.gate import Gate, Passage
+from hevo_provider.client.pace import DEFAULT_LIMIT
 from hevo_provider.client.responses import (
     GATEWAY_STATUSES,
     HEADERS_OF_ERRORS,
@@ -56,7 +58,7 @@ MAX_RETRY_PAUSE = 60.0
 KEEP_ALIVE = 120.0
 CONNECT_TIMEOUT = 10.0
 LONGEST_HEADER = 64 * 1024  # bytes; aiohttp's own 8 KB are less than what a gateway's policies and cookies may take
-DEFAULT_REST = 1.0  # seconds without calls after a 429 that does not say how long
+DEFAULT_REST = 1.0  # seconds without calls after a 429 that does not say how long, where there is no budget
 RETRYABLE_STATUS_CODES = frozenset({429, *GATEWAY_STATUSES, *range(500, 600)})
 RENEWALS_APART = 1.0  # seconds from the end of one look-up of the credentials to the next
 
@@ -93,6 +95,9 @@ class HevoTransport:
     :param reauthenticate: asked for fresh credentials when Hevo refuses the present ones: once for all requests that
         were refused meanwhile. Where it returns an :class:`Access`, requests go where that leads from then on.
     :param on_retry: called for each request that is sent again.
+    :param requests_per_minute: Hevo's limit for the key; 0 for none. See :mod:`hevo_provider.client.budget`.
+    :param budget: where the limit is shared; None: with all who use the key in this event loop.
+    :param on_usage: see :data:`hevo_provider.client.budget.OnUsage`.
     :param clock: where time comes from.
     :raises HevoConfigError: the borrowed session has credentials of its own.
     """
@@ -109,6 +114,9 @@ class HevoTransport:
         retryable_status_codes: frozenset[int] | None = None,
         reauthenticate: Reauthenticate | None = None,
         on_retry: Callable[[], None] | None = None,
+        requests_per_minute: float = DEFAULT_LIMIT,
+        budget: Budget | None = None,
+        on_usage: OnUsage | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if session is not None and session.auth is not None:
@@ -125,6 +133,10 @@ class HevoTransport:
         )
         self._reauthenticate = reauthenticate
         self._on_retry = on_retry
+        self._requests_per_minute = requests_per_minute
+        self._on_usage = on_usage
+        self._given_budget, self._budget = budget, budget
+        self._turn = Turn(Purpose.START)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._next_renewal = clock.monotonic()
@@ -150,7 +162,7 @@ class HevoTransport:
         if self._owns_session and self._session is not None:
             session, self._session = self._session, None
             await session.close()
-        self._loop, self._gate = None, Gate(self.clock, self._gate.timeout)
+        self._loop, self._budget, self._gate = None, None, Gate(self.clock, self._gate.timeout)
 
     async def request(
         self,
@@ -187,6 +199,8 @@ class HevoTransport:
                 return self._read(await self._send_authorized(method, path, params, body), read)
             except (HevoTransportError, HevoResponseError, HevoAPIError) as error:
                 pause = self._pause_before_repeating(error, attempt, longest_pause)
+                if pause is not None and isinstance(error, HevoRateLimitError):
+                    pause = self._if_it_has_patience(pause)
                 if pause is None or attempt >= attempts or not repeatable.allows(error):
                     error.tries, error.tried_for = attempt, self.clock.monotonic() - began_at
                     raise
@@ -210,11 +224,45 @@ class HevoTransport:
         if self._on_retry is not None:
             self._on_retry()
 
-    def _rest_if_asked(self, error: HevoAPIError) -> None:
+    @property
+    def budget(self) -> Budget:
+        """What all who use this key in this event loop share."""
+        if self._budget is None:
+            key = (self.base_url, self._access.credentials.key)
+            self._budget = self._given_budget or budget_of(key, self.clock, self._requests_per_minute)
+            self._budget.on_usage = self._on_usage or self._budget.on_usage
+        return self._budget
+
+    def _if_it_has_patience(self, pause: float) -> float | None:
+        turn = TURN.get() or self._turn
+        if turn.patience is None:
+            return pause
+        if turn.waited + pause > turn.patience:
+            return None
+        turn.waited += pause
+        return pause
+
+    async def _wait_for_budget(self, turn: Turn, method: str, path: str) -> None:
+        """
+        Wait until Hevo's limit has room.
+
+        :raises HevoRateLimitError: that takes longer than whoever asks has patience.
+        """
+        within = float("inf")
+        if turn.patience is not None and self.budget.pace.is_lowered:
+            # Only then: a start that reads many pages would be put off for ever by the pace of its own.
+            within = max(0.0, turn.patience - turn.waited)
+        if self.budget.expected_pause() > within or not await self.budget.enter(turn, within=within):
+            what = f"not sent: Hevo allows {self._requests_per_minute:g} requests a minute, and these are used up"
+            raise HevoRateLimitError(HTTPStatus.TOO_MANY_REQUESTS, method, path, what)
+
+    def _rest_if_asked(self, error: HevoAPIError, sent_at: float) -> None:
         """Let the client's other requests wait too where Hevo asked this one to."""
         # Hevo counts the requests of a key over all its APIs, 100 a minute, and refuses every further one until the
         # minute has room again: whoever asks meanwhile only spends it.
-        if error.retry_after is not None:
+        if isinstance(error, HevoRateLimitError) and self.budget.limit:
+            self.budget.refused(error.retry_after, sent_at)
+        elif error.retry_after is not None:
             self._gate.rest(error.retry_after, error)
         elif isinstance(error, HevoRateLimitError):
             self._gate.rest(DEFAULT_REST, error)
@@ -284,6 +332,11 @@ class HevoTransport:
             renewal.exception()  # all who waited for it may be gone
 
     async def _send(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Response:
+        turn = TURN.get() or self._turn
+        if turn.paid:
+            turn.paid -= 1
+        elif not self.budget.passes(turn):
+            await self._wait_for_budget(turn, method, path)
         passage = Passage(self._gate)
         access, sent_at = self._access, None
         try:
@@ -312,6 +365,8 @@ class HevoTransport:
         method: str,
         path: str,
     ) -> Response:
+        if response.status < HTTPStatus.BAD_REQUEST:
+            self.budget.pace.answered()
         if response.status == HTTPStatus.OK:
             return Response(access.secrets.of(content), response.headers.get("Date"), sent_at)
         content = access.all_secrets.of(content[:LONGEST_ERROR])
@@ -319,7 +374,7 @@ class HevoTransport:
         try:
             raise_for_error(response.status, headers, content, method=method, path=path, way=access.way)
         except HevoAPIError as error:
-            self._rest_if_asked(error)
+            self._rest_if_asked(error, sent_at)
             raise
         return Response(content, response.headers.get("Date"), sent_at)
 
@@ -353,7 +408,7 @@ class HevoTransport:
         return self._access.way
 
     def _use(self, access: Access) -> None:
-        self._access = access
+        self._access, self._budget = access, None
         self._auth_headers = access.all_headers()
         self._request_kwargs = {
             "max_line_size": LONGEST_HEADER,

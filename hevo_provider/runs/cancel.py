@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from http import HTTPStatus
 
+from hevo_provider.client.budget import Purpose, Turn, asking_as
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoAPIError, HevoConfigError, HevoError, HevoRateLimitError
 from hevo_provider.models.answers import Job
@@ -73,7 +74,8 @@ async def _cancel(hevo: HevoAsyncClient, run: Run, logger: Logger, within: float
     if not _may_be_cancelled(run):
         return False, None
     effort = _Effort(hevo, run, logger, within)
-    await effort.to_its_end()
+    with asking_as(Turn(Purpose.CANCEL)):
+        await effort.to_its_end()
     return effort.cancelled, effort.job
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from hevo_provider.client.budget import Purpose, Turn, asking_as
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoError
 from hevo_provider.runs.cancel import end_in_time
@@ -15,6 +16,8 @@ from hevo_provider.runs.resume import Record, go_on_from
 from hevo_provider.runs.run import Fate, Phase, Run
 from hevo_provider.runs.start import Start, put_off
 from hevo_provider.runs.wait import Connect, Wait
+
+LONGEST_WAIT_FOR_LIMIT = 4.5  # seconds in all that a start waits for Hevo's limit in a worker; then, in the triggerer
 
 
 class Store(Protocol):
@@ -73,6 +76,10 @@ class Course:
         :returns: the run to wait for, or its outcome where there is nothing to wait for.
         :raises HevoError: see :meth:`~hevo_provider.runs.start.Start.go`.
         """
+        with asking_as(Turn(Purpose.START, patience=LONGEST_WAIT_FOR_LIMIT)):
+            return await self._begin(run, record)
+
+    async def _begin(self, run: Run, record: Record | None) -> Run | Outcome:
         try:
             hevo = await self._connect()
             earlier = None
@@ -109,15 +116,17 @@ class Course:
         :param record: what an earlier try has left.
         :returns: how the run ended.
         """
+        turn = Turn(Purpose.START)
         while True:
-            begun = await self.begin(run, record)
+            with asking_as(turn):
+                begun = await self._begin(run, record)
             if isinstance(begun, Outcome):
                 return begun
             wait = self._at = Wait(begun, self._clock, self._log, self._found)
             outcome = await end_in_time(self._connect, await wait.until_done(self._connect), self._log)
             if outcome.ending is not Ending.START:
                 return outcome
-            run = outcome.run
+            run, turn.paid = outcome.run, begun.afford  # what the wait has made room for is sent here
 
     async def _found(self, run: Run) -> None:
         await self._store.aupdate(run)

@@ -12,12 +12,15 @@ from hevo_provider.client.calls import MAX_PAGE, HevoAsyncClient
 from hevo_provider.exceptions import HevoResponseError
 from hevo_provider.models.answers import Job, Pipeline
 from hevo_provider.models.enums import ACTIVE_STATUSES, JobStatus
+from hevo_provider.runs.run import Run
+from hevo_provider.runs.urgency import Expectation, expectation_of
 
 First = TypeVar("First")
 Second = TypeVar("Second")
 
 STALE_AFTER = 6 * 3600 * 1000  # ms: an unknown status that has not changed for so long is no sign of life
 LONGEST_QUEUE = 3600 * 1000  # ms that a job may have stood in line, which its duration leaves out
+COMPLETED_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_FAILURES})
 MAX_PAGES = 20
 BACK_TO_WORK = 200  # jobs among which one that is at work is searched for, though newer ones have ended
 
@@ -194,6 +197,17 @@ def ended_at(job: Job) -> int:
         return earliest
     latest = earliest + LONGEST_QUEUE if job.created_ts is not None and job.duration is not None else job.updated_ts
     return max(created, min(job.updated_ts, latest))
+
+
+def expected_of(run: Run, listing: Listing) -> Expectation:
+    """Return how long a run's job may take, by those of its types that have completed."""
+    types = run.order.job_types
+    durations = [
+        job.duration / 1000
+        for job in listing.jobs
+        if job.duration is not None and job.status in COMPLETED_STATUSES and (not types or str(job.type) in types)
+    ]
+    return expectation_of(durations)
 
 
 def _newest_first(jobs: Sequence[Job]) -> bool:

@@ -60,6 +60,9 @@ class WaitPhase(ABC):
     polls: int = 0
     """How many polls there have been in this process, without those that were not answered."""
 
+    requests: int = 1
+    """How many requests a poll takes at least."""
+
     is_steady: bool = False
     """Whether all polls are alike, a ``poll_interval`` apart, for as long as it takes."""
 

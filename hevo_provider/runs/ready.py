@@ -22,14 +22,21 @@ class Ready(WaitPhase):
     :param clock: where time comes from.
     """
 
-    __slots__ = ("_clock", "_settles_at")
+    __slots__ = ("_clock", "_settles_at", "_since")
+
+    requests = 2
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._settles_at: float | None = None
+        self._since = clock.monotonic()
 
     async def poll(self, hevo: HevoAsyncClient, run: Run) -> Step:
         """Ask once: GET /pipelines/{id} and GET /pipelines/{id}/jobs, at the same time."""
+        if run.afford and hevo.budget.pace.had_room_since(self._since):
+            # Nothing but Hevo's limit was in the way. Where it is not known to have room again, that is asked here:
+            # what a worker asks in vain costs the start of a worker.
+            return Step(run.called_again(), ending=Ending.START)
         run = run.called_again()
         state = await read_state(hevo, run.pipeline_id, retry_limit=0)
         run = run.has_been_answered(state.pipeline.name)

@@ -86,6 +86,9 @@ class Run:
     :param searching_since: seconds since the epoch when the search began, for a process that has no baseline because it
         cannot remember one (a rescheduled sensor).
     :param not_before: seconds since the epoch before which Hevo asked not to be called.
+    :param afford: how many requests Hevo's limit must have room for before a worker takes the run up again; 0 where the
+        limit is not what keeps it.
+    :param expected: how long the job may take, see :data:`hevo_provider.runs.urgency.Expectation`.
     :param put_off: how many times in a row the action was put off because Hevo did not take it.
     :param answered: whether Hevo has answered this task well, in this try or an earlier one: then it knows the key and
         the pipeline, and a 401 or 404 is a stumble.
@@ -120,6 +123,8 @@ class Run:
     polled: bool = False
     searching_since: float | None = None
     not_before: float | None = None
+    afford: int = 0
+    expected: tuple[float, ...] = ()
     put_off: int = 0
     answered: bool = False
     in_vain: bool = False
@@ -159,14 +164,19 @@ class Run:
         """
         return replace(self, phase=Phase.READY, yield_to=yield_to or self.yield_to)
 
-    def postponed(self, until: float, note: str) -> Self:
+    def postponed(self, until: float, note: str, *, afford: int = 0) -> Self:
         """
         Put the action off.
 
         :param until: seconds since the epoch.
         :param note: what Hevo said.
+        :param afford: how many requests there must be room for, where it is Hevo's limit that keeps it.
         """
-        return replace(self, phase=Phase.READY, not_before=until, put_off=self.put_off + 1, note=note)
+        return replace(self, phase=Phase.READY, not_before=until, put_off=self.put_off + 1, note=note, afford=afford)
+
+    def expecting(self, expected: tuple[float, ...]) -> Self:
+        """Take note of how long the job may take."""
+        return replace(self, expected=expected) if expected else self
 
     def settled_first(self) -> Self:
         """Wait until the pipeline is no longer RESTARTING, and a job of that has had its time to show."""
@@ -182,7 +192,7 @@ class Run:
 
     def called_again(self) -> Self:
         """Take note that the time is over for which Hevo asked not to be called."""
-        return replace(self, not_before=None)
+        return replace(self, not_before=None, afford=0)
 
     def has_been_answered(self, pipeline_name: str | None = None) -> Self:
         """
@@ -456,7 +466,17 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
     "fate": Fate,
 }
 # JSON has no tuples.
-_SEVERAL = {"job_types", "second_job_types", "objects", "object_ids", "baseline", "at_work", "told", "gone_before"}
+_SEVERAL = {
+    "expected",
+    "job_types",
+    "second_job_types",
+    "objects",
+    "object_ids",
+    "baseline",
+    "at_work",
+    "told",
+    "gone_before",
+}
 
 
 def _plain(value: object) -> object:

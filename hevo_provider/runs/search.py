@@ -19,7 +19,7 @@ from hevo_provider.runs.identity import (
     with_first_poll,
     with_skew,
 )
-from hevo_provider.runs.listing import read_listing
+from hevo_provider.runs.listing import expected_of, read_listing
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.outcome import Ending, Step, WaitPhase
 from hevo_provider.runs.run import Fate, Ownership, Run
@@ -61,6 +61,8 @@ class Search(WaitPhase):
         if choice.has_rivals:
             run = run.assuming()
         if choice.job is not None:
+            if not run.expected:
+                run = run.expecting(expected_of(run, listing))
             return found(run, choice.job, self._log, server_time=listing.server_time)
         if run.order.may_restart and not _follows(run) and await _is_restarting(hevo, run):
             # A resync passes through this state, so it was applied. It takes its time before there is a job to find.

@@ -58,7 +58,7 @@ from hevo_provider.runs.identity import (
     with_baseline,
     with_skew,
 )
-from hevo_provider.runs.listing import Listing, State, both, read_back_to_work, read_state
+from hevo_provider.runs.listing import Listing, State, both, expected_of, read_back_to_work, read_state
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN, Action
 from hevo_provider.runs.outage import LONGEST_RETRY_AFTER
@@ -67,6 +67,8 @@ from hevo_provider.runs.words import any_of, jobs_in_words, place_in_words
 
 MOST_POSTS = 3
 REPEATS = 2  # of a POST that certainly did not arrive, by the client; a worker pauses no longer than its hook allows
+REQUESTS_OF_A_START = 3  # of a worker: the pipeline, its jobs, and the action
+QUICK_TRIES = 2  # that are put off by Hevo's limit and no more
 NEXT_TRIES_AFTER = 20.0  # seconds
 CANCELLED_WITHIN = 10.0  # seconds from a clear within which the old trigger asks Hevo to cancel its job, with a margin
 FRESH_FOR = 2.0  # seconds for which what was read of the pipeline and its jobs is good enough to act upon
@@ -131,7 +133,7 @@ class Start:
             if not may_pass(error, knows_hevo=self.run.knows_hevo, starts=True):
                 raise
             return put_off(self.run, error, self._clock.now(), self._log)
-        self.run = run = self.run.has_been_answered(state.pipeline.name)
+        self.run = run = self.run.has_been_answered(state.pipeline.name).expecting(expected_of(self.run, state.listing))
         self._log.info("%s: it is %s.", place_in_words(run), state.pipeline.status)
         if not run.posts:
             chosen_ids(run, objects)  # a name that fits nothing is told before anything is waited for
@@ -441,6 +443,12 @@ def put_off(run: Run, error: HevoError, now: float, logger: Logger = log, *, lea
         asked = error.retry_after if isinstance(error, HevoAPIError) else None
         least = run.order.poll_interval if asked is None else asked
     grown = NEXT_TRIES_AFTER * 2.0 ** min(run.put_off - 1, 10) if run.put_off else 0.0
+    if isinstance(error, HevoRateLimitError):
+        # When the limit has room is for the triggerer to know. Only where that is not all, as with a quota of another
+        # kind, are there pauses too.
+        least = error.retry_after or 0.0
+        grown = grown if run.put_off >= QUICK_TRIES else 0.0
     pause = min(max(least, grown), LONGEST_RETRY_AFTER)
     logger.info("Pipeline %s: trying again in %.0f s (%s).", run.pipeline_id, pause, error.text)
-    return run.postponed(now + pause, error.text)
+    afford = REQUESTS_OF_A_START if isinstance(error, HevoRateLimitError) else 0
+    return run.postponed(now + pause, error.text, afford=afford)

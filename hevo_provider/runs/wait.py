@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+from hevo_provider.client.budget import asking_as
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoError, HevoTimeoutError
@@ -22,6 +23,7 @@ from hevo_provider.runs.outage import Outage
 from hevo_provider.runs.outcome import Ending, Outcome, Step
 from hevo_provider.runs.phases import phase_of
 from hevo_provider.runs.run import Run
+from hevo_provider.runs.share import Share
 from hevo_provider.runs.verdict import goes_on
 from hevo_provider.runs.words import end_in_words
 
@@ -42,7 +44,7 @@ class Wait:
     :param remember: told of the run when its job is found.
     """
 
-    __slots__ = ("_clock", "_log", "_outage", "_pause", "_phase", "_remember", "job", "run", "trouble")
+    __slots__ = ("_clock", "_log", "_outage", "_pause", "_phase", "_remember", "_share", "job", "run", "trouble")
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Wait:
         self._outage = Outage(clock, run.pipeline_id, tolerance, logger, knows_hevo=run.knows_hevo)
         self._phase = phase_of(run, clock, logger)
         self._pause: float | None = None
+        self._share = Share(run, self._phase, clock, logger)
 
     async def until_done(self, connect: Connect) -> Outcome:
         """
@@ -74,6 +77,12 @@ class Wait:
         """
         rest = 0.0 if self.run.not_before is None else self.run.not_before - self._clock.now()
         pause = max(rest, self._phase.first_pause(self.run))
+        try:
+            return await self._polled_until_done(connect, pause)
+        finally:
+            self._share.leave()
+
+    async def _polled_until_done(self, connect: Connect, pause: float) -> Outcome:
         is_spread = False
         while True:
             await self._clock.sleep(min(pause, max(0.0, self._time_left())))
@@ -99,9 +108,17 @@ class Wait:
         time_left = self._time_left()
         hevo: HevoAsyncClient | None = None
         try:
-            async with asyncio.timeout(max(min(time_left, LONGEST_POLL), LAST_POLL)):
+            allowed = max(min(time_left, LONGEST_POLL), LAST_POLL)
+            async with asyncio.timeout(allowed) as limit:
                 hevo = await connect()
-                step = await self._phase.poll(hevo, self.run)
+                if not self._share.passes(hevo.budget):
+                    limit.reschedule(None)  # however long Hevo's limit keeps it, that is no fault of this poll
+                    within, is_last = max(time_left, LAST_POLL), time_left <= LAST_POLL
+                    if not await self._share.enter(hevo.budget, within, is_last=is_last):
+                        return None
+                    limit.reschedule(asyncio.get_running_loop().time() + allowed)
+                with asking_as(self._share.turn):
+                    step = await self._phase.poll(hevo, self.run)
         except TimeoutError:
             if time_left <= LONGEST_POLL:
                 return None
@@ -111,9 +128,11 @@ class Wait:
                 raise
             self.trouble = error
         if self.trouble is None:
+            self._share.turn.waited = 0.0
             self._outage.is_over()
             return await self._after(step)
-        self._pause = self._outage.pause_after(self.trouble, self.run.job_id)
+        self._pause = self._outage.pause_after(self.trouble, self.run.job_id, queued=self._share.turn.waited)
+        self._share.turn.waited = 0.0
         if hevo is not None:
             hevo.count_retry()
         return None
@@ -131,11 +150,13 @@ class Wait:
     async def _after(self, step: Step) -> Outcome | None:
         if step.ending is Ending.ENDED and step.job is not None and goes_on(step.job, step.run.order):
             step = self._going_on(step.run, step.job)
-        before, self.run = self.run, step.run
+        before = self.run
+        self.run = self._share.run = step.run
         if step.job is not None:
             self.job = step.job
+            self._share.has_seen(step.job)
         if self.run.phase is not before.phase:
-            self._phase = phase_of(self.run, self._clock, self._log)
+            self._phase = self._share.phase = phase_of(self.run, self._clock, self._log)
             if self._remember is not None:
                 await self._remember(self.run)
         return None if step.ending is None else Outcome(step.ending, self.run, self.job)

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from typing import cast
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
+from hevo_provider.client.budget import Purpose, Turn, asking_as
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.client.shared import SharedClient
 from hevo_provider.clock import process_clock
@@ -59,6 +60,7 @@ class PipelinePoll:
         """Poll for ever."""
         client: SharedClient | None = None
         is_spread = False
+        turn = Turn(Purpose.WATCH, interval=self.poll_interval)
         try:
             while True:
                 round_: Round | None = None
@@ -66,8 +68,9 @@ class PipelinePoll:
                     if client is None:  # a new hook, which looks the connection up; a poll asks once: the loop repeats
                         client = HevoHook(self._connection_id, retry_limit=0).shared_client()
                     hevo = await client.join()
-                    self._rounds = self._rounds or Rounds(await self._look_up(hevo))
-                    round_ = await self._rounds.next(hevo, [w.watermark for w in self.watchers if w.watermark])
+                    with asking_as(turn):
+                        self._rounds = self._rounds or Rounds(await self._look_up(hevo))
+                        round_ = await self._rounds.next(hevo, [w.watermark for w in self.watchers if w.watermark])
                 except Exception as error:  # noqa: BLE001 - see above
                     pause = self._pause_after(error)
                     if client is not None:  # the connection may be changed meanwhile

@@ -112,6 +112,7 @@ if READS_METADATA:
             "timeout": "Time-out",
             "headers": "Headers",
             "proxy": "Proxy",
+            "requests_per_minute": "Requests per minute",
             "ca_file": "CA file",
             "relaxed_ca_checks": "Relaxed CA checks",
             "client_cert": "Client certificate",

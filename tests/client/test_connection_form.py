@@ -23,6 +23,7 @@ CA_FILE = certifi.where()
 FIELDS = [
     "headers",
     "timeout",
+    "requests_per_minute",
     "proxy",
     "ca_file",
     "relaxed_ca_checks",
@@ -74,6 +75,15 @@ def test_a_timeout_is_read_as_a_number_and_as_its_text(timeout: object) -> None:
     assert settings(timeout=timeout).timeout == 45.0
 
 
+@pytest.mark.parametrize(
+    ("entered", "read"), [(None, 100), ("", 100), (500, 500), ("500", 500), (0, 0), ("0", 0), (0.0, 0), (1, 1)]
+)
+def test_the_limit_is_a_hundred_requests_a_minute_unless_another_is_entered_and_0_is_none(
+    entered: object, read: float
+) -> None:
+    assert settings(requests_per_minute=entered).requests_per_minute == read
+
+
 @pytest.mark.parametrize(("flag", "expected"), [(True, {"ssl": False}), ("true", {"ssl": False}), ("False", {})])
 def test_verification_is_skipped_only_where_that_is_said(flag: object, expected: dict[str, Any]) -> None:
     assert settings(skip_tls_verification=flag).access.request_kwargs == expected
@@ -103,6 +113,10 @@ def test_a_ca_file_takes_the_place_of_the_systems_authorities() -> None:
         ({"timeout": 0}, "timeout"),
         ({"timeout": True}, "timeout"),
         ({"timeout": "nan"}, "timeout"),
+        *(
+            ({"requests_per_minute": bad}, "requests_per_minute")
+            for bad in (-1, 0.5, True, "many", "nan", "inf", [100])
+        ),
         ({"skip_tls_verification": "maybe"}, "skip_tls_verification"),
         ({"skip_tls_verification": 1}, "skip_tls_verification"),
         ({"proxy": "proxy.example.com:3128"}, "proxy"),

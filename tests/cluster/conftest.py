@@ -23,7 +23,12 @@ def lab(hevo: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Air
         servers.chmod(0o755)
         with AirflowCluster(tmp_path_factory.mktemp("airflow"), servers, Path(__file__).with_name("dags")) as cluster:
             cluster.api.add_connection(
-                "hevo_airflow_conn_id", conn_type="hevo", host=hevo.url, login=hevo.key, password=hevo.secret
+                "hevo_airflow_conn_id",
+                conn_type="hevo",
+                host=hevo.url,
+                login=hevo.key,
+                password=hevo.secret,
+                extra='{"requests_per_minute": 0}',  # it knows none
             )
             yield cluster
     assert not cluster.processes(), "Airflow was not stopped"

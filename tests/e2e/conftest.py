@@ -38,7 +38,12 @@ def lab(hevo: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Air
     """Run the real Airflow; its processes can be killed and stalled."""
     with AirflowLab(tmp_path_factory.mktemp("airflow"), Path(__file__).with_name("dags")) as lab:
         lab.api.add_connection(
-            "hevo_airflow_conn_id", conn_type="hevo", host=hevo.url, login=hevo.key, password=hevo.secret
+            "hevo_airflow_conn_id",
+            conn_type="hevo",
+            host=hevo.url,
+            login=hevo.key,
+            password=hevo.secret,
+            extra='{"requests_per_minute": 0}',  # it knows none
         )
         yield lab
     assert not lab.processes(), "Airflow was not stopped"

@@ -232,7 +232,8 @@ class Play:
     def connect(self) -> None:
         """Give Airflow its connection, and the pool that the fleet's example asks for."""
         hevo = self.hevo
-        self.airflow.add_connection(CONNECTION, conn_type="hevo", host=hevo.url, login=hevo.key, password=hevo.secret)
+        access = {"host": hevo.url, "login": hevo.key, "password": hevo.secret}
+        self.airflow.add_connection(CONNECTION, conn_type="hevo", **access, extra='{"requests_per_minute": 0}')
         self.airflow.call("POST", "/pools", {"name": "hevo", "slots": 8, "include_deferred": True})
 
     def examples(self) -> None:

@@ -12,7 +12,7 @@ from hevo_provider.exceptions import HevoOutageError
 from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.wait import Wait
 from hevo_provider.sandbox import Fault, Sandbox
-from tests.stage.clients import connect, connected_to, run_of
+from tests.stage.clients import connect, connected_to, limited_to, run_of
 from tests.stage.clock import START, VirtualClock
 from tests.stage.failures import fails
 from tests.stage.marks import in_both_modes
@@ -21,13 +21,18 @@ from tests.stage.tasks import TaskInstance, operator, play
 STATUSES = (400, 403, 429, 500, 503)
 
 
+@pytest.fixture(autouse=True)
+def _with_the_usual_limit(hevo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited_to(100, hevo, monkeypatch)
+
+
 def refusal(status: int, retry_after: int | None = None) -> Fault:
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return Fault.status(status, body={"message": "Request rate limit exceeded"}, headers=headers)
 
 
 async def wait(hevo: Sandbox, clock: VirtualClock, **run: Any) -> Outcome:
-    async with connect(hevo, clock) as client:
+    async with connect(hevo, clock, requests_per_minute=100) as client:
         return await Wait(run_of(pipeline_id=7, **run), client.clock).until_done(connected_to(client))
 
 

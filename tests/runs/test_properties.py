@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from hevo_provider import codes
 from hevo_provider.client import Answered, HevoAsyncClient
+from hevo_provider.client.budget import Budget
 from hevo_provider.client.transport import backoff
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoResponseError, HevoRunError
@@ -200,6 +201,10 @@ class PagedHevo:
     jobs: list[Job] = field(default_factory=list)
     asked: list[float] = field(default_factory=list)
     time: float = 0.0
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.clock, 0)
 
     @property
     def clock(self) -> Clock:

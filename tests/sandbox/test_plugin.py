@@ -39,6 +39,7 @@ def test_the_default_connection_points_at_the_sandbox(hevo_connection: str, hevo
         "host": hevo_sandbox.url,
         "login": hevo_sandbox.key,
         "password": hevo_sandbox.secret,
+        "extra": {"requests_per_minute": 0},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,9 +19,16 @@ from tests.stage.clock import VirtualClock
 
 
 def connect(hevo: Sandbox, clock: VirtualClock, **options: Any) -> HevoAsyncClient:
-    """Make a client with the sandbox's credentials; close it, or use it in an ``async with``."""
-    options = {"clock": clock.clock, "timeout": 5.0, **options}
+    """Make a client with the sandbox's credentials, and no limit; close it, or use it in an ``async with``."""
+    options = {"clock": clock.clock, "timeout": 5.0, "requests_per_minute": 0, **options}
     return HevoAsyncClient(hevo.url, options.pop("key", hevo.key), options.pop("secret", hevo.secret), **options)
+
+
+def limited_to(requests_per_minute: float, hevo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Airflow's default connection know a limit."""
+    connection = {"conn_type": "hevo", "host": hevo.url, "login": hevo.key, "password": hevo.secret}
+    extra = {"requests_per_minute": requests_per_minute}
+    monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps({**connection, "extra": extra}))
 
 
 def connected_to(client: HevoAsyncClient) -> Connect:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat import sdk
 
 from hevo_provider import metrics
 from hevo_provider.exceptions import HevoJobFailedError
-from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sandbox import Fault, Limit, Sandbox
 from hevo_provider.sensors import HevoSensor
+from tests.stage.clients import limited_to
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import TaskInstance, operator, play
 
@@ -22,11 +25,15 @@ class Told:
 
     counters: dict[str, int] = field(default_factory=dict)
     timers: dict[str, float] = field(default_factory=dict)
+    gauges: dict[str, float] = field(default_factory=dict)
     tags: list[dict[str, str]] = field(default_factory=list)
 
-    def incr(self, name: str, *, tags: dict[str, str] | None = None) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1
+    def incr(self, name: str, count: int = 1, *, tags: dict[str, str] | None = None) -> None:
+        self.counters[name] = self.counters.get(name, 0) + count
         self.tags += [] if tags is None else [tags]
+
+    def gauge(self, name: str, value: float) -> None:
+        self.gauges[name] = value
 
     def timing(self, name: str, time: timedelta, *, tags: dict[str, str]) -> None:
         assert name not in self.timers
@@ -142,3 +149,20 @@ def test_every_name_is_in_the_list_of_names(hevo: Sandbox, ti: TaskInstance, sta
         listed = name.replace("ended.completed", "ended.<status>")
 
         assert f"``{listed}``" in str(metrics.__doc__)
+
+
+def test_what_the_limit_does_is_told_in_metrics_and_in_the_log_of_triggerer_and_task(
+    hevo: Sandbox, ti: TaskInstance, stats: Told, story: Callable[[], str], caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited_to(4, hevo, monkeypatch)
+    hevo.limit = Limit(3)
+    hevo.add_pipeline(7, duration=1800)
+
+    play(operator(poll_interval=5), ti)
+
+    answered = [request for request in hevo.requests if request.status == 200]
+    assert stats.counters["hevo.api.refused"] == pytest.approx(len(hevo.requests) - len(answered), abs=3)
+    assert stats.counters["hevo.api.requests"] == pytest.approx(len(hevo.requests), abs=8)
+    assert stats.gauges["hevo.api.stretch"] >= 3
+    assert caplog.text.count("Hevo allows 4 requests a minute; 1 wait uses them: each is asked for about every") == 1
+    assert story().count("so this job is polled about every") == 1

@@ -1,0 +1,301 @@
+"""
+The budget of an API key: who may send the next request, where Hevo's limit does not leave enough for all.
+
+All that one event loop sends with a key goes through one :class:`Budget`. How fast that is, its
+:mod:`~hevo_provider.client.pace` says. Whose turn comes first is the order of :class:`Purpose`; among waits, their
+urgency decides, and whoever has waited for more than an even round comes before them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import IntEnum
+from heapq import nlargest
+from weakref import WeakKeyDictionary
+
+from hevo_provider.client.pace import BURST, WINDOW, Pace
+from hevo_provider.clock import Clock
+
+log = logging.getLogger(__name__)
+
+AT_A_TIME = 8  # waits that are chosen at once: choosing reads all of them
+# Even rounds after which a wait has its turn, however unlikely its end is. Where every history misleads, the mean delay
+# is longer than in an even round by no more than that.
+LATE = 1.4
+FOR_OTHERS = 16  # in a row; then comes a wait, whatever else there is
+LONGEST_SLEEP = 1.0  # seconds after which is seen whose time is over
+STRETCHED, NOT_STRETCHED = 2.0, 1.5  # times the poll_interval: polls that are further apart are told of
+TOLD_EVERY = 10.0  # seconds
+
+OnUsage = Callable[[int, int, float], None]
+"""
+Told now and then, where there is a limit, of the requests that were sent and refused since it was last told, and of
+the present stretch: how many times their ``poll_interval`` waits are polled apart.
+"""
+
+
+class Purpose(IntEnum):
+    """What a request is for: the first come first where there are not enough for all."""
+
+    CANCEL = 0
+    START = 1
+    SEARCH = 2
+    WAIT = 3
+    WATCH = 4
+
+
+class Turn:
+    """
+    Whoever asks Hevo, again and again, for one purpose.
+
+    :param purpose: what for.
+    :param interval: seconds between its requests, if there are enough.
+    :param urgency: returns how urgent its next request is, among those of the same purpose, at a moment of the client's
+        monotonic clock; None: the first come first.
+    :param patience: seconds in all that it may wait for the limit before it is told that it is over it.
+
+    ``paid`` are requests that were let through and not sent yet; ``waited`` is for how many seconds it had to wait;
+    ``asked_at`` is when its last request was let through.
+    """
+
+    __slots__ = ("asked_at", "interval", "paid", "patience", "purpose", "urgency", "waited")
+
+    def __init__(
+        self,
+        purpose: Purpose,
+        *,
+        interval: float = 0.0,
+        urgency: Callable[[float], float] | None = None,
+        patience: float | None = None,
+    ) -> None:
+        self.purpose = purpose
+        self.interval = interval
+        self.urgency = urgency
+        self.patience = patience
+        self.paid = 0
+        self.waited = 0.0
+        self.asked_at: float | None = None
+
+
+TURN: ContextVar[Turn | None] = ContextVar("hevo_turn", default=None)
+"""Whose requests are sent by what runs here; None: a start's, or a person's."""
+
+
+@contextmanager
+def asking_as(turn: Turn) -> Iterator[Turn]:
+    """Let what runs in the block ask for a purpose."""
+    token = TURN.set(turn)
+    try:
+        yield turn
+    finally:
+        TURN.reset(token)
+
+
+class _Queued:
+    """A request, or several, that cannot be sent at once."""
+
+    __slots__ = ("future", "number", "since", "turn", "until")
+
+    def __init__(self, turn: Turn, number: int, since: float, until: float) -> None:
+        self.turn = turn
+        self.number = number
+        self.since = since
+        self.until = until
+        self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+
+class Budget:
+    """
+    The requests that one event loop may send with one key.
+
+    :param clock: where time comes from.
+    :param limit: requests in any 60 seconds; 0 for no limit.
+    """
+
+    def __init__(self, clock: Clock, limit: float) -> None:
+        self.limit = limit
+        self.pace = Pace(clock, limit)
+        self.waits: dict[Turn, None] = {}
+        """Those who wait for a job, whether they are in the queue or not."""
+        self.on_usage: OnUsage | None = None
+        self._clock = clock
+        self._queues: tuple[dict[_Queued, None], ...] = tuple({} for _ in Purpose)
+        self._chosen: list[_Queued] = []  # of the waits, the next one last
+        self._in_a_row = 0  # requests that were for no wait
+        self._serving: asyncio.Task[None] | None = None
+        self._is_told = False
+        self._sent = self._refused = 0
+        self._told_at = clock.monotonic()
+
+    def limit_to(self, limit: float) -> None:
+        """
+        Take the limit from the connection, where it may have been changed.
+
+        :param limit: requests in any 60 seconds; 0 for no limit.
+        """
+        if limit != self.limit:
+            self.limit, self.pace = limit, Pace(self._clock, limit)
+
+    @property
+    def round(self) -> float:
+        """Seconds that it takes to ask for each wait once."""
+        return len(self.waits) * WINDOW / self.pace.per_minute if self.limit else 0.0
+
+    def passes(self, turn: Turn, number: int = 1) -> bool:
+        """Let requests through if there is room for them and nobody is in the queue; return whether they passed."""
+        if not self.limit:
+            return True
+        if self._serving is not None or self.pace.pause(number) > 0:
+            return False
+        self._pass(turn, number)
+        return True
+
+    async def enter(self, turn: Turn, number: int = 1, *, within: float = float("inf")) -> bool:
+        """
+        Wait until requests may be sent.
+
+        :param number: how many.
+        :param within: seconds.
+        :returns: False: not within that time.
+        """
+        if self.passes(turn, number):
+            return True
+        now = self._clock.monotonic()
+        queued = _Queued(turn, number, now, now + within)
+        queue = self._queues[turn.purpose]
+        queue[queued] = None
+        if self._serving is None:
+            self._serving = asyncio.ensure_future(self._serve())
+        try:
+            return await queued.future
+        finally:
+            queue.pop(queued, None)
+            turn.waited += self._clock.monotonic() - now
+
+    def expected_pause(self) -> float:
+        """Return the seconds until a request of a start would be let through, as far as can be told."""
+        if not self.limit:
+            return 0.0
+        ahead = sum(len(queue) for queue in self._queues[: Purpose.START + 1])
+        return self.pace.pause() + ahead * BURST * WINDOW / self.pace.per_minute
+
+    def refused(self, retry_after: float | None, sent_at: float) -> None:
+        """
+        Take note that Hevo says that the limit is reached.
+
+        :param retry_after: seconds that it asks to wait.
+        :param sent_at: when the request was sent.
+        """
+        self._refused += 1
+        self.pace.refused(retry_after, sent_at)
+
+    async def _serve(self) -> None:
+        try:
+            while (queued := self._next()) is not None:
+                pause = self.pace.pause(queued.number)
+                if pause > 0:
+                    await self._clock.sleep(min(pause, LONGEST_SLEEP))
+                    self._end_late()
+                    continue
+                self._in_a_row = 0 if queued.turn.purpose >= Purpose.WAIT else self._in_a_row + 1
+                self._queues[queued.turn.purpose].pop(queued, None)
+                if not queued.future.done():  # else whoever asked was cancelled, and has not run since
+                    self._pass(queued.turn, queued.number)
+                    queued.future.set_result(True)
+                await asyncio.sleep(0)
+        except Exception:  # whatever it is, it must keep nobody waiting for good
+            log.exception("The order of requests has failed: those that are in the queue are sent at once.")
+            for queued in [queued for queue in self._queues for queued in queue]:
+                if not queued.future.done():
+                    queued.future.set_result(True)
+        finally:
+            self._serving = None
+
+    def _end_late(self) -> None:
+        """Tell those whose time is over."""
+        now = self._clock.monotonic()
+        for queue in self._queues:
+            for queued in [queued for queued in queue if queued.until <= now]:
+                queue.pop(queued)
+                if not queued.future.done():
+                    queued.future.set_result(False)
+
+    def _next(self) -> _Queued | None:
+        """Return who is next."""
+        waits = self._queues[Purpose.WAIT]
+        for purpose in Purpose:
+            if waits and (purpose is Purpose.WAIT or (purpose is Purpose.START and self._in_a_row >= FOR_OTHERS)):
+                return self._next_wait(waits)
+            queue = self._queues[purpose]
+            if queue:
+                return max(queue, key=lambda queued: queued.turn.urgency(0.0) if queued.turn.urgency else 0.0)
+        return None
+
+    def _next_wait(self, queue: dict[_Queued, None]) -> _Queued:
+        """Return the most urgent wait, of those that were chosen when there was last none left."""
+        while self._chosen and self._chosen[-1] not in queue:
+            self._chosen.pop()
+        if not self._chosen:
+            now = self._clock.monotonic()
+            # Well within three rounds, with the time that others take which are as late.
+            longest = max(LATE * self.round, 1.0)
+
+            def key(queued: _Queued) -> float:
+                turn = queued.turn
+                late = now - (queued.since if turn.asked_at is None else turn.asked_at)
+                if late > longest:
+                    return 1.0 + late
+                return turn.urgency(now) if turn.urgency is not None else late / longest
+
+            self._chosen = nlargest(AT_A_TIME, queue, key=key)[::-1]
+        return self._chosen[-1]
+
+    def _pass(self, turn: Turn, number: int) -> None:
+        self.pace.spend(number)
+        now = turn.asked_at = self._clock.monotonic()
+        self._sent += number
+        if now - self._told_at >= TOLD_EVERY:
+            self._told_at = now
+            self._tell()
+
+    # What is told
+
+    def _tell(self) -> None:
+        interval = sum(turn.interval for turn in self.waits) / len(self.waits) if self.waits else 0.0
+        apart = self.round
+        stretch = max(1.0, apart / interval) if interval else 1.0
+        if self.on_usage is not None:
+            self.on_usage(self._sent, self._refused, stretch)
+        self._sent = self._refused = 0
+        if not self._is_told and stretch > STRETCHED:
+            self._is_told = True
+            log.warning(
+                "Hevo allows %.0f requests a minute; %s them: each is asked for about every %s. Raise the "
+                "limit (Hevo's support, then requests_per_minute in the connection) or poll_interval.",
+                self.limit,
+                "1 wait uses" if len(self.waits) == 1 else f"{len(self.waits)} waits share",
+                f"{apart / 60:.0f} min" if apart >= 90 else f"{apart:.0f} s",  # noqa: PLR2004
+            )
+        elif self._is_told and stretch < NOT_STRETCHED:
+            self._is_told = False
+            log.info("Hevo's limit is enough again for %s waits at their poll_interval.", len(self.waits))
+
+
+_budgets: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Budget]] = WeakKeyDictionary()
+
+
+def budget_of(key: Hashable, clock: Clock, limit: float) -> Budget:
+    """
+    Return the running event loop's budget for a key.
+
+    :param key: host and API key.
+    :param limit: what the connection says now.
+    """
+    budgets = _budgets.setdefault(asyncio.get_running_loop(), {})
+    budget = budgets.setdefault(key, Budget(clock, limit))
+    budget.limit_to(limit)
+    return budget

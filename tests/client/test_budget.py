@@ -1,0 +1,192 @@
+"""The budget of an API key: how many requests are sent when, and whose come first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from hevo_provider.client.budget import FOR_OTHERS, Budget, Purpose, Turn
+from hevo_provider.client.pace import BURST
+from hevo_provider.sandbox import Limit, Sandbox
+from hevo_provider.sandbox.limit import Window
+from tests.stage.clients import connect
+from tests.stage.clock import START, VirtualClock
+
+
+async def let_through(budget: Budget, clock: VirtualClock, turns: list[Turn]) -> list[tuple[Turn, float]]:
+    """Let them all ask at once: in which order, and when, they were let through."""
+    order: list[tuple[Turn, float]] = []
+
+    async def ask(turn: Turn) -> None:
+        assert await budget.enter(turn)
+        order.append((turn, clock.now() - START))
+
+    await asyncio.gather(*(ask(turn) for turn in turns))
+    return order
+
+
+async def test_no_more_than_the_limit_in_any_minute_and_evenly_after_a_small_burst(clock: VirtualClock) -> None:
+    order = await let_through(Budget(clock.clock, 100), clock, [Turn(Purpose.WAIT) for _ in range(400)])
+
+    at = [moment for _, moment in order]
+    assert at[BURST - 1] == 0
+    assert all(later - earlier >= 60 for earlier, later in zip(at, at[100:], strict=False))
+    assert at[-1] <= 4 * 60 * 1.05
+    assert max(later - earlier for earlier, later in pairwise(at)) < 4
+
+
+async def test_the_order_is_cancels_starts_searches_waits_and_watched_assets(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
+
+    order = await let_through(budget, clock, [Turn(purpose) for purpose in reversed(Purpose)])
+
+    assert [turn.purpose for turn, _ in order] == sorted(Purpose)
+
+
+async def test_the_most_urgent_wait_comes_first(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
+    turns = [Turn(Purpose.WAIT, urgency=lambda _, chance=chance: chance) for chance in (0.1, 0.9, 0.5)]  # type: ignore[misc]
+    budget.waits.update(dict.fromkeys(turns))
+
+    order = await let_through(budget, clock, turns)
+
+    assert [turns.index(turn) for turn, _ in order] == [1, 2, 0]
+
+
+async def test_no_wait_starves_however_unlikely_its_end_is(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    asked: dict[int, list[float]] = {number: [] for number in range(60)}
+
+    async def wait(number: int) -> None:
+        turn = Turn(Purpose.WAIT, urgency=lambda _: 1.0 if number % 2 else 0.0)
+        budget.waits[turn] = None
+        while clock.now() < START + 900:
+            await budget.enter(turn)
+            asked[number].append(clock.now())
+
+    await asyncio.gather(*(wait(number) for number in range(60)))
+
+    even_round = 60.0
+    for moments in asked.values():
+        gaps = [later - earlier for earlier, later in pairwise([START, *moments])]
+        assert max(gaps) <= 3 * even_round + 5
+
+
+async def test_waits_get_some_requests_while_starts_come_without_end(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
+
+    order = await let_through(
+        budget, clock, [Turn(Purpose.START) for _ in range(90)] + [Turn(Purpose.WAIT) for _ in range(10)]
+    )
+
+    assert sum(turn.purpose is Purpose.WAIT for turn, _ in order[: 5 * (FOR_OTHERS + 1)]) == 5
+
+
+async def test_who_has_no_time_is_told_in_time(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    budget.refused(200, clock.now())
+
+    assert not await budget.enter(Turn(Purpose.WAIT), within=30)
+    assert clock.now() - START == pytest.approx(30, abs=1)
+
+
+async def test_who_is_cancelled_in_the_queue_holds_up_nobody(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    budget.refused(20, clock.now())
+    waiting = [asyncio.ensure_future(budget.enter(Turn(Purpose.WAIT))) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.wait(waiting)
+
+    assert [task.cancelled() for task in waiting] == [True, False, False]
+    assert [task.result() for task in waiting[1:]] == [True, True]
+
+
+async def test_a_refusal_halves_the_pace_and_it_comes_back(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 100)
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(200)])
+    before = budget.round
+    budget.waits.update(dict.fromkeys([Turn(Purpose.WAIT) for _ in range(100)]))
+    assert before == 0
+    assert budget.round == pytest.approx(60, abs=2)
+
+    budget.refused(None, clock.now())
+    assert budget.round == pytest.approx(120, abs=5)
+    clock.advance(15)
+    assert 65 <= budget.round <= 85
+    clock.advance(400)
+    assert budget.round == pytest.approx(60, abs=2)
+
+
+async def test_what_was_under_way_when_the_pace_was_halved_does_not_halve_it_again(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 100)
+    budget.waits[Turn(Purpose.WAIT)] = None
+    sent_at = clock.now()
+    for _ in range(20):
+        clock.advance(0.01)
+        budget.refused(None, sent_at)
+
+    assert budget.round == pytest.approx(1.2, abs=0.05)
+
+
+async def test_two_clients_of_one_key_have_one_budget_and_another_key_has_its_own(
+    hevo: Sandbox, clock: VirtualClock
+) -> None:
+    async with connect(hevo, clock) as one, connect(hevo, clock) as other, connect(hevo, clock, key="new") as third:
+        assert one.budget is other.budget
+        assert one.budget is not third.budget
+
+
+async def test_it_is_told_once_what_the_limit_does_and_once_when_it_is_enough_again(
+    clock: VirtualClock, story: Callable[[], str]
+) -> None:
+    budget = Budget(clock.clock, 100)
+    turns = [Turn(Purpose.WAIT, interval=15) for _ in range(400)]
+    budget.waits.update(dict.fromkeys(turns))
+    await let_through(budget, clock, turns)
+
+    assert story().count("Hevo allows 100 requests a minute; 400 waits share them: each is asked for about every 4 min")
+    budget.waits.clear()
+    await let_through(budget, clock, turns[:40])
+    assert story().count("is enough again") == 1
+
+
+async def test_a_process_that_comes_later_has_its_fair_share_within_minutes(clock: VirtualClock) -> None:
+    window, answered = Window(), [[0.0], [0.0]]
+
+    async def use(number: int, since: float) -> None:
+        budget, turn = Budget(clock.clock, 100), Turn(Purpose.WAIT)
+        await clock.sleep(since)
+        while clock.now() < START + 1800:
+            await budget.enter(turn)
+            if window.refusal(Limit(100), clock.now(), 0.0) is None:
+                budget.pace.answered()
+                answered[number].append(clock.now() - START)
+            else:
+                budget.refused(None, clock.now())
+
+    await asyncio.gather(use(0, 0.0), use(1, 300.0))
+
+    first, later = (sum(at > 900 for at in times) for times in answered)
+    assert later / (first + later) == pytest.approx(0.5, abs=0.1)
+    assert first + later >= 0.85 * 15 * 100
+
+
+async def test_nothing_is_sent_before_the_time_that_hevo_asks_for(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 100)
+    budget.refused(40, clock.now())
+
+    assert [at for _, at in await let_through(budget, clock, [Turn(Purpose.CANCEL)])] == [pytest.approx(40, abs=1)]
+
+
+async def test_an_order_that_fails_keeps_nobody_waiting(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
+
+    assert len(await let_through(budget, clock, [Turn(Purpose.WAIT, urgency=lambda _: 1 / 0) for _ in range(3)])) == 3
