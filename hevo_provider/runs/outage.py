@@ -150,7 +150,7 @@ class Outage:
         since = datetime.fromtimestamp(self._clock.now() - lasted, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return HevoOutageError(
             f"{self._what(job_id)}: no usable answer from Hevo since {since} ({lasted:.0f} s); the last failure was: "
-            f"{self._said(error)}. The job may still be running. Raise api_outage_tolerance to wait longer.",
+            f"{self._said(error)}. The job may still be running.",
             pipeline_id=self._pipeline_id,
             job_id=job_id,
         )

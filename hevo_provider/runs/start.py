@@ -168,12 +168,9 @@ class Start:
                 return run.searching(Fate.ANSWERED, Ownership.ASSUMED)
             self._log.info("Pipeline %s is RESTARTING; the resync starts when that is over.", run.pipeline_id)
             return run.settled_first()
-        if pipeline.status is None:
-            state, advice = "has no status that Hevo would tell", "Look at it in Hevo."
-        else:
-            state, advice = f"is {pipeline.status}", "Enable or repair it in Hevo."
+        state = "has no status that Hevo would tell" if pipeline.status is None else f"is {pipeline.status}"
         raise HevoPipelineStateError(
-            f"Pipeline {run.pipeline_id} {state}; {run.order.action} needs it to be INITIALIZED. {advice}",
+            f"Pipeline {run.pipeline_id} {state}; {run.order.action} needs it to be INITIALIZED.",
             pipeline_id=run.pipeline_id,
         )
 
@@ -215,8 +212,7 @@ class Start:
             active = f" Active is {jobs_in_words(listing.active)}." if listing.active else ""
             raise HevoJobNotFoundError(
                 f"Pipeline {run.pipeline_id}: {run.order.action} was sent {run.posts} times and no job appeared. Hevo "
-                f"said: {(run.note or 'nothing').rstrip('.')}.{active} Look at the pipeline in Hevo before starting it "
-                "again.",
+                f"said: {(run.note or 'nothing').rstrip('.')}.{active}",
                 pipeline_id=run.pipeline_id,
                 code=codes.NEVER_STARTED,
             )

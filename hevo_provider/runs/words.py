@@ -116,14 +116,10 @@ def found_none(run: Run, choice: Choice, polls: int) -> str:
     others = ", ".join(sorted({f"{job.type} (job {job.job_id}, {job.status})" for job in choice.others}))
     instead = f" Of other types there is {others}: set job_type to follow that." if others else ""
     if run.order.action is None:
-        return (
-            f"Pipeline {run.pipeline_id}: no active job of type {wanted} was there at any poll.{instead} "
-            "Start the job before the sensor, or allow more polls (wait_for_job_max_attempts)."
-        )
+        return f"Pipeline {run.pipeline_id}: no active job of type {wanted} was there at any poll.{instead}"
     return (
         f"Pipeline {run.pipeline_id}: {_why_there_is_one(run)}, but no job of type {wanted} appeared in "
-        f"{polls} polls.{instead} See the pipeline's jobs in Hevo before another start; if they take long to appear, "
-        "raise retry_limit."
+        f"{polls} polls.{instead}"
     )
 
 
