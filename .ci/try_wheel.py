@@ -41,6 +41,12 @@ with tempfile.TemporaryDirectory() as home:
 
     assert facts(), "API.md is not in the wheel"
 
+    import airflow_provider_hevo
+
+    shipped = Path(airflow_provider_hevo.__file__).with_name("example_dags")
+    assert shipped.is_relative_to(sys.prefix), shipped
+    assert {file.name for file in shipped.glob("*.py")} == {file.name for file in dags.glob("*.py")}, shipped
+
     bag = DagBag(dags)
     assert not bag.import_errors, bag.import_errors
     files = {Path(dag.fileloc).name for dag in bag.dags.values()}

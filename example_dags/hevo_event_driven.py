@@ -41,5 +41,5 @@ if not airflow_version.startswith("2."):  # which may read this folder too, and 
             print(line)  # noqa: T201 - into the task's log
         return lines
 
-    with DAG("hevo_event_driven", schedule=[stock], catchup=False, tags=["hevo"]):
+    with DAG("hevo_event_driven", schedule=[stock], catchup=False, doc_md=__doc__, tags=["hevo"]):
         report()

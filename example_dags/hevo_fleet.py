@@ -1,15 +1,17 @@
 """
 Sync a fleet of Hevo pipelines, some at a time, and end with a table of what each of them has loaded.
 
-One task is mapped over the pipelines. A pool says how many of them Hevo works on at once; make it first::
+One task is mapped over the pipelines, and at most eight of its instances are at work or wait: so many jobs Hevo has at
+a time. Before Airflow 3.2 ``max_active_tis_per_dag`` does not count instances that wait in the triggerer. A pool does,
+and it can limit several DAGs together. Make it, and name it to the processes of Airflow that read DAGs::
 
     airflow pools set hevo 8 "Hevo jobs at a time" --include-deferred
+    export HEVO_POOL=hevo
 
-A task takes one slot of its pool while it holds a worker, for a second or so. While it waits in the triggerer it takes
-one only if the pool includes deferred tasks. With ``--include-deferred`` the eight slots are eight jobs in Hevo, and
-the ninth is started when one of them has ended. Without it they are eight workers that talk to Hevo, and nothing limits
-the jobs. Either way no worker is held while Hevo works: the last column of the table shows for how long one was, beside
-the time that its process took to start.
+Without ``--include-deferred`` a task takes a slot of its pool only while it holds a worker, for a second or so, and
+nothing limits the jobs. Airflow starts no task whose pool does not exist, and says so in the scheduler's log alone: so
+this DAG uses the default pool unless it is told another. No worker is held while Hevo works: the last column of the
+table shows for how long one was, beside the time that its process took to start.
 
 The last task runs whatever becomes of the others. So it has to fail if one of them did: Airflow judges a run by its
 last tasks.
@@ -18,15 +20,17 @@ last tasks.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, get_current_context, task
+from airflow.providers.common.compat.sdk import DAG, Param, get_current_context, task
 
 from hevo_provider.operators import HevoPipelineOperator
 
 PIPELINES = list(range(101, 131))  # in your account; a run can be given others, as its parameter "pipelines"
-POOL = "hevo"
+AT_A_TIME = 8
+POOL = os.environ.get("HEVO_POOL", "default_pool")
 
 
 @task
@@ -65,9 +69,24 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,  # two runs of one pipeline at the same time could not tell their jobs apart
-    params={"pipelines": PIPELINES},
+    doc_md=__doc__,
+    params={
+        "pipelines": Param(
+            PIPELINES,
+            type="array",
+            items={"type": "integer"},
+            title="Pipelines",
+            description="Numbers of the pipelines to sync, as in their addresses in Hevo.",
+        )
+    },
     tags=["hevo"],
 ):
     pipelines = fleet()
-    sync = HevoPipelineOperator.partial(task_id="sync", poll_interval=5, pool=POOL).expand(pipeline_id=pipelines)
+    sync = HevoPipelineOperator.partial(
+        task_id="sync",
+        poll_interval=5,
+        pool=POOL,
+        max_active_tis_per_dag=AT_A_TIME,
+        map_index_template="{{ task.pipeline_id }}",  # what the page calls each of them
+    ).expand(pipeline_id=pipelines)
     sum_up(pipelines, sync.output["hevo_job"])

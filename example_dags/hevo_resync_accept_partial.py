@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, Param, task
 
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.operators import HevoPipelineOperator
@@ -25,10 +25,25 @@ def report(job: dict[str, Any]) -> str:
     return f"{job['status']}: {loaded} objects loaded, {failed} failed"
 
 
-with DAG("hevo_resync_accept_partial", schedule=None, catchup=False, tags=["hevo"]):
+with DAG(
+    "hevo_resync_accept_partial",
+    schedule=None,
+    catchup=False,
+    doc_md=__doc__,
+    params={
+        "pipeline_id": Param(
+            2,
+            type="integer",
+            minimum=1,
+            title="Pipeline",
+            description="Number of the pipeline, as in its address in Hevo.",
+        )
+    },
+    tags=["hevo"],
+):
     resync = HevoPipelineOperator(
         task_id="resync",
-        pipeline_id=2,
+        pipeline_id="{{ params.pipeline_id }}",
         action=PipelineAction.RESYNC,
         accept_completed_with_failures=True,
         poll_interval=5,

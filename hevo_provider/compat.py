@@ -7,9 +7,14 @@ nothing of what follows. This module is loaded with every DAG file, so it import
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+import logging
+import os
+import sys
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from datetime import datetime
+from inspect import signature, unwrap
 from typing import Any, Protocol, TypeVar
 
 RUN_MARK_KEY = "hevo_run_mark"  # the XCom that tells one deferral of a task from others
@@ -269,7 +274,172 @@ def connection_form_fields() -> dict[str, Any]:
 
 
 def connection_form_behaviour() -> dict[str, Any]:
-    """Return what becomes of the fields that every connection has."""
+    """Return what becomes of the fields that every connection has. Their Test button works without a port."""
     from hevo_provider.provider_info import CONNECTION_FORM
 
-    return {name.replace("-", "_"): value for name, value in CONNECTION_FORM["ui-field-behaviour"].items()}
+    behaviour = {name.replace("-", "_"): value for name, value in CONNECTION_FORM["ui-field-behaviour"].items()}
+    return behaviour | {"hidden_fields": [*behaviour["hidden_fields"], "port"]}
+
+
+# A DAG that is run in a test
+
+
+def store_dag(dag: Any) -> None:
+    """Put a DAG into Airflow's database, of no bundle: ``dag.test()`` reads it from there, and the assets it names."""
+    try:
+        from airflow.models.dagbundle import DagBundleModel
+    except ImportError:  # Airflow 2
+        dag.sync_to_db()
+        return
+    from airflow.utils.session import create_session
+
+    bundle = "tests"
+    with create_session() as session:
+        session.add(DagBundleModel(name=bundle))
+    try:
+        from airflow.dag_processing import dagbag as module  # 3.2 and later
+    except ImportError:
+        from airflow.models import dagbag as module  # type: ignore[no-redef,unused-ignore]
+    dag.relative_fileloc = dag.relative_fileloc or dag.fileloc  # which 3.0 knows of files of a bundle alone
+    bag: Any = module.DagBag(os.devnull)
+    bag.bag_dag(dag)
+    if hasattr(bag, "sync_to_db"):  # 3.0
+        bag.sync_to_db(bundle, None)
+    else:
+        module.sync_bag_to_db(bag, bundle, None)
+
+
+def dag_test(dag: Any, conf: Mapping[str, Any] | None, logical_date: datetime | None) -> Any:
+    """
+    Run a DAG to its end by ``dag.test()``.
+
+    :returns: Airflow's DAG run.
+    """
+    name = next(name for name in ("logical_date", "execution_date") if name in signature(dag.test).parameters)
+    date = {} if logical_date is None else {name: logical_date}
+    return dag.test(run_conf=None if conf is None else dict(conf), **date)
+
+
+def states_and_xcoms_of(dag: Any, run: Any) -> tuple[dict[str, str | None], dict[str, dict[str, Any]]]:
+    """Return the states of a run's tasks, in the order of the DAG, and what they have pushed, by task and key."""
+    from airflow.models import xcom as models
+    from airflow.utils.session import create_session
+
+    Row: Any = getattr(models, "XComModel", None) or models.XCom  # noqa: N806 - the second is Airflow 2's
+    order = list(dag.task_ids)
+    instances = sorted(run.get_task_instances(), key=lambda ti: (order.index(ti.task_id), ti.map_index))
+    states = {name_of_instance(ti): None if ti.state is None else str(ti.state) for ti in instances}
+    xcoms: dict[str, dict[str, Any]] = {name: {} for name in states}
+    with create_session() as session:
+        columns = (
+            Row.task_id,
+            Row.map_index,
+            Row.key,
+            Row.value,
+        )  # a whole row of Airflow 2 has read its value already
+        for row in session.query(*columns).filter_by(dag_id=run.dag_id, run_id=run.run_id):
+            xcoms.setdefault(name_of_instance(row), {})[row.key] = Row.deserialize_value(row)
+    return states, xcoms
+
+
+def name_of_instance(ti: Any) -> str:
+    """Return the name of a task instance, or of what belongs to one: the task's id, if mapped with its index."""
+    return str(ti.task_id) if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"
+
+
+@contextmanager
+def listening_to_tasks(dag: Any, on_begin: Callable[[], object]) -> Iterator[dict[str, str]]:
+    """
+    Note what is logged while ``dag.test()`` runs each task of a DAG, and its trigger: they run one after the other.
+
+    :param on_begin: called when a try of a task begins.
+    :returns: the logs, by name of the task; they grow.
+    """
+    from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+    logs: dict[str, str] = {}
+    running: list[str] = []
+
+    def write(logger: str, level: str, text: str) -> None:
+        if running and not logger.startswith(_AIRFLOWS_OWN):
+            logs[running[-1]] += f"{level} - {text}\n"
+
+    globals_of_test = unwrap(type(dag).test).__globals__
+    run_task = globals_of_test["_run_task"]
+
+    def listened_to(*, ti: Any, **more: Any) -> Any:
+        running.append(name_of_instance(ti))
+        logs.setdefault(running[-1], "")
+        on_begin()
+        try:
+            return run_task(ti=ti, **more)
+        except (Exception, AirflowTaskTimeout) as error:  # Airflow 2 raises what its runner in Airflow 3 logs
+            write("", "ERROR", f"{type(error).__name__}: {error}")
+            if isinstance(error, Exception):
+                raise
+            raise RuntimeError(str(error)) from error  # a time-out, which would end dag.test() and the test with it
+        finally:
+            running.pop()
+
+    globals_of_test["_run_task"] = listened_to
+    try:
+        with _told_by_logging(write), _told_by_structlog(write):
+            yield logs
+    finally:
+        globals_of_test["_run_task"] = run_task
+
+
+# Of what Airflow logs while it runs a task: its server's part, and that of dag.test().
+_AIRFLOWS_OWN = ("airflow.api_fastapi", "airflow.sdk.definitions.dag", "airflow.models", "airflow.assets", "httpx")
+
+
+@contextmanager
+def _told_by_logging(write: Callable[[str, str, str], None]) -> Iterator[None]:
+    """Hand on what is logged by Python's ``logging``: in Airflow 2 all, in Airflow 3 what a DAG's own code logs so."""
+    seen: list[logging.LogRecord] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if not any(record is each for each in seen[-1:]):
+                seen.append(record)
+                write(record.name, record.levelname, self.format(record))
+
+    handler = Handler(logging.INFO)
+    loggers = [logging.getLogger(name) for name in (None, "airflow.task")]  # the second may keep it to itself
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(min(logger.level, logging.INFO))
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+
+@contextmanager
+def _told_by_structlog(write: Callable[[str, str, str], None]) -> Iterator[None]:
+    """Hand on what is logged by structlog: in Airflow 3 what operators and triggers log, and the task runner."""
+    try:
+        import structlog
+    except ImportError:  # Airflow 2
+        yield
+        return
+
+    def listen(logger: Any, _: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        text = str(line.get("event"))
+        error = line.get("exc_info")
+        error = sys.exc_info()[1] if error is True else error[1] if isinstance(error, tuple) else error
+        if isinstance(error, BaseException):
+            text += "\n" + "".join(traceback.format_exception(error)).rstrip()
+        name = line.get("logger") or line.get("logger_name") or getattr(logger, "name", None) or ""
+        write(str(name), str(line.get("level", "info")).upper(), text)
+        return line
+
+    processors: Any = structlog.get_config()["processors"]  # the list that all loggers share
+    processors.insert(len(processors) - 1, listen)  # before the one that writes
+    try:
+        yield
+    finally:
+        processors.remove(listen)

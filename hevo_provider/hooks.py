@@ -40,6 +40,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 30.0
+MOST_COUNTED = 500  # pipelines, for the Test button: five pages
 LOOK_UP_TIMEOUT = 60.0  # seconds that Airflow may take to look the connection up
 _ADVICE: Mapping[type[HevoError], str] = {
     HevoAuthError: "Check login (the API key) and password (the API secret), and that they belong to this region.",
@@ -281,19 +282,31 @@ class HevoHook(BaseHook):
         return HevoAsyncClient.of(self._access_of(settings), **(options | changes))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Call the API once, for the Test button: GET /pipelines. Returns whether it worked, and what to do if not."""
+        """
+        Count the pipelines, for the Test button: GET /pipelines, up to six times.
+
+        :returns: whether it worked, and what to do if not.
+        """
         try:
             return True, BlockingCall("HevoHook.test_connection").run(self._check)
         except HevoError as error:
             advice = [words for kind, words in _ADVICE.items() if isinstance(error, kind)]
-            return False, " ".join([f"{error.text.rstrip('.')}.", *advice, f"({error.code})"])
+            # Airflow's form tests under a connection id that it makes up.
+            told = error.text.replace(f"Airflow connection {self.connection_id!r}: ", "")
+            told = told.replace(f"the connection {self.connection_id!r}", "the connection")
+            return False, " ".join([f"{told.rstrip('.')}.", *advice, f"({error.code})"])
 
     async def _check(self) -> str:
         settings = self._settings or await self._look_up()
+        visible = 0
         async with self._client_for(settings, retry_limit=0) as hevo:  # somebody is waiting at the button
-            async for pipeline in hevo.list_pipelines(limit=1):
-                return f"Connected to {hevo.way}; pipeline {pipeline.id} is there."
-            return f"Connected to {hevo.way}; there are no pipelines."
+            async for _ in hevo.list_pipelines():
+                visible += 1
+                if visible > MOST_COUNTED:
+                    break
+        how_many = f"more than {MOST_COUNTED}" if visible > MOST_COUNTED else str(visible or "no")
+        are_visible = "pipeline is visible" if visible == 1 else "pipelines are visible"
+        return f"Connected to {hevo.way}; {how_many} {are_visible}."
 
     # The API, call by call
 

@@ -164,6 +164,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         """
         from hevo_provider.runs.run import Phase, Run
 
+        self._check_context(context)
         self._begin_work()
         with self._telling_failures():
             try:
@@ -193,6 +194,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         from hevo_provider.runs.events import read_event
         from hevo_provider.runs.outcome import Ending, Outcome
 
+        self._check_context(context)
         self._begin_work()
         with self._telling_failures():
             told = read_event(event)

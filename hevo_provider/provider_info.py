@@ -13,11 +13,13 @@ CONNECTION_FORM: dict[str, Any] = {
     "hook-class-name": "hevo_provider.hooks.HevoHook",
     "hook-name": "Hevo Data",
     "ui-field-behaviour": {
-        "hidden-fields": ["schema", "port"],
+        "hidden-fields": ["schema"],
         "relabeling": {"host": "Region or host", "login": "API key", "password": "API secret"},
         "placeholders": {
+            # Not needed, but the Test button of Airflow 3.3 answers "Bad Request" to a connection without one.
+            "port": "443",
             "host": "us, us2, us-gcp, eu, eu2, in, asia, au - or a host such as us.hevodata.com",
-            "login": "from Hevo's settings, API keys",
+            "login": "from Hevo's settings, API keys; log in to the region, such as https://us.hevodata.com",
             "password": "shown by Hevo once, when the key is made",
         },
     },

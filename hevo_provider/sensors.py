@@ -157,6 +157,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         :raises AirflowSensorTimeout: ``timeout`` has passed.
         :raises HevoRunError: the job did not end well, or none was found.
         """
+        self._check_context(context)
         if self.deferrable or not self.reschedule:  # in which each process knows only of itself
             self._begin_work()
         self._show_page(context)
@@ -187,6 +188,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         from hevo_provider.runs.events import read_event
         from hevo_provider.runs.outcome import Ending, Outcome
 
+        self._check_context(context)
         self._begin_work()
         with self._telling_failures(), self._failing_like_a_sensor():
             told = read_event(event)

@@ -243,6 +243,19 @@ class HevoTask(Base):
 
             yield connect
 
+    def _check_context(self, context: Context) -> None:
+        """
+        Refuse to run without a task instance, as in a test that calls ``execute({})``.
+
+        :raises HevoConfigError: there is none, and this is what to do instead.
+        """
+        if "ti" not in context:
+            raise HevoConfigError(
+                f"The task {self.task_id!r} was called with a context without 'ti', its task instance. "
+                "In a test, let Airflow run the DAG: `def test_it(hevo_sandbox, hevo_run): run = hevo_run(dag)`. "
+                'These fixtures come with this package; its docs say more under "Testing your DAGs".'
+            )
+
     def _begin_work(self) -> None:
         """Take note that a worker is at work for the task from now on."""
         self._at_work_since = process_clock().monotonic()

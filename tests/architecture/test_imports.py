@@ -37,7 +37,7 @@ FROM_THE_BOTTOM_UP: tuple[set[str], ...] = (
     {"vendor"},
     {"vendor_paths"},
 )
-APART = {"sandbox", "pytest_plugin"}  # for tests, of a user's DAGs and of ours
+APART = {"sandbox", "testing", "pytest_plugin"}  # for tests, of a user's DAGs and of ours
 WITHOUT_AIRFLOW = (
     "codes",
     "exceptions",
@@ -53,7 +53,8 @@ WITHOUT_AIRFLOW = (
 # Of `watching` one file makes a hook, to open the connection. What a watcher knows and tells needs no Airflow.
 WITHOUT_AIRFLOW_IN_WATCHING = ("watching.watermark", "watching.round", "watching.watcher")
 ONLY_IMPORTED_BY = {
-    "sandbox": {"pytest_plugin"},
+    "sandbox": {"pytest_plugin", "testing"},
+    "testing": {"pytest_plugin"},
     "lineage": {"operators"},  # when OpenLineage asks
     "watching": {"assets"},
     "assets": set[str](),  # it needs Airflow 3

@@ -194,7 +194,7 @@ def test_an_extra_that_is_no_object_is_told_as_such(monkeypatch: pytest.MonkeyPa
             look_up()
     ok, message = HevoHook().test_connection()
     assert not ok
-    assert "hevo_airflow_conn_id" in message
+    assert "JSON object" in message
 
 
 # How it asks
@@ -317,15 +317,31 @@ def tls_server(tmp_path: Path) -> Iterator[int]:
         sandbox._loop.call_soon_threadsafe(server.close)
 
 
-def test_the_test_button_names_a_pipeline_that_is_there(hevo: Sandbox) -> None:
-    hevo.add_pipeline(7)
+@pytest.mark.parametrize(
+    ("pipelines", "told"),
+    [
+        (0, "no pipelines are visible"),
+        (1, "1 pipeline is visible"),
+        (138, "138 pipelines are visible"),
+        (501, "more than 500 pipelines are visible"),
+    ],
+)
+def test_the_test_button_counts_the_pipelines_that_the_key_can_see(hevo: Sandbox, pipelines: int, told: str) -> None:
+    for number in range(1, pipelines + 1):
+        hevo.add_pipeline(number)
 
-    assert HevoHook().test_connection() == (True, "Connected to 127.0.0.1; pipeline 7 is there.")
-    assert [request.path for request in hevo.requests] == ["/api/v1/pipelines"]
+    assert HevoHook().test_connection() == (True, f"Connected to 127.0.0.1; {told}.")
+    assert {request.path for request in hevo.requests} == {"/api/v1/pipelines"}
+    assert len(hevo.requests) <= 6
 
 
-def test_the_test_button_works_for_an_account_without_pipelines(hevo: Sandbox) -> None:
-    assert HevoHook().test_connection() == (True, "Connected to 127.0.0.1; there are no pipelines.")
+def test_the_test_button_does_not_tell_the_id_that_airflows_form_makes_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_XJ7K2Q", json.dumps({"conn_type": "hevo", "host": "us", "login": "key"}))
+
+    assert HevoHook("xj7k2q").test_connection() == (
+        False,
+        "The connection has no password (the API secret). (HEVO-202)",
+    )
 
 
 def test_a_wrong_key_is_told_by_what_to_check(hevo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

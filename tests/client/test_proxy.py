@@ -184,4 +184,4 @@ def test_the_test_button_says_through_which_proxy(hevo: Sandbox) -> None:
     hook = HevoHook(extra_kwargs={"proxy": f"http://user:hunter2@127.0.0.1:{hevo.port}"})
 
     way = f"127.0.0.1 through the proxy 127.0.0.1:{hevo.port}"
-    assert hook.test_connection() == (True, f"Connected to {way}; there are no pipelines.")
+    assert hook.test_connection() == (True, f"Connected to {way}; no pipelines are visible.")

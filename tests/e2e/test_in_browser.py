@@ -134,7 +134,7 @@ def test_the_form_asks_for_what_hevo_needs_and_for_nothing_else(page: Page, airf
     own = page.labels()
 
     always = ["Connection ID", "Connection Type"]
-    assert usual == [*always, "Description", "Region or host", "API key", "API secret"]
+    assert usual == [*always, "Description", "Region or host", "API key", "API secret", "Port"]
     assert own == [*always, *(field["label"] for field in CONNECTION_FORM["conn-fields"].values())]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 from importlib import import_module
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from airflow.models import DagBag
 from airflow.utils.session import create_session
 
 from hevo_provider.sandbox import Sandbox
+from tests.conftest import AIRFLOW
 
 IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
@@ -88,6 +90,8 @@ def test_the_fleet_is_synced_and_a_table_says_what_was_loaded(hevo: Sandbox, cap
 
     assert run.state == "success"
     assert [len(pipeline.jobs) for pipeline in pipelines] == [1, 1]
+    shown = {ti.rendered_map_index for ti in run.get_task_instances() if ti.task_id == "sync"}
+    assert shown == ({None} if IS_AIRFLOW_2 else {"101", "102"})  # the dag.test() of Airflow 2 does not keep it
     heading, *rows = fleets_table(caplog)
     assert heading == ["pipeline", "job", "events", "job", "took", "held", "a", "worker"]
     assert [row[:5] for row in rows] == [[number, "COMPLETED", "1,000", "0.3", "s"] for number in ("101", "102")]
@@ -153,6 +157,47 @@ def test_the_folder_can_be_read_by_any_airflow() -> None:
     assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")} - (
         {"hevo_event_driven"} if IS_AIRFLOW_2 else set()
     )
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_says_what_it_is_about_where_it_is_seen(path: Path) -> None:
+    for dag in DagBag(path).dags.values():
+        assert dag.doc_md == docstring_of(path)
+        assert {task.pool for task in dag.tasks} == {"default_pool"}  # no task of another would start
+        params = {name: dag.params.get_param(name) for name in dag.params}
+        assert all(param.description and param.schema.get("type") for param in params.values()), params
+
+
+def docstring_of(path: Path) -> str | None:
+    """Return the first string of a file, which is its docstring."""
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False)
+
+
+def test_a_pool_is_used_where_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEVO_POOL", "hevo")
+
+    dag: Any = DagBag(EXAMPLES / "hevo_fleet.py").dags["hevo_fleet"]
+
+    assert dag.get_task("sync").pool == "hevo"
+
+
+def test_airflow_finds_the_examples_under_the_name_of_the_distribution() -> None:
+    package = import_module("airflow_provider_hevo")
+
+    (folder,) = (Path(path) / "example_dags" for path in package.__path__)
+    assert {file.name for file in folder.glob("*.py")} == {file.name for file in EXAMPLES.glob("*.py")}
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 3), reason="loads no examples but its own")
+def test_by_default_airflow_loads_the_examples(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("AIRFLOW__CORE__LOAD_EXAMPLES")
+
+    bundles = import_module("airflow.dag_processing.bundles.manager").DagBundlesManager().get_all_dag_bundles()
+
+    assert any(bundle.path.match("airflow_provider_hevo/example_dags") for bundle in bundles)
+    assert "Could not load provider module" not in caplog.text
 
 
 def test_every_example_is_run_here() -> None:

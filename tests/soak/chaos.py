@@ -16,7 +16,8 @@ from yarl import URL
 
 from hevo_provider.sandbox import Fault
 from hevo_provider.sandbox.api import match
-from tests.stage.clock import TURNS, VirtualClock
+from hevo_provider.testing.clock import TURNS
+from tests.stage.clock import VirtualClock
 from tests.stage.death import astep
 
 FAULTS_PER_CALL = 0.2
