@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, BaseOperator
 
 from hevo_provider import codes
 from hevo_provider.clock import process_clock
@@ -26,7 +26,7 @@ from hevo_provider.exceptions import (
     HevoRunError,
     HevoTimeIsOverError,
 )
-from hevo_provider.models.enums import NEVER_BROUGHT_BY, JobType, OnActiveJob, OnDeferred, PipelineAction
+from hevo_provider.models.enums import NEVER_BROUGHT_BY, JobType, OnActiveJob, OnDeferred, OnFresh, PipelineAction
 from hevo_provider.models.ids import object_id_of
 from hevo_provider.parameters import (
     CONNECTION_ELSEWHERE,
@@ -42,7 +42,7 @@ from hevo_provider.parameters import (
     seconds_of,
     several_of,
 )
-from hevo_provider.tasks.task import HevoTask, deadline_of
+from hevo_provider.tasks.task import HevoTask, deadline_of, was_cleared
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -94,6 +94,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     :param timeout: seconds from the task's start after which the wait fails, in every mode.
     :param api_outage_tolerance: seconds without a usable answer from Hevo after which the wait fails.
     :param durable: a retry follows the job that a lost worker has started (Airflow 3.3 and later).
+    :param skip_if_fresh: seconds: if a job of the type completed, and by Hevo's clock ended, as lately as that, the
+        task succeeds with it and starts none. COMPLETED_WITH_FAILURES counts where it is accepted. A user's clear
+        starts one all the same. None: always start.
+    :param on_fresh: what the task does then: ``"succeed"``, or ``"skip"``, which skips what comes after too.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
@@ -123,6 +127,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         timeout: float | timedelta = LONGEST_TIMEOUT,
         api_outage_tolerance: float | timedelta = 1800,
         durable: bool = True,
+        skip_if_fresh: float | timedelta | None = None,
+        on_fresh: OnFresh | str = "succeed",
         **kwargs: Any,
     ) -> None:
         refuse_mix_ups(type(self).__name__, kwargs, CONNECTION_ELSEWHERE | {"poke_interval": "poll_interval"})
@@ -150,6 +156,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self.timeout = checked(partial(seconds_of, above=True), "timeout", timeout)
         self.api_outage_tolerance = checked(seconds_of, "api_outage_tolerance", api_outage_tolerance)
         self.durable = checked(flag_of, "durable", durable)
+        self.skip_if_fresh = checked(_seconds_or_none, "skip_if_fresh", skip_if_fresh)
+        self.on_fresh = checked(partial(member_of, OnFresh), "on_fresh", on_fresh)
         self._check_values(HevoPipelineOperator._checks(self), only_literals=True)
 
     # Airflow's entry points
@@ -327,6 +335,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         if outcome.ending is Ending.FOUND:
             self._publish(context, run, job)
             self._verdict = Verdict(job)
+        elif outcome.ending is Ending.FRESH:
+            self._publish(context, run, job, {"fresh": True})
         else:
             try:
                 self._conclude(context, run, job)
@@ -338,6 +348,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
                     store.forget(run)
                 raise
         store.forget(run)  # last of all: until then, the retry of a lost worker finds the job again
+        if outcome.ending is Ending.FRESH and self.on_fresh is OnFresh.SKIP:
+            raise AirflowSkipException(f"Pipeline {run.pipeline_id}: job {job.job_id} is fresh enough (skip_if_fresh).")
         return job.job_id
 
     def _note(self, context: Context, run: Run | None, error: Exception | None = None) -> None:
@@ -393,6 +405,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             cancel_on_kill=self.cancel_on_kill,
             accept_completed_with_failures=self.accept_completed_with_failures,
             on_deferred=self.on_deferred,
+            fresh_within=None if was_cleared(context, self.retries or 0) else self.skip_if_fresh,
             poll_interval=self.poll_interval,
             retry_limit=self.retry_limit,
             find_window=SHOWS_WITHIN,
@@ -554,6 +567,10 @@ def _ids_of(value: object) -> tuple[str, ...]:
 
 def _on_active_job_of(name: str, value: object) -> OnActiveJob | None:
     return None if value is None else member_of(OnActiveJob, name, value)
+
+
+def _seconds_or_none(name: str, value: Any) -> float | None:
+    return None if value is None else seconds_of(name, value, above=True)
 
 
 def _but_not_follow(name: str, value: OnActiveJob | None) -> OnActiveJob | None:

@@ -94,6 +94,8 @@ class Course:
             logger=self._log,
         )
         begun = await start.go()
+        if start.fresh is not None:
+            return Outcome(Ending.FRESH, begun, start.fresh)
         if begun.posts > run.posts:
             self._on_start(begun.fate is not Fate.UNKNOWN)
         if begun.phase is Phase.READY and begun.order.is_over(self._clock.now()):  # it may have been queued for long

@@ -40,6 +40,7 @@ class Order:
     :param completed_after: for a run that only follows: any job will do that completed at this time (Hevo's clock, ms)
         or later, and none that ended otherwise ends the wait.
     :param on_deferred: what it means that the source's own rate limit has stopped the job.
+    :param fresh_within: seconds: where a job of the type has completed as lately as that, none is started.
     :param poll_interval: seconds between polls of the running job.
     :param poll_growth: by what factor these grow, each time.
     :param longest_poll_interval: seconds beyond which they do not grow.
@@ -74,6 +75,7 @@ class Order:
     object_ids: tuple[str, ...] = ()
     second_job_types: tuple[str, ...] = ()
     on_deferred: OnDeferred = OnDeferred.FAIL
+    fresh_within: float | None = None
 
     def pause_after(self, polls: int) -> float:
         """

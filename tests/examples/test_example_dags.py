@@ -74,6 +74,15 @@ def test_the_sensor_waits_for_the_job_that_was_triggered_before(hevo: Sandbox) -
     assert len(hevo.pipelines[1].jobs) == 1
 
 
+def test_a_sync_is_started_unless_another_was_made_within_the_hour(hevo: Sandbox) -> None:
+    pipeline = hevo.add_pipeline(6, appear_after=0.1, duration=0.3)
+
+    for _ in range(2):
+        assert run("hevo_skip_if_fresh") == {"sync": "success", "report": "success"}
+
+    assert len(pipeline.jobs) == 1
+
+
 def fleets_table(caplog: pytest.LogCaptureFixture) -> list[list[str]]:
     """Return the words of each line of the table that the fleet's last task logs."""
     lines = caplog.text.partition("What was loaded:")[2].splitlines()[1:]
@@ -161,5 +170,6 @@ def test_every_example_is_run_here() -> None:
         "hevo_event_driven",
         "hevo_fleet",
         "hevo_resync_accept_partial",
+        "hevo_skip_if_fresh",
         "hevo_trigger_then_sensor",
     }
