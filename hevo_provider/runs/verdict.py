@@ -116,6 +116,9 @@ def _failure_of(run: Run, job: Job, details: Details) -> HevoJobFailedError:
         pipeline_id=run.pipeline_id,
         job_id=job.job_id,
         code=_CODES.get(str(job.status)),
+        status=job.status,
+        counters=run.counted_with(job),
+        failed_objects=details.failing_objects,
     )
     lines = {
         "What happened": f"job {job.job_id} ({job.type}) ended {job.status}.{why}",

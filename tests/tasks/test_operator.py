@@ -189,6 +189,23 @@ def test_a_job_that_did_not_complete_fails_the_task_and_is_named(
 
 
 @in_both_modes
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_error_carries_status_counters_and_failed_objects_for_who_decides_by_them(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, tells: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, ends="FAILED")
+    hevo.inject("list_job_objects", Fault.no_op() if tells else Fault.status(404), times=None)
+
+    with pytest.raises(HevoJobFailedError) as failure:
+        play(operator(deferrable=deferrable), ti)
+
+    (job,) = pipeline.jobs
+    assert failure.value.status == "FAILED"
+    assert failure.value.counters == job.counters()
+    assert failure.value.failed_objects == (job.failed_objects if tells else ())
+
+
+@in_both_modes
 def test_partial_failures_fail_the_task(hevo: Sandbox, ti: TaskInstance, deferrable: bool) -> None:
     hevo.add_pipeline(7, ends="COMPLETED_WITH_FAILURES")
 
