@@ -76,7 +76,7 @@ class Course:
         try:
             hevo = await self._connect()
             earlier = None
-            if record is not None and not run.posts and not run.gone_before:
+            if record is not None and run.is_new:
                 earlier = await go_on_from(hevo, run, record, self._log)
         except HevoError as error:
             is_known = record is not None and record.run.order.connection_id == run.order.connection_id

@@ -289,10 +289,16 @@ class Start:
             await self._remember(self.run.searching(Fate.UNKNOWN))
         try:
             return await self._post(before)
-        except (HevoAPIError, HevoPipelineStateError, HevoConfigError):
+        except (HevoAPIError, HevoPipelineStateError, HevoConfigError) as error:
             # The last is a refused key, and no connection any more to read the new one from: that did not start a job.
             await self._was_not_applied(before)
-            raise
+            is_of_all = before.objects_retried and before.order_at_first.action is Action.RESYNC
+            if not is_of_all or not isinstance(error, HevoPipelineStateError):
+                raise
+            # In what words Hevo reloads some objects is not documented (API.md, object-resync).
+            self._log.warning("Pipeline %s: %s So all of them are reloaded.", before.pipeline_id, error)
+            self.run, self._object_ids = before.reloading_all(), ()
+            return await self._send()
 
     async def _post(self, before: Run) -> Run:
         try:

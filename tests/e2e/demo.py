@@ -40,6 +40,7 @@ PIPELINE_OF = {
     "hevo_trigger_then_sensor": 1,
     "hevo_fleet": 101,
     "hevo_skip_if_fresh": 6,
+    "hevo_retry_failed_objects": 9,
     "hevo_retry_by_cause": 10,
 }
 BY_ITSELF, WATCHED = "hevo_event_driven", 6

@@ -85,6 +85,13 @@ def test_a_sync_is_started_unless_another_was_made_within_the_hour(hevo: Sandbox
     assert len(pipeline.jobs) == 1
 
 
+def test_a_resync_is_reported(hevo: Sandbox) -> None:
+    """What its retry does is in ``e2e``: ``dag.test()`` keeps no task's state from one try to the next."""
+    hevo.add_pipeline(9, appear_after=0.1, duration=0.3)
+
+    assert run("hevo_retry_failed_objects") == {"resync": "success", "report": "success"}
+
+
 if AIRFLOW >= (3, 3):
 
     def test_a_sync_with_a_retry_policy_succeeds(hevo: Sandbox) -> None:
@@ -181,6 +188,7 @@ def test_every_example_is_run_here() -> None:
         "hevo_fleet",
         "hevo_resync_accept_partial",
         "hevo_retry_by_cause",
+        "hevo_retry_failed_objects",
         "hevo_skip_if_fresh",
         "hevo_trigger_then_sensor",
     }

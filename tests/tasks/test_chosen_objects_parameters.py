@@ -42,6 +42,7 @@ def test_it_takes_what_the_pipelines_operator_takes_but_its_action() -> None:
         "durable": False,
         "skip_if_fresh": 3600.0,
         "on_fresh": "skip",
+        "retry_failed_objects": True,
     }
 
     made = HevoResyncObjectsOperator(task_id="task", pipeline_id=7, objects=["orders"], **given)

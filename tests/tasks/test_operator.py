@@ -66,6 +66,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "durable": True,
         "skip_if_fresh": None,
         "on_fresh": "succeed",
+        "retry_failed_objects": False,
     }
     assert HevoOperator is HevoPipelineOperator
 
