@@ -22,7 +22,8 @@ It is a value that does not change. Its methods are the only ways from one state
                of an earlier try)
 
 From FIND and WATCH a run also comes back to READY: ``going_on``, where its job was deferred and a sync is to be next.
-A retry begins with the run of the try before it, ``under`` what the DAG asks for now.
+A retry begins with the run of the try before it, ``under`` what the DAG asks for now, or, where that has loaded all but
+some objects, ``reloading`` these.
 """
 
 from __future__ import annotations
