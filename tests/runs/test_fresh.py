@@ -168,12 +168,17 @@ def test_partial_failures_are_fresh_where_they_are_accepted(
     ],
 )
 def test_the_end_is_the_earliest_that_hevos_times_allow(
-    ti: TaskInstance, pipeline: SandboxPipeline, override: dict[str, Any], is_fresh: bool
+    ti: TaskInstance,
+    pipeline: SandboxPipeline,
+    story: Callable[[], str],
+    override: dict[str, Any],
+    is_fresh: bool,
 ) -> None:
     job = ended(pipeline, minutes_ago=25)
     job.override = override
 
     assert (play(within_half_an_hour(), ti) == job.id) is is_fresh
+    assert "1970" not in story()
 
 
 def test_an_old_job_that_hevo_has_touched_since_is_not_fresh(

@@ -16,6 +16,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
 from tests.stage.death import MortalStore, lose_worker
 from tests.stage.marks import in_both_modes
+from tests.stage.objects import ids, objects_operator
 from tests.stage.tasks import (
     Deferral,
     TaskInstance,
@@ -133,6 +134,44 @@ def test_a_third_try_reloads_all_that_the_second_was_to_where_hevo_does_not_say_
     play(reloading(deferrable=deferrable), ti)
 
     assert loaded(pipeline)[1:] == [("orders", "customers"), ("orders", "customers")]
+
+
+@in_both_modes
+def test_objects_that_all_failed_are_reloaded_once_by_the_retry(
+    ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
+) -> None:
+    (orders,) = ids(pipeline, "orders")
+    chosen: dict[str, Any] = {"object_ids": [orders], "retry_failed_objects": True, "deferrable": deferrable}
+    pipeline.first_ends = ("FAILED",)
+    with pytest.raises(HevoJobFailedError):
+        play(objects_operator(**chosen), ti)
+    ti.next_try()
+
+    play(objects_operator(**chosen), ti)
+
+    assert loaded(pipeline) == [("orders",), ("orders",)]
+
+
+def test_the_job_of_the_retry_is_found_by_the_type_that_was_asked_for(
+    ti: TaskInstance, pipeline: SandboxPipeline
+) -> None:
+    pipeline.job_type_names = {"RESYNC": "REFRESHER"}
+    fails(pipeline, ti, "orders", ends="FAILED", action="RESYNC_OBJECTS", job_type="REFRESHER")
+
+    assert play(reloading("RESYNC_OBJECTS", job_type="REFRESHER"), ti) == pipeline.jobs[1].id
+
+
+def test_what_somebody_else_has_reloaded_meanwhile_is_not_said_to_be_reloaded_by_the_task(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline
+) -> None:
+    fails(pipeline, ti, "orders", ends="FAILED", skip_if_fresh=3600)
+    theirs = pipeline.start_job("RESYNC", appear_after=0, ago=60, duration=30, ends="COMPLETED")
+
+    assert play(reloading(skip_if_fresh=3600), ti) == theirs.id
+
+    assert hevo.requests_of("resync_objects") == []
+    assert ti.xcoms["hevo_job"]["fresh"] is True
+    assert "objects_retried" not in ti.xcoms["hevo_job"]
 
 
 @for_both_reloads
