@@ -139,9 +139,8 @@ class Start:
         self._log.info("%s: it is %s.", place_in_words(run), state.pipeline.status)
         self._objects = objects
         if not run.posts:
-            self._object_ids = chosen_ids(
-                run, objects
-            )  # a name that fits nothing is told before anything is waited for
+            # A name that fits nothing is told before anything is waited for.
+            self._object_ids = chosen_ids(run, objects)
         waiting = self._check_status(state.pipeline)
         if waiting is not None:
             return waiting
@@ -296,7 +295,7 @@ class Start:
             if not is_of_all or not isinstance(error, HevoPipelineStateError):
                 raise
             # In what words Hevo reloads some objects is not documented (API.md, object-resync).
-            self._log.warning("Pipeline %s: %s So all of them are reloaded.", before.pipeline_id, error)
+            self._log.warning("Pipeline %s: %s So all of them are reloaded.", before.pipeline_id, error.text)
             self.run, self._object_ids = before.reloading_all(), ()
             return await self._send()
 

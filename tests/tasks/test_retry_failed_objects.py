@@ -60,8 +60,9 @@ def fails(pipeline: SandboxPipeline, ti: TaskInstance, *failing: str, ends: str,
     pipeline.ends = ends
     left_behind = at_work(pipeline, ti, **parameters)
     pipeline.jobs[-1].failed_objects = failing
-    with pytest.raises(HevoJobFailedError, match=f"ended {ends}"):
+    with pytest.raises(HevoJobFailedError) as failure:
         play(reloading(**parameters), ti, left_behind)
+    assert failure.value.status == ends
     pipeline.ends = "COMPLETED"
     ti.clock.advance(300)
     ti.next_try()
@@ -256,7 +257,7 @@ def test_a_try_that_sends_nothing_leaves_what_is_left_to_the_next(
 ) -> None:
     fails(pipeline, ti, "orders", ends="COMPLETED_WITH_FAILURES")
     pipeline.status = "DISABLED"
-    with pytest.raises(HevoPipelineStateError, match="is DISABLED"):
+    with pytest.raises(HevoPipelineStateError):
         play(reloading(deferrable=deferrable), ti)
     pipeline.status = "INITIALIZED"
     ti.next_try()
@@ -392,7 +393,7 @@ def test_objects_that_were_chosen_are_not_asked_for_in_any_other_way(
     fails(pipeline, ti, "orders", ends="COMPLETED_WITH_FAILURES", action="RESYNC_OBJECTS")
     hevo.object_resync_body = "neither"
 
-    with pytest.raises(HevoPipelineStateError, match="refused RESYNC_OBJECTS"):
+    with pytest.raises(HevoPipelineStateError):
         play(reloading("RESYNC_OBJECTS"), ti)
 
     assert hevo.requests_of("resync") == []
