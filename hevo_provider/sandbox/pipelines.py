@@ -70,6 +70,7 @@ class SandboxPipeline(Checked):
 
     _values: ClassVar[Mapping[str, tuple[str, Iterable[str]]]] = {
         "ends": ("status in which a job has ended", TERMINAL_STATUSES),
+        "first_ends": ("status in which a job has ended", TERMINAL_STATUSES),
         "status": ("pipeline status", PIPELINE_STATUSES),
         "sync_brings": ("job type", JOB_TYPES),
         "job_type_names": ("job type", JOB_TYPES),

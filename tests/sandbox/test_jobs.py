@@ -180,7 +180,7 @@ def test_types_can_have_other_names_on_the_wire(hevo: Sandbox, call: Caller, clo
 
 
 def test_the_first_jobs_can_end_otherwise(hevo: Sandbox, clock: VirtualClock) -> None:
-    pipeline = hevo.add_pipeline(7, first_ends=("FAILED", "DEFERRED"), schedule={"sync_type": "SCHEDULED"})
+    pipeline = hevo.add_pipeline(7, first_ends=("FAILED", "DEFERRED"), fields={"schedule": {"sync_type": "SCHEDULED"}})
     pipeline.start_through_api("INCREMENTAL")
     clock.advance(60)
     pipeline.start_job()
