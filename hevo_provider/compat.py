@@ -99,6 +99,18 @@ def has_an_event(outlet: object) -> bool:
     return isinstance(outlet, AssetRef)
 
 
+def check_that_tasks_have_retry_policies() -> None:
+    """
+    Refuse to go on where a task has none.
+
+    :raises ImportError: this Airflow is older than 3.3.
+    """
+    try:
+        from airflow.sdk.definitions import retry_policy  # noqa: F401
+    except ImportError:
+        raise ImportError("hevo_provider.retries needs Airflow 3.3: before, tasks have no retry policies.") from None
+
+
 # Triggers
 
 

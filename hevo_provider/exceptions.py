@@ -32,6 +32,7 @@ None of them is an Airflow exception: a sensor's ``soft_fail`` turns those into 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypeVar
 
 from hevo_provider import codes
@@ -260,9 +261,32 @@ class HevoJobNotFoundError(HevoRunError):
 
 
 class HevoJobFailedError(HevoRunError):
-    """The job ended in a status that counts as a failure of the task."""
+    """
+    The job ended in a status that counts as a failure of the task.
+
+    :param status: that status.
+    :param counters: the job's counters, by the API's names, without those that Hevo left out; of all jobs of the task
+        where it went on from some that were deferred.
+    :param failed_objects: names of the objects that failed, as far as Hevo tells: of the first hundred of the job.
+    """
 
     code = codes.FAILED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pipeline_id: int | None = None,
+        job_id: str | None = None,
+        code: Code | None = None,
+        status: str | None = None,
+        counters: Mapping[str, int] | None = None,
+        failed_objects: Iterable[str] = (),
+    ) -> None:
+        super().__init__(message, pipeline_id=pipeline_id, job_id=job_id, code=code)
+        self.status = status
+        self.counters: dict[str, int] = dict(counters or {})
+        self.failed_objects: tuple[str, ...] = tuple(failed_objects)
 
 
 class HevoJobStalledError(HevoRunError):

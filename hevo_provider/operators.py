@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, BaseOperator
 
 from hevo_provider import codes
 from hevo_provider.clock import process_clock
@@ -26,7 +26,7 @@ from hevo_provider.exceptions import (
     HevoRunError,
     HevoTimeIsOverError,
 )
-from hevo_provider.models.enums import NEVER_BROUGHT_BY, JobType, OnActiveJob, OnDeferred, PipelineAction
+from hevo_provider.models.enums import NEVER_BROUGHT_BY, JobType, OnActiveJob, OnDeferred, OnFresh, PipelineAction
 from hevo_provider.models.ids import object_id_of
 from hevo_provider.parameters import (
     CONNECTION_ELSEWHERE,
@@ -42,7 +42,7 @@ from hevo_provider.parameters import (
     seconds_of,
     several_of,
 )
-from hevo_provider.tasks.task import HevoTask, deadline_of
+from hevo_provider.tasks.task import HevoTask, deadline_of, was_cleared
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -94,6 +94,13 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     :param timeout: seconds from the task's start after which the wait fails, in every mode.
     :param api_outage_tolerance: seconds without a usable answer from Hevo after which the wait fails.
     :param durable: a retry follows the job that a lost worker has started (Airflow 3.3 and later).
+    :param skip_if_fresh: seconds: if a job of the type completed, and by Hevo's clock ended, as lately as that, the
+        task succeeds with it and starts none. COMPLETED_WITH_FAILURES counts where it is accepted. A user's clear
+        starts one all the same. None: always start.
+    :param on_fresh: what the task does then: ``"succeed"``, or ``"skip"``, which skips what comes after too.
+    :param retry_failed_objects: for RESYNC without ``drop_and_load``: where the try before ended FAILED or
+        COMPLETED_WITH_FAILURES, and Hevo says which objects it has not loaded, an automatic retry reloads these alone
+        (Airflow 3.3 and later, with ``durable`` and ``wait_for_completion``). A user's clear reloads all.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
@@ -123,6 +130,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         timeout: float | timedelta = LONGEST_TIMEOUT,
         api_outage_tolerance: float | timedelta = 1800,
         durable: bool = True,
+        skip_if_fresh: float | timedelta | None = None,
+        on_fresh: OnFresh | str = "succeed",
+        retry_failed_objects: bool = False,
         **kwargs: Any,
     ) -> None:
         refuse_mix_ups(type(self).__name__, kwargs, CONNECTION_ELSEWHERE | {"poke_interval": "poll_interval"})
@@ -150,6 +160,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self.timeout = checked(partial(seconds_of, above=True), "timeout", timeout)
         self.api_outage_tolerance = checked(seconds_of, "api_outage_tolerance", api_outage_tolerance)
         self.durable = checked(flag_of, "durable", durable)
+        self.skip_if_fresh = checked(_seconds_or_none, "skip_if_fresh", skip_if_fresh)
+        self.on_fresh = checked(partial(member_of, OnFresh), "on_fresh", on_fresh)
+        self.retry_failed_objects = checked(flag_of, "retry_failed_objects", retry_failed_objects)
         self._check_values(HevoPipelineOperator._checks(self), only_literals=True)
 
     # Airflow's entry points
@@ -173,10 +186,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
                 self._defer_until_named(self._deadline(context), error)
             self._show_page(context)
             run = self._run = Run(order=order, phase=Phase.READY, host=self._known_host())
-            if self.durable and not self._store(context).works:
+            if (self.durable or self.retry_failed_objects) and not self._store(context).works:
                 self.log.info(
                     "This Airflow cannot remember a job across a lost worker (3.3 and later can): a retry would start "
-                    "a new one."
+                    "a new one.%s",
+                    " It would reload all objects, whatever retry_failed_objects says." * self.retry_failed_objects,
                 )
             return self._start_and_wait(context, run)
 
@@ -254,7 +268,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
         store = self._store(context)
         # What is on record is of a try before this one, or of a job that this one has gone on from.
-        record = store.recall(run.order.connection_id) if not run.posts and not run.gone_before else None
+        record = store.recall(run.order.connection_id) if run.is_new else None
         if not self.deferrable:
             try:
                 outcome = self._wait_synchronously(context, run, store, record)
@@ -329,17 +343,17 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         if outcome.ending is Ending.FOUND:
             self._publish(context, run, job)
             self._verdict = Verdict(job)
+        elif outcome.ending is Ending.FRESH:
+            self._publish(context, run, job, {"fresh": True})
         else:
             try:
                 self._conclude(context, run, job)
             except HevoJobFailedError:
-                # Whatever happens later, that job is not followed again; nor is a resync sent again that was deferred.
-                if run.gone_before:
-                    store.update(run.going_on_anew())
-                else:
-                    store.forget(run)
+                _forget_failed(run, store)
                 raise
         store.forget(run)  # last of all: until then, the retry of a lost worker finds the job again
+        if outcome.ending is Ending.FRESH and self.on_fresh is OnFresh.SKIP:
+            raise AirflowSkipException(f"Pipeline {run.pipeline_id}: job {job.job_id} is fresh enough (skip_if_fresh).")
         return job.job_id
 
     def _note(self, context: Context, run: Run | None, error: Exception | None = None) -> None:
@@ -395,6 +409,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             cancel_on_kill=self.cancel_on_kill,
             accept_completed_with_failures=self.accept_completed_with_failures,
             on_deferred=self.on_deferred,
+            retry_failed_objects=self.retry_failed_objects,
+            fresh_within=None if was_cleared(context, self.retries or 0) else self.skip_if_fresh,
             poll_interval=self.poll_interval,
             retry_limit=self.retry_limit,
             find_window=SHOWS_WITHIN,
@@ -425,7 +441,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         return {
             **self._checks_of_pipeline(),
             "connection_id": connection_id_of,
-            "action": self._action_of,
+            "action": lambda value: self._check_retries(self._action_of(value)),
             "job_type": self._check_job_type,
         }
 
@@ -434,6 +450,20 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         if self.drop_and_load and action is not PipelineAction.RESYNC:
             raise HevoConfigError("drop_and_load goes with the action RESYNC only.", code=codes.DO_NOT_GO_TOGETHER)
         return action
+
+    def _check_retries(self, action: PipelineAction) -> None:
+        if not self.retry_failed_objects:
+            return
+        if action is not PipelineAction.RESYNC:
+            raise HevoConfigError(
+                "retry_failed_objects goes with the action RESYNC only: a sync reads on by itself.",
+                code=codes.DO_NOT_GO_TOGETHER,
+            )
+        if self.drop_and_load:
+            raise HevoConfigError(
+                "retry_failed_objects does not go with drop_and_load: Hevo drops the tables of a whole pipeline only.",
+                code=codes.DO_NOT_GO_TOGETHER,
+            )
 
     def _agrees_with_ensure_new_job(self, name: str, value: OnActiveJob | None) -> None:
         if value is OnActiveJob.FAIL and not self.ensure_new_job:
@@ -556,6 +586,20 @@ def _ids_of(value: object) -> tuple[str, ...]:
 
 def _on_active_job_of(name: str, value: object) -> OnActiveJob | None:
     return None if value is None else member_of(OnActiveJob, name, value)
+
+
+def _forget_failed(run: Run, store: RunStore) -> None:
+    """Drop the record of a run whose job failed, so that the job is not followed again, as far as no retry needs it."""
+    if run.gone_before:  # a resync that was deferred is not sent again
+        store.update(run.going_on_anew())
+    elif run.order.retry_failed_objects:  # the retry asks what of the job's objects failed
+        store.update(run)
+    else:
+        store.forget(run)
+
+
+def _seconds_or_none(name: str, value: Any) -> float | None:
+    return None if value is None else seconds_of(name, value, above=True)
 
 
 def _but_not_follow(name: str, value: OnActiveJob | None) -> OnActiveJob | None:

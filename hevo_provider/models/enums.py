@@ -111,6 +111,13 @@ class OnDeferred(StrEnum):
     CONTINUE = "continue"
 
 
+class OnFresh(StrEnum):
+    """What a task does where a job has completed so lately that none is started."""
+
+    SUCCEED = "succeed"
+    SKIP = "skip"
+
+
 class OnActiveJob(StrEnum):
     """What to do when a job of the pipeline is active before anything was sent."""
 

@@ -9,8 +9,9 @@ What there is to know:
 
 What a worker does:
 
-* ``course``: all of it, in order. ``resume``: go on with what an earlier try has left. ``start``: the checks, and the
-  one POST. ``chosen_objects``: objects by name. ``cancel``: end the job that was started, and no other.
+* ``course``: all of it, in order. ``resume``: go on with what an earlier try has left; ``failed_objects``: be it some
+  objects. ``start``: the checks, and the one POST. ``fresh``: whether that is needed. ``chosen_objects``: objects by
+  name. ``job_objects``: those of a job. ``cancel``: end the job that was started, and no other.
 
 How a run is waited for:
 

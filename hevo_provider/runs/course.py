@@ -83,7 +83,7 @@ class Course:
         try:
             hevo = await self._connect()
             earlier = None
-            if record is not None and not run.posts and not run.gone_before:
+            if record is not None and run.is_new:
                 earlier = await go_on_from(hevo, run, record, self._log)
         except HevoError as error:
             is_known = record is not None and record.run.order.connection_id == run.order.connection_id
@@ -101,6 +101,8 @@ class Course:
             logger=self._log,
         )
         begun = await start.go()
+        if start.fresh is not None:
+            return Outcome(Ending.FRESH, begun, start.fresh)
         if begun.posts > run.posts:
             self._on_start(begun.fate is not Fate.UNKNOWN)
         if begun.phase is Phase.READY and begun.order.is_over(self._clock.now()):  # it may have been queued for long

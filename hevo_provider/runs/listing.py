@@ -210,6 +210,20 @@ def expected_of(run: Run, listing: Listing) -> Expectation:
     return expectation_of(durations)
 
 
+def ended_not_before(job: Job) -> int | None:
+    """
+    Return the earliest time at which a terminal job may have ended, in ms; None where Hevo does not tell enough.
+
+    This is for who must not take an old end for a recent one, and :func:`ended_at` for who must not miss one. So
+    ``updated_ts``, which Hevo also moves long after the end, can make the end earlier here and never later; without a
+    duration, all that is sure is that a job does not end before it is created.
+    """
+    if job.created_ts is None:
+        return None
+    by_its_duration = job.created_ts + (job.duration or 0)
+    return by_its_duration if job.updated_ts is None else min(by_its_duration, job.updated_ts)
+
+
 def _newest_first(jobs: Sequence[Job]) -> bool:
     times = [job.created_ts for job in jobs if job.created_ts is not None]
     return all(earlier >= later for earlier, later in pairwise(times))

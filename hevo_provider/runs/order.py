@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -40,6 +41,8 @@ class Order:
     :param completed_after: for a run that only follows: any job will do that completed at this time (Hevo's clock, ms)
         or later, and none that ended otherwise ends the wait.
     :param on_deferred: what it means that the source's own rate limit has stopped the job.
+    :param retry_failed_objects: whether a retry after a job of which some objects failed reloads these alone.
+    :param fresh_within: seconds: where a job of the type has completed as lately as that, none is started.
     :param poll_interval: seconds between polls of the running job.
     :param poll_growth: by what factor these grow, each time.
     :param longest_poll_interval: seconds beyond which they do not grow.
@@ -74,6 +77,8 @@ class Order:
     object_ids: tuple[str, ...] = ()
     second_job_types: tuple[str, ...] = ()
     on_deferred: OnDeferred = OnDeferred.FAIL
+    fresh_within: float | None = None
+    retry_failed_objects: bool = False
 
     def pause_after(self, polls: int) -> float:
         """
@@ -104,6 +109,17 @@ class Order:
             drop_and_load=False,
             objects=(),
             object_ids=(),
+        )
+
+    def to_reload(self, object_ids: Iterable[str]) -> Order:
+        """Return what is asked for where all other objects of a reload are loaded."""
+        is_of_objects = self.action is Action.RESYNC_OBJECTS
+        return replace(
+            self,
+            action=Action.RESYNC_OBJECTS,
+            job_types=self.job_types if is_of_objects else expected_job_types_of_objects(),
+            objects=(),
+            object_ids=tuple(object_ids),
         )
 
     def is_over(self, now: float) -> bool:

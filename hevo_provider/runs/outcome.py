@@ -18,6 +18,7 @@ class Ending(StrEnum):
     FOUND = "job_found"  # which was all the task wanted
     START = "start"  # the action may be sent (again): a worker's business
     TIMED_OUT = "timed_out"
+    FRESH = "fresh"  # nothing was started, for a job had completed lately enough: only a worker sees that
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from hevo_provider.exceptions import HevoNotFoundError, HevoResponseError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.runs.cancel import cancel_job_of
+from hevo_provider.runs.failed_objects import reload_what_failed
 from hevo_provider.runs.identity import (
     UNKNOWN_FATE_WINDOW,
     Choice,
@@ -78,12 +79,16 @@ async def go_on_from(hevo: HevoAsyncClient, run: Run, record: Record, logger: Lo
         return None
     if earlier.gone_before and not record.cleared:
         return await _go_on_after_deferral(hevo, run, record, logger)
+    left = None
+    if earlier.objects_retried and not record.cleared:  # all others are loaded, whatever became of these
+        left = run.reloading(earlier.order.object_ids, earlier.objects_retried)
     if earlier.phase is Phase.READY:
-        return None
+        return left
     age = hevo.clock.now() - record.time
     if record.cleared:
         return await _make_way(hevo, run, earlier, age=age, logger=logger)
-    return await _follow_earlier(hevo, run, earlier, age=age, logger=logger)
+    followed = await _follow_earlier(hevo, left or run, earlier, age=age, logger=logger)
+    return left if followed is None else followed
 
 
 async def _go_on_after_deferral(hevo: HevoAsyncClient, run: Run, record: Record, logger: Logger) -> Run | Outcome:
@@ -110,7 +115,8 @@ async def _follow_earlier(
 
     :param age: seconds since it was recorded.
     :returns: the run to wait for; its outcome, if its job has succeeded meanwhile or is all that is wanted; None if it
-        left nothing to follow: no job, or one that failed, which is what retries are for.
+        left nothing to follow: no job, or one that failed, which is what retries are for. Where only some of its
+        objects failed, and the order says so, the run that reloads these.
     """
     continued = earlier.under(run.order)
     found = await _find(hevo, continued, logger)
@@ -124,7 +130,11 @@ async def _follow_earlier(
     if not run.order.wait_for_completion and job.status not in {JobStatus.CANCELLED, JobStatus.SKIPPED}:
         return Outcome(Ending.FOUND, continued, job)
     if job.is_terminal and not goes_on(job, run.order):  # else it is polled once more, and gone on from
-        return _end_of(continued, job, logger)
+        if is_success(job, run.order):
+            logger.info("Pipeline %s: the earlier try's %s.", run.pipeline_id, end_in_words(job))
+            return Outcome(Ending.ENDED, continued, job)
+        logger.info("Pipeline %s: the earlier try's %s; starting a new one.", run.pipeline_id, end_in_words(job))
+        return await reload_what_failed(hevo, run, job, logger) if run.order.retry_failed_objects else None
     logger.info(
         "Pipeline %s: following job %s (%s), which an earlier try of this task started.",
         run.pipeline_id,
@@ -142,14 +152,6 @@ def _without_job(run: Run, found: _Found, *, age: float) -> Run | None:
         is_good = is_success(fallback, run.order) or goes_on(fallback, run.order)
         return None if fallback.is_terminal and not is_good else run
     return run if found.may_show or (age < UNKNOWN_FATE_WINDOW and not run.in_vain) else None
-
-
-def _end_of(run: Run, job: Job, logger: Logger) -> Outcome | None:
-    if not is_success(job, run.order):
-        logger.info("Pipeline %s: the earlier try's %s; starting a new one.", run.pipeline_id, end_in_words(job))
-        return None
-    logger.info("Pipeline %s: the earlier try's %s.", run.pipeline_id, end_in_words(job))
-    return Outcome(Ending.ENDED, run, job)
 
 
 async def _make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float, logger: Logger) -> Run | None:

@@ -22,7 +22,8 @@ It is a value that does not change. Its methods are the only ways from one state
                of an earlier try)
 
 From FIND and WATCH a run also comes back to READY: ``going_on``, where its job was deferred and a sync is to be next.
-A retry begins with the run of the try before it, ``under`` what the DAG asks for now.
+A retry begins with the run of the try before it, ``under`` what the DAG asks for now, or, where that has loaded all but
+some objects, ``reloading`` these.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ class Run:
     :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
     :param gone_before: ids of the task's jobs that ended deferred and that ``job_id`` goes on from, first to last.
     :param counted: their counters, summed up; None where there are none.
-    :param began_as: what of the order was another one before the first of them: a resync is never sent twice.
+    :param began_as: what of the order was another one before the first of them, or before all but some objects were
+        loaded: a resync is never sent twice.
+    :param objects_retried: names of the only objects that are reloaded, for an earlier try has loaded the others.
     :param pipeline_name: what the pipeline is called in Hevo; None where that has not been read.
     :param host: where the connection led when the run began; None where that is not known.
     """
@@ -136,6 +139,7 @@ class Run:
     gone_before: tuple[str, ...] = ()
     counted: Mapping[str, int] | None = None
     began_as: Mapping[str, Any] | None = None
+    objects_retried: tuple[str, ...] = ()
     pipeline_name: str | None = None
     host: str | None = None
 
@@ -153,6 +157,11 @@ class Run:
     def knows_hevo(self) -> bool:
         """Whether Hevo has answered this task well before, in whatever process."""
         return bool(self.answered or self.posts or self.polled or self.last_status)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was sent for it yet, and no job that has ended has led to it: a record may still do that."""
+        return not self.posts and self.began_as is None
 
     # Before the action is sent
 
@@ -363,13 +372,12 @@ class Run:
 
         :param until: seconds since the epoch before which it may not.
         """
-        began_as = {name: _plain(getattr(self.order, name)) for name in _WHAT_IS_STARTED}
         run = replace(
             self,
             order=self.order.to_go_on(),
             gone_before=(*self.gone_before, job.job_id),
             counted=self.counted_with(job),
-            began_as=began_as if self.began_as is None else self.began_as,
+            began_as=self._as_begun(),
         )
         return replace(run.going_on_anew(), not_before=until)
 
@@ -388,6 +396,11 @@ class Run:
             host=self.host,
         )
 
+    def _as_begun(self) -> Mapping[str, Any]:
+        if self.began_as is not None:
+            return self.began_as
+        return {name: _plain(getattr(self.order, name)) for name in _WHAT_IS_STARTED}
+
     def counted_with(self, job: Job) -> dict[str, int]:
         """Return the counters of a job and of those that it goes on from, summed up; without those that none has."""
         own = {name: value for name in COUNTERS if (value := getattr(job, name)) is not None}
@@ -399,6 +412,28 @@ class Run:
         if self.began_as is None:
             return self.order
         return replace(self.order, **{name: _typed(name, value) for name, value in self.began_as.items()})
+
+    # A job of which some objects failed
+
+    def reloading(self, object_ids: Iterable[str], names: Iterable[str]) -> Self:
+        """
+        Wait until the only objects may be reloaded that an earlier try has not loaded.
+
+        :param object_ids: their ids.
+        :param names: their names.
+        """
+        return replace(
+            self,
+            order=self.order_at_first.to_reload(object_ids),
+            phase=Phase.READY,
+            answered=True,
+            began_as=self._as_begun(),
+            objects_retried=tuple(names),
+        )
+
+    def reloading_all(self) -> Self:
+        """Ask for all objects again: these cannot be reloaded alone."""
+        return replace(self, order=self.order_at_first, began_as=None, objects_retried=())
 
     # Between processes
 
@@ -476,6 +511,7 @@ _SEVERAL = {
     "at_work",
     "told",
     "gone_before",
+    "objects_retried",
 }
 
 

@@ -79,9 +79,12 @@ def verdict_of(run: Run, job: Job, details: Details = NO_DETAILS) -> Verdict:
 
 def is_success(job: Job, order: Order) -> bool:
     """Return whether the job's status lets the task succeed."""
-    return job.status in _completed(order) or (
-        order.on_deferred is OnDeferred.ACCEPT and job.status in _deferred(order)
-    )
+    return is_complete(job, order) or (order.on_deferred is OnDeferred.ACCEPT and job.status in _deferred(order))
+
+
+def is_complete(job: Job, order: Order) -> bool:
+    """Return whether the job has loaded all that the task wants, and not only as much as the source allowed."""
+    return job.status in _completed(order)
 
 
 def goes_on(job: Job, order: Order) -> bool:
@@ -113,6 +116,9 @@ def _failure_of(run: Run, job: Job, details: Details) -> HevoJobFailedError:
         pipeline_id=run.pipeline_id,
         job_id=job.job_id,
         code=_CODES.get(str(job.status)),
+        status=job.status,
+        counters=run.counted_with(job),
+        failed_objects=details.failing_objects,
     )
     lines = {
         "What happened": f"job {job.job_id} ({job.type}) ended {job.status}.{why}",

@@ -22,6 +22,7 @@ class DemoPipeline:
     appear_after: float = 2.0
     duration: float | None = 6.0
     ends: str = "COMPLETED"
+    first_ends: tuple[str, ...] = ()
     status: str = "INITIALIZED"
     restarting_for: float = 0.0
     frequency_minutes: int | None = None
@@ -45,6 +46,13 @@ DEMO_PIPELINES = (
     DemoPipeline(
         8, "rates to warehouse", "its jobs end before they first show, 8 s later", appear_after=8.0, duration=0.5
     ),
+    DemoPipeline(
+        9,
+        "reviews to warehouse",
+        "one object fails in its first job, and loads in the next",
+        first_ends=("COMPLETED_WITH_FAILURES",),
+    ),
+    DemoPipeline(10, "ads to lake", "the source's rate limit stops its first job: DEFERRED", first_ends=("DEFERRED",)),
 )
 
 FLEET = tuple(
@@ -67,6 +75,7 @@ def add_demo_pipelines(hevo: Sandbox, *, speed: float = 1.0) -> None:
             appear_after=demo.appear_after / speed,
             duration=None if demo.duration is None else demo.duration / speed,
             ends=demo.ends,
+            first_ends=demo.first_ends,
             restarting_for=demo.restarting_for / speed,
             fields={"schedule": schedule},
         )
@@ -81,5 +90,5 @@ def _every(minutes: int) -> dict[str, object]:
 def describe(line: Callable[[str], None]) -> None:
     """Hand the list of the demo's pipelines to ``line``, one line each."""
     for demo in DEMO_PIPELINES:
-        line(f"  {demo.id}  {demo.name:<24} {demo.what}")
+        line(f"  {demo.id:>2}  {demo.name:<24} {demo.what}")
     line(f"  {FLEET[0].id} to {FLEET[-1].id}: a fleet whose jobs take between 2 and 8 s")

@@ -53,6 +53,7 @@ class SandboxPipeline(Checked):
     :param duration: seconds from a job's creation to its end; less than ``appear_after`` means over when first seen,
         None means until told.
     :param ends: terminal status of the jobs.
+    :param first_ends: those of the first jobs, one each, before ``ends`` holds.
     :param parallel_jobs: accept a start while a job is active; otherwise it is refused.
     :param refusal: HTTP status of that refusal (409 or 500); ``refusal_message`` its words.
     :param restarting_for: seconds in RESTARTING after a resync action; the job is created when they are over.
@@ -69,6 +70,7 @@ class SandboxPipeline(Checked):
 
     _values: ClassVar[Mapping[str, tuple[str, Iterable[str]]]] = {
         "ends": ("status in which a job has ended", TERMINAL_STATUSES),
+        "first_ends": ("status in which a job has ended", TERMINAL_STATUSES),
         "status": ("pipeline status", PIPELINE_STATUSES),
         "sync_brings": ("job type", JOB_TYPES),
         "job_type_names": ("job type", JOB_TYPES),
@@ -86,6 +88,7 @@ class SandboxPipeline(Checked):
         appear_after: float = 5.0,
         duration: float | None = 10.0,
         ends: str = "COMPLETED",
+        first_ends: Sequence[str] = (),
         parallel_jobs: bool = False,
         refusal: int = 409,
         refusal_message: str | None = None,
@@ -103,6 +106,7 @@ class SandboxPipeline(Checked):
         self.appear_after = appear_after
         self.duration = duration
         self.ends = ends
+        self.first_ends = tuple(first_ends)
         self.parallel_jobs = parallel_jobs
         self.refusal = refusal
         self.refusal_message = refusal_message or "A job is already in progress for this pipeline"
@@ -215,7 +219,7 @@ class SandboxPipeline(Checked):
                 created_at=self.world.clock() - ago,
                 appear_after=appear_after,
                 duration=self.duration if duration is None else duration,
-                ends=ends or self.ends,
+                ends=ends or self._ends_of_next(),
             )
 
     def start_through_api(
@@ -241,7 +245,7 @@ class SandboxPipeline(Checked):
                 created_at=now + number * (self.duration or 0.0),
                 appear_after=self.appear_after,
                 duration=self.duration,
-                ends=self.ends,
+                ends=self._ends_of_next(),
                 objects=objects,
             )
             for number, job_type in enumerate(job_types)
@@ -296,9 +300,12 @@ class SandboxPipeline(Checked):
                     created_at=due,
                     appear_after=self.appear_after if self.baseline_lag is None else self.baseline_lag,
                     duration=0.0 if busy else self.duration,
-                    ends="SKIPPED" if busy else self.ends,
+                    ends="SKIPPED" if busy else self._ends_of_next(),
                 )
         self._scheduled_until += missed * step
+
+    def _ends_of_next(self) -> str:
+        return (*self.first_ends, self.ends)[min(len(self._jobs), len(self.first_ends))]
 
     def _add_job(
         self,

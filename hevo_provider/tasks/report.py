@@ -32,6 +32,7 @@ def publish(
     Push the job's state and counters to the XCom ``hevo_job``, and give them to the events of the outlets.
 
     Where the task goes on from jobs that were deferred, the counters are those of all of them, and ``jobs`` their ids.
+    Where it reloads only what an earlier try has not loaded, ``objects_retried`` names that.
 
     :param outlets: of the task.
     :param worker_seconds: for how long the task held workers; None where no process can know.
@@ -43,6 +44,8 @@ def publish(
     facts: dict[str, Any] = {"pipeline_id": run.pipeline_id, **facts_of(job), **_readable(run, job), **(more or {})}
     if run.order.on_deferred is OnDeferred.CONTINUE:
         facts |= {**run.counted_with(job), "jobs": [*run.gone_before, job.job_id]}
+    if run.objects_retried and run.posts:
+        facts["objects_retried"] = list(run.objects_retried)
     held = {} if worker_seconds is None else {"worker_seconds": worker_seconds}
     push(context, JOB_KEY, facts | held, logger)
     _tell_outlets(context, outlets, facts, logger)

@@ -449,6 +449,16 @@ def started_at(context: Context) -> float:
     return started.timestamp() if started is not None else time.time()
 
 
+def was_cleared(context: Context, retries: int) -> bool:
+    """
+    Return whether a user has cleared the task: only that lets Airflow grant more tries than the task has.
+
+    :param retries: of the task.
+    """
+    ti = context["ti"]
+    return bool(ti.try_number > 1 and ti.max_tries > retries)
+
+
 @contextmanager
 def hopeless_errors_fail_for_good() -> Iterator[None]:
     """Fail the task without retries where another try would not mend it: parameters, connection, credentials."""

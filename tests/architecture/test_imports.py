@@ -18,7 +18,8 @@ import pytest
 
 import hevo_provider
 
-IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
+AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
+IS_AIRFLOW_2 = AIRFLOW < (3, 0)
 PACKAGE = "hevo_provider"
 ROOT = Path(hevo_provider.__file__).parents[1]
 
@@ -33,7 +34,7 @@ FROM_THE_BOTTOM_UP: tuple[set[str], ...] = (
     {"hooks", "links"},
     {"triggers", "watching", "lineage"},
     {"tasks"},
-    {"operators", "sensors", "assets", "doctor"},
+    {"operators", "sensors", "assets", "retries", "doctor"},
     {"vendor"},
     {"vendor_paths"},
 )
@@ -58,6 +59,7 @@ ONLY_IMPORTED_BY = {
     "lineage": {"operators"},  # when OpenLineage asks
     "watching": {"assets"},
     "assets": set[str](),  # it needs Airflow 3
+    "retries": set[str](),  # it needs Airflow 3.3
     "links": {"tasks"},
     "vendor_conflict": {"provider_info"},
     "vendor": {"vendor_paths"},
@@ -368,6 +370,22 @@ else:
             "hevo_provider.parameters",
         }
         assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref")
+
+
+if AIRFLOW < (3, 3):
+
+    def test_where_tasks_have_no_retry_policies_the_import_says_what_is_needed() -> None:
+        with pytest.raises(ImportError, match=r"hevo_provider\.retries needs Airflow 3\.3"):
+            importlib.import_module("hevo_provider.retries")
+
+else:
+
+    def test_a_dag_file_with_a_retry_policy_loads_nothing_that_is_only_needed_when_a_task_fails() -> None:
+        code = "from hevo_provider.retries import HevoRetryPolicy\nHevoRetryPolicy()"
+
+        loaded = loaded_by(code, after="from airflow.sdk import RetryPolicy\nimport airflow.sdk.exceptions")
+
+        assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref", "hevo_provider.runs", "hevo_provider.client")
 
 
 def test_the_package_itself_loads_nothing() -> None:

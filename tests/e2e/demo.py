@@ -39,6 +39,9 @@ PIPELINE_OF = {
     "hevo_resync_accept_partial": 2,
     "hevo_trigger_then_sensor": 1,
     "hevo_fleet": 101,
+    "hevo_skip_if_fresh": 6,
+    "hevo_retry_failed_objects": 9,
+    "hevo_retry_by_cause": 10,
 }
 BY_ITSELF, WATCHED = "hevo_event_driven", 6
 FLEET = [101, 102, 103, 104, 105]  # of the example's thirty

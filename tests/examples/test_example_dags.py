@@ -18,7 +18,9 @@ from airflow.utils.session import create_session
 from hevo_provider.sandbox import Sandbox
 from tests.conftest import AIRFLOW
 
-IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
+AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
+IS_AIRFLOW_2 = AIRFLOW < (3, 0)
+NEEDS = {"hevo_event_driven": (3, 0), "hevo_retry_by_cause": (3, 3)}  # the others run on any Airflow
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
 
@@ -74,6 +76,31 @@ def test_the_sensor_waits_for_the_job_that_was_triggered_before(hevo: Sandbox) -
     assert run("hevo_trigger_then_sensor") == {"trigger": "success", "prepare_report": "success", "wait": "success"}
 
     assert len(hevo.pipelines[1].jobs) == 1
+
+
+def test_a_sync_is_started_unless_another_was_made_within_the_hour(hevo: Sandbox) -> None:
+    pipeline = hevo.add_pipeline(6, appear_after=0.1, duration=0.3)
+
+    for _ in range(2):
+        assert run("hevo_skip_if_fresh") == {"sync": "success", "report": "success"}
+
+    assert len(pipeline.jobs) == 1
+
+
+def test_a_resync_is_reported(hevo: Sandbox) -> None:
+    """What its retry does is in ``e2e``: ``dag.test()`` keeps no task's state from one try to the next."""
+    hevo.add_pipeline(9, appear_after=0.1, duration=0.3)
+
+    assert run("hevo_retry_failed_objects") == {"resync": "success", "report": "success"}
+
+
+if AIRFLOW >= (3, 3):
+
+    def test_a_sync_with_a_retry_policy_succeeds(hevo: Sandbox) -> None:
+        """What it does where a job was deferred takes a minute: see ``e2e``."""
+        hevo.add_pipeline(10, appear_after=0.1, duration=0.3)
+
+        assert run("hevo_retry_by_cause") == {"sync": "success"}
 
 
 def fleets_table(caplog: pytest.LogCaptureFixture) -> list[list[str]]:
@@ -154,9 +181,8 @@ def test_the_folder_can_be_read_by_any_airflow() -> None:
     bag = DagBag(EXAMPLES)
 
     assert bag.import_errors == {}
-    assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")} - (
-        {"hevo_event_driven"} if IS_AIRFLOW_2 else set()
-    )
+    absent = {name for name, needed in NEEDS.items() if needed > AIRFLOW}
+    assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")} - absent
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
@@ -206,5 +232,8 @@ def test_every_example_is_run_here() -> None:
         "hevo_event_driven",
         "hevo_fleet",
         "hevo_resync_accept_partial",
+        "hevo_retry_by_cause",
+        "hevo_retry_failed_objects",
+        "hevo_skip_if_fresh",
         "hevo_trigger_then_sensor",
     }

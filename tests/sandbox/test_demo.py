@@ -24,7 +24,9 @@ def test_every_demo_pipeline_is_served(hevo: Sandbox, call: Caller) -> None:
     assert served == {demo.id: demo.name for demo in (*DEMO_PIPELINES, *FLEET)}
 
 
-@pytest.mark.parametrize(("pipeline_id", "ends"), [(1, "COMPLETED"), (2, "COMPLETED_WITH_FAILURES"), (3, "FAILED")])
+@pytest.mark.parametrize(
+    ("pipeline_id", "ends"), [(1, "COMPLETED"), (2, "COMPLETED_WITH_FAILURES"), (3, "FAILED"), (10, "DEFERRED")]
+)
 def test_demo_jobs_end_as_described(
     hevo: Sandbox, call: Caller, clock: VirtualClock, pipeline_id: int, ends: str
 ) -> None:

@@ -177,3 +177,15 @@ def test_types_can_have_other_names_on_the_wire(hevo: Sandbox, call: Caller, clo
 
     assert call.get("/7/jobs").data[0]["type"] == "TRUNCATE_AND_LOAD"
     assert pipeline.jobs[0].type == "RESYNC"
+
+
+def test_the_first_jobs_can_end_otherwise(hevo: Sandbox, clock: VirtualClock) -> None:
+    pipeline = hevo.add_pipeline(7, first_ends=("FAILED", "DEFERRED"), fields={"schedule": {"sync_type": "SCHEDULED"}})
+    pipeline.start_through_api("INCREMENTAL")
+    clock.advance(60)
+    pipeline.start_job()
+    clock.advance(3600)
+    pipeline.catch_up()
+    clock.advance(60)
+
+    assert [job.status for job in pipeline.jobs] == ["FAILED", "DEFERRED", "COMPLETED"]

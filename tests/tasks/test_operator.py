@@ -64,6 +64,9 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "timeout": 7 * 24 * 3600,
         "api_outage_tolerance": 1800,
         "durable": True,
+        "skip_if_fresh": None,
+        "on_fresh": "succeed",
+        "retry_failed_objects": False,
     }
     assert HevoOperator is HevoPipelineOperator
 
@@ -184,6 +187,23 @@ def test_a_job_that_did_not_complete_fails_the_task_and_is_named(
     assert f"events_loaded {job.events_loaded}" in told_by(failure.value)
     assert (failure.value.pipeline_id, failure.value.job_id) == (7, job.id)
     assert ti.xcoms["hevo_job"]["status"] == status
+
+
+@in_both_modes
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_error_carries_status_counters_and_failed_objects_for_who_decides_by_them(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, tells: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, ends="FAILED")
+    hevo.inject("list_job_objects", Fault.no_op() if tells else Fault.status(404), times=None)
+
+    with pytest.raises(HevoJobFailedError) as failure:
+        play(operator(deferrable=deferrable), ti)
+
+    (job,) = pipeline.jobs
+    assert failure.value.status == "FAILED"
+    assert failure.value.counters == job.counters()
+    assert failure.value.failed_objects == (job.failed_objects if tells else ())
 
 
 @in_both_modes
