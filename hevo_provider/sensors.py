@@ -67,7 +67,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     With ``completed_after`` any job of the type will do that has completed since that time, also one that was over
     before the sensor polled: for pipelines that Hevo runs by its own schedule, with ``"{{ data_interval_end }}"``.
     Polls come every ``poke_interval`` seconds, and ``timeout`` is their only limit. A job that ended badly since is a
-    warning in the log (in the mode ``reschedule`` at each poll) and no more: a later one may complete.
+    warning in the log (in the mode ``reschedule`` at each poll) and no more: a later one may complete. With
+    ``fail_on_bad_job`` it fails the sensor at once, unless one has completed after it.
 
     Modes are ``poke``, ``reschedule`` and, with ``deferrable`` (the default), waiting in the triggerer; ``timeout`` and
     ``soft_fail`` mean the same in all of them: a time-out can be a skip, a job that failed cannot. In ``reschedule``
@@ -79,6 +80,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     :param job_id: the job to follow; None finds the active one. (templated)
     :param completed_after: succeed with a job that completed at this time or later, by Hevo's clock: a datetime, or its
         text by ISO 8601; UTC unless it says otherwise. Not together with ``job_id``. (templated)
+    :param fail_on_bad_job: with ``completed_after``: fail where the job of the type that ended last since that time has
+        ended badly, instead of waiting for one that completes. A SKIPPED one does not count: nothing was run.
     :param job_type: the type of the job to find: a ``JobType`` or its name. (templated)
     :param connection_id: the Airflow connection. (templated)
     :param poke_interval: seconds between polls of the running job.
@@ -108,6 +111,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         pipeline_name: str | None = None,
         job_id: str | None = None,
         completed_after: datetime | str | None = None,
+        fail_on_bad_job: bool = False,
         job_type: JobType | str = JobType.INCREMENTAL,
         connection_id: str = DEFAULT_CONNECTION_ID,
         poke_interval: float = 20,
@@ -133,6 +137,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self.accept_completed_with_failures = checked(
             flag_of, "accept_completed_with_failures", accept_completed_with_failures
         )
+        self.fail_on_bad_job = checked(flag_of, "fail_on_bad_job", fail_on_bad_job)
         self.on_deferred = checked(_on_deferred_of, "on_deferred", on_deferred)
         self.deferrable = checked(flag_of, "deferrable", deferrable)
         self.wait_for_job_max_attempts = checked(count_of, "wait_for_job_max_attempts", wait_for_job_max_attempts)
@@ -385,6 +390,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             completed_after=completed_after,
             accept_completed_with_failures=self.accept_completed_with_failures,
             on_deferred=self.on_deferred,
+            fail_on_bad_job=self.fail_on_bad_job,
         )
 
     def _check(self, *, only_literals: bool = False) -> None:
@@ -395,13 +401,16 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             raise HevoConfigError("job_id rendered to None: the task that should have returned it did not.")
         if self.expects_job_id and self.expects_completion:
             raise HevoConfigError("job_id and completed_after exclude each other: follow one job, or wait for any.")
+        waits_for_completion = self.expects_completion or is_expanded_over(self, "completed_after")
+        if self.fail_on_bad_job and not waits_for_completion:
+            raise HevoConfigError("fail_on_bad_job goes with completed_after only: without it one job is followed.")
         checks: dict[str, Callable[[Any], object]] = {
             **self._checks_of_pipeline(),
             "connection_id": connection_id_of,
             "job_type": lambda value: member_of(JobType, "job_type", value),
             "job_id": lambda value: None if value is None else job_id_of(value),
         }
-        if self.expects_completion or is_expanded_over(self, "completed_after"):
+        if waits_for_completion:
             checks["completed_after"] = lambda value: moment_of("completed_after", value)
         self._check_values(checks, only_literals=only_literals)
 

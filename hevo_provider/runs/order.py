@@ -40,6 +40,8 @@ class Order:
     :param completed_after: for a run that only follows: any job will do that completed at this time (Hevo's clock, ms)
         or later, and none that ended otherwise ends the wait.
     :param on_deferred: what it means that the source's own rate limit has stopped the job.
+    :param fail_on_bad_job: with ``completed_after``: one that ended otherwise, with none completed after it, ends the
+        wait.
     :param poll_interval: seconds between polls of the running job.
     :param poll_growth: by what factor these grow, each time.
     :param longest_poll_interval: seconds beyond which they do not grow.
@@ -74,6 +76,7 @@ class Order:
     object_ids: tuple[str, ...] = ()
     second_job_types: tuple[str, ...] = ()
     on_deferred: OnDeferred = OnDeferred.FAIL
+    fail_on_bad_job: bool = False
 
     def pause_after(self, polls: int) -> float:
         """

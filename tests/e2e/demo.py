@@ -25,7 +25,12 @@ from tests.e2e.airflow_api import AirflowApi, AirflowApiError, TaskEvent
 from tests.e2e.airflow_lab import AirflowLab, free_ports
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
-PIPELINE_OF = {"hevo_deferred_sync": 1, "hevo_resync_accept_partial": 2, "hevo_trigger_then_sensor": 1}
+PIPELINE_OF = {
+    "hevo_own_schedule": 6,  # first, for the schedule falls due within a minute
+    "hevo_deferred_sync": 1,
+    "hevo_resync_accept_partial": 2,
+    "hevo_trigger_then_sensor": 1,
+}
 RUN = "demo"
 KEY, SECRET = "sandbox-key", "sandbox-secret"
 TIME_LIMIT = 150.0  # seconds for all runs together

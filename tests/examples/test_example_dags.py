@@ -74,6 +74,21 @@ def test_the_sensor_waits_for_the_job_that_was_triggered_before(hevo: Sandbox) -
     assert len(hevo.pipelines[1].jobs) == 1
 
 
+@pytest.mark.parametrize(("ends", "state"), [("COMPLETED", "success"), ("FAILED", "failed")])
+def test_what_hevos_own_schedule_loads_is_waited_for_and_its_failure_is_heard(
+    hevo: Sandbox, ends: str, state: str
+) -> None:
+    pipeline = hevo.add_pipeline(6, appear_after=0)
+    job = pipeline.start_job(duration=1, ends=ends)
+
+    run = ended("hevo_own_schedule")
+
+    assert run.state == state
+    if state == "success":
+        assert run.get_task_instance("report").xcom_pull() == f"job {job.id}: 1,000 events loaded"
+    assert pipeline.jobs_started_by_api == []
+
+
 def fleets_table(caplog: pytest.LogCaptureFixture) -> list[list[str]]:
     """Return the words of each line of the table that the fleet's last task logs."""
     lines = caplog.text.partition("What was loaded:")[2].splitlines()[1:]
@@ -160,6 +175,7 @@ def test_every_example_is_run_here() -> None:
         "hevo_deferred_sync",
         "hevo_event_driven",
         "hevo_fleet",
+        "hevo_own_schedule",
         "hevo_resync_accept_partial",
         "hevo_trigger_then_sensor",
     }

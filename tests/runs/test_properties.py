@@ -342,6 +342,7 @@ orders = st.builds(
     deadline=st.none() | st.floats(0, 1e12),
     second_job_types=st.lists(st.text(), max_size=3).map(tuple),
     on_deferred=st.sampled_from(OnDeferred),
+    fail_on_bad_job=st.booleans(),
 )
 runs = st.builds(
     Run,

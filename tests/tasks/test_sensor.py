@@ -51,6 +51,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "pipeline_name": None,
         "job_id": None,
         "completed_after": None,
+        "fail_on_bad_job": False,
         "job_type": JobType.INCREMENTAL,
         "connection_id": "hevo_airflow_conn_id",
         "poke_interval": 20,
