@@ -92,6 +92,22 @@ def has_an_event(outlet: object) -> bool:
     return isinstance(outlet, AssetRef)
 
 
+def is_alias(outlet: object) -> bool:
+    """Return whether an outlet stands for assets that only the task itself can name."""
+    from airflow.providers.common.compat.sdk import AssetAlias
+
+    return isinstance(outlet, AssetAlias)
+
+
+def uris_have_slashes() -> bool:
+    """Return whether the parts of a table's name are parts of an asset's path, as Airflow 3 wants them."""
+    try:
+        import airflow.sdk  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 # Triggers
 
 

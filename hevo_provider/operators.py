@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from hevo_provider.lineage import Lineage
+    from hevo_provider.lineage.facets import Lineage
     from hevo_provider.runs.course import Course
     from hevo_provider.runs.order import Order
     from hevo_provider.runs.outcome import Outcome
@@ -62,6 +62,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     The worker slot is held for the calls that start the job; finding it and waiting for its end is the triggerer's
     work. The job's id is the task's return value, its final state and counters are the XCom ``hevo_job``.
+
+    With an ``AssetAlias`` among the ``outlets``, success emits an asset event for each table that the job has loaded;
+    see :mod:`hevo_provider.tasks.tables`.
 
     :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
     :param pipeline_name: its name, instead: it is looked up when the task runs. (templated)
@@ -89,6 +92,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     :param timeout: seconds from the task's start after which the wait fails, in every mode.
     :param api_outage_tolerance: seconds without a usable answer from Hevo after which the wait fails.
     :param durable: a retry follows the job that a lost worker has started (Airflow 3.3 and later).
+    :param skip_empty_tables: with an ``AssetAlias`` among the ``outlets``: emit no event for a table without new rows.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
@@ -118,6 +122,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         timeout: float | timedelta = LONGEST_TIMEOUT,
         api_outage_tolerance: float | timedelta = 1800,
         durable: bool = True,
+        skip_empty_tables: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -143,6 +148,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self.timeout = checked(partial(seconds_of, above=True), "timeout", timeout)
         self.api_outage_tolerance = checked(seconds_of, "api_outage_tolerance", api_outage_tolerance)
         self.durable = checked(flag_of, "durable", durable)
+        self.skip_empty_tables = checked(flag_of, "skip_empty_tables", skip_empty_tables)
         self._check_values(HevoPipelineOperator._checks(self), only_literals=True)
 
     # Airflow's entry points
@@ -220,10 +226,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     # OpenLineage's entry points
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:  # noqa: ARG002
-        """Return what the run read and wrote; see :mod:`hevo_provider.lineage`."""
+        """Return what the run read and wrote; see :mod:`hevo_provider.lineage.facets`."""
         if self._verdict is None or self._order is None:
             return None
-        from hevo_provider.lineage import lineage_of
+        from hevo_provider.lineage.facets import lineage_of
 
         return lineage_of(self._hevo(self._order.connection_id), self._order, self._verdict)
 
@@ -246,11 +252,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             except HevoJobNotFoundError as error:
                 self._note(context, self._course.run if self._course is not None else None, error)
                 raise
-            return self._finish(context, outcome)
+            return self._finish(context, replace(outcome, run=self._with_destination(outcome.run)))
         begun = self._block_on(self._begin, run, store, record)
         if isinstance(begun, Outcome):
             return self._finish(context, begun)
-        return self._defer_until_done(context, begun)
+        return self._defer_until_done(context, self._with_destination(begun))
 
     def _wait_synchronously(self, run: Run, store: RunStore, record: Record | None) -> Outcome:
         """Do all of it in this process, blocking the worker slot until the job has ended."""
@@ -263,6 +269,15 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     async def _run_to_its_end(self, run: Run, store: RunStore, record: Record | None) -> Outcome:
         async with self._connecting(run.order.connection_id) as connect:
             return await self._course_of(connect, run, store).to_its_end(run, record)
+
+    def _with_destination(self, run: Run) -> Run:
+        """Take along where the pipeline leads, for who tells of its tables: its start has asked Hevo for that."""
+        pipeline = self._course.pipeline if self._course is not None else None
+        if pipeline is None or not self._aliases():
+            return run
+        from hevo_provider.tasks.tables import destination_of
+
+        return run.leading_to(destination_of(pipeline, self._hevo(run.order.connection_id)))
 
     def _course_of(self, connect: Connect, run: Run, store: RunStore) -> Course:
         from hevo_provider.metrics import count_start

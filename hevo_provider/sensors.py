@@ -96,6 +96,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     :param api_outage_tolerance: seconds without a usable answer from Hevo after which the sensor fails. In
         ``reschedule`` mode a process sees too little of an outage to tell how long it lasts; there ``timeout`` is the
         limit.
+    :param skip_empty_tables: with an ``AssetAlias`` among the ``outlets``: emit no event for a table without new rows.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
@@ -122,6 +123,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         wait_for_job_interval: float = 5,
         wait_for_job_initial_delay: float = 10,
         api_outage_tolerance: float = 1800,
+        skip_empty_tables: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
@@ -144,6 +146,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self.wait_for_job_interval = checked(above_zero, "wait_for_job_interval", wait_for_job_interval)
         self.wait_for_job_initial_delay = checked(seconds_of, "wait_for_job_initial_delay", wait_for_job_initial_delay)
         self.api_outage_tolerance = checked(seconds_of, "api_outage_tolerance", api_outage_tolerance)
+        self.skip_empty_tables = checked(flag_of, "skip_empty_tables", skip_empty_tables)
         self.poll_interval = checked(above_zero, "poke_interval", self.poke_interval)
         self.expects_job_id = job_id is not None
         self.expects_completion = completed_after is not None

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoError
+from hevo_provider.models.answers import Pipeline
 from hevo_provider.runs.cancel import end_in_time
 from hevo_provider.runs.error_table import may_pass
 from hevo_provider.runs.logger import Logger, log
@@ -56,6 +57,7 @@ class Course:
         self._on_start = on_start
         self._may_be_cancelled = may_be_cancelled
         self._at: Start | Wait | None = None
+        self.pipeline: Pipeline | None = None  # as a start has seen it
 
     @property
     def run(self) -> Run | None:
@@ -91,6 +93,7 @@ class Course:
             logger=self._log,
         )
         begun = await start.go()
+        self.pipeline = start.pipeline
         if begun.posts > run.posts:
             self._on_start(begun.fate is not Fate.UNKNOWN)
         if begun.phase is Phase.READY and begun.order.is_over(self._clock.now()):  # it may have been queued for long

@@ -97,6 +97,8 @@ class Run:
     :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
     :param gone_before: ids of the task's jobs that ended deferred and that ``job_id`` goes on from, first to last.
     :param counted: their counters, summed up; None where there are none.
+    :param destination: where the pipeline leads, as :mod:`hevo_provider.lineage.names` has it: the system's kind, its
+        namespace and its database; None where nobody wants to know.
     :param began_as: what of the order was another one before the first of them: a resync is never sent twice.
     """
 
@@ -129,6 +131,7 @@ class Run:
     gone_before: tuple[str, ...] = ()
     counted: Mapping[str, int] | None = None
     began_as: Mapping[str, Any] | None = None
+    destination: tuple[str, ...] | None = None
 
     @property
     def pipeline_id(self) -> int:
@@ -329,6 +332,10 @@ class Run:
         """Go on to wait for the end of a job whose id was all that was asked for, and is known."""
         return replace(self, phase=Phase.WATCH)
 
+    def leading_to(self, destination: tuple[str, ...]) -> Self:
+        """Take note of where the pipeline leads."""
+        return replace(self, destination=destination)
+
     def telling(self, status: str) -> Self:
         """Take note of the status that the log tells."""
         return replace(self, last_status=status)
@@ -446,7 +453,10 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
     "fate": Fate,
 }
 # JSON has no tuples.
-_SEVERAL = {"job_types", "second_job_types", "objects", "object_ids", "baseline", "at_work", "told", "gone_before"}
+_SEVERAL = {
+    *("job_types", "second_job_types", "objects", "object_ids", "baseline", "at_work", "told", "gone_before"),
+    "destination",
+}
 
 
 def _plain(value: object) -> object:

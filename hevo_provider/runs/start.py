@@ -106,6 +106,7 @@ class Start:
         self._object_ids: tuple[str, ...] = ()
         self._objects: tuple[PipelineObject, ...] = ()
         self._listing: Listing | None = None
+        self.pipeline: Pipeline | None = None  # as Hevo has shown it
 
     async def go(self) -> Run:
         """
@@ -129,6 +130,7 @@ class Start:
             if not may_pass(error, knows_hevo=self.run.knows_hevo, starts=True):
                 raise
             return put_off(self.run, error, self._clock.now(), self._log)
+        self.pipeline = state.pipeline
         self.run = run = self.run.has_been_answered()
         if not run.posts:
             chosen_ids(run, objects)  # a name that fits nothing is told before anything is waited for

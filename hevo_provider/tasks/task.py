@@ -12,7 +12,7 @@ from uuid import uuid4
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import is_resumed, was_unmapped
+from hevo_provider.compat import is_alias, is_resumed, was_unmapped
 from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRateLimitError, HevoRunError
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.models.ids import check_that_one_is_given, pipeline_id_of, pipeline_name_of
@@ -55,6 +55,7 @@ class HevoTask(Base):
     pipeline_id: Any
     pipeline_name: Any
     connection_id: str
+    skip_empty_tables: bool
 
     _call: BlockingCall | None = None
     _hook: HevoHook | None = None
@@ -292,7 +293,21 @@ class HevoTask(Base):
             what = f"{end_in_words(job)}.{failing_in_words(details.failing_objects)}"
             what += f" {deferral_in_words(details.deferred_objects)}" if is_deferred else ""
             self.log.warning("Pipeline %s: %s Accepted.", run.pipeline_id, what)
+        if self._aliases():
+            self._tell_tables(context, run, job)
         return job.job_id
+
+    def _aliases(self) -> list[Any]:
+        """Return the outlets by which the task tells of the tables that were loaded."""
+        return [outlet for outlet in self.outlets if is_alias(outlet)]
+
+    def _tell_tables(self, context: Context, run: Run, job: Job) -> None:
+        """Emit an asset event for each table that was loaded, if that can be done: the job has succeeded."""
+        from hevo_provider.tasks.tables import Tables
+
+        tables = Tables(self._hevo(run.order.connection_id), run, job, self.log)
+        self._block_on(tables.read)
+        tables.tell(context, self._aliases(), skip_empty=self.skip_empty_tables)
 
     def _publish(self, context: Context, run: Run, job: Job, more: Mapping[str, Any] | None = None) -> None:
         """Tell Airflow of the job's state and counters, and of more."""

@@ -30,6 +30,7 @@ PIPELINE_OF = {
     "hevo_deferred_sync": 1,
     "hevo_resync_accept_partial": 2,
     "hevo_trigger_then_sensor": 1,
+    "hevo_tables": 1,
 }
 RUN = "demo"
 KEY, SECRET = "sandbox-key", "sandbox-secret"

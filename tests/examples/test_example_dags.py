@@ -89,6 +89,14 @@ def test_what_hevos_own_schedule_loads_is_waited_for_and_its_failure_is_heard(
     assert pipeline.jobs_started_by_api == []
 
 
+def test_the_tables_that_were_loaded_have_events(hevo: Sandbox) -> None:
+    assert run("hevo_tables") == {"load": "success"}
+
+    (job,) = hevo.pipelines[1].jobs
+    told = {"rows_loaded": 333, "rows_failed": 0, "job_id": job.id, "pipeline_id": 1}
+    assert stored_events()[-3:] == [told] * 3
+
+
 def fleets_table(caplog: pytest.LogCaptureFixture) -> list[list[str]]:
     """Return the words of each line of the table that the fleet's last task logs."""
     lines = caplog.text.partition("What was loaded:")[2].splitlines()[1:]
@@ -165,9 +173,9 @@ def test_the_folder_can_be_read_by_any_airflow() -> None:
     bag = DagBag(EXAMPLES)
 
     assert bag.import_errors == {}
-    assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")} - (
-        {"hevo_event_driven"} if IS_AIRFLOW_2 else set()
-    )
+    needs_airflow_3 = {"hevo_event_driven"} if IS_AIRFLOW_2 else set()
+    expected = {path.stem for path in EXAMPLES.glob("*.py")} | {"hevo_tables_report"}
+    assert set(bag.dags) == expected - needs_airflow_3
 
 
 def test_every_example_is_run_here() -> None:
@@ -177,5 +185,6 @@ def test_every_example_is_run_here() -> None:
         "hevo_fleet",
         "hevo_own_schedule",
         "hevo_resync_accept_partial",
+        "hevo_tables",
         "hevo_trigger_then_sensor",
     }

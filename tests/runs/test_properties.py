@@ -360,6 +360,7 @@ runs = st.builds(
     note=st.none() | st.text(),
     gone_before=st.lists(ids, max_size=3).map(tuple),
     counted=st.none() | st.dictionaries(st.sampled_from(COUNTERS), st.integers(0)),
+    destination=st.none() | st.tuples(st.text(), st.text(), st.text()),
     began_as=st.none() | st.just({"action": "RESYNC", "drop_and_load": True, "objects": ["a"], "object_ids": []}),
 )
 

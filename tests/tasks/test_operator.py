@@ -63,6 +63,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "timeout": 7 * 24 * 3600,
         "api_outage_tolerance": 1800,
         "durable": True,
+        "skip_empty_tables": False,
     }
     assert HevoOperator is HevoPipelineOperator
 
