@@ -118,6 +118,21 @@ def triggers_are_told_of_a_kill() -> bool:
     return hasattr(BaseTrigger, "on_kill")
 
 
+def needs_a_worker(operator: Any) -> bool:
+    """
+    Return whether a task cannot start in the triggerer.
+
+    That can be done from Airflow 3.3 on, which renders templates there. A mapped task cannot (3.3.2), and only a worker
+    calls what is to be called before a task's own work, and after it.
+    """
+    from airflow.triggers.base import BaseTrigger
+
+    if not hasattr(BaseTrigger, "render_template_fields") or was_unmapped(operator):
+        return True
+    hooks = ("on_execute_callback", "_pre_execute_hook", "_post_execute_hook")
+    return any(getattr(operator, name, None) for name in hooks)
+
+
 async def is_still_waited_for(
     task_instance: Any, *, trigger_id: int | None, run_token: str | None, waits_for_end: bool
 ) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import first_poke_of, is_expanded_over, was_unmapped
+from hevo_provider.compat import first_poke_of, is_expanded_over, needs_a_worker, was_unmapped
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoError,
@@ -36,11 +36,12 @@ from hevo_provider.parameters import (
     connection_id_of,
     count_of,
     flag_of,
+    is_unrendered,
     member_of,
     moment_of,
     seconds_of,
 )
-from hevo_provider.tasks.task import HevoTask, deadline_of, hopeless_errors_fail_for_good
+from hevo_provider.tasks.task import DEADLINE_MARGIN, HevoTask, deadline_of, hopeless_errors_fail_for_good, limit_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -97,6 +98,10 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         ``reschedule`` mode a process sees too little of an outage to tell how long it lasts; there ``timeout`` is the
         limit.
     :param skip_empty_tables: with an ``AssetAlias`` among the ``outlets``: emit no event for a table without new rows.
+    :param start_from_trigger: start in the triggerer, and end there if the job has completed, without any worker
+        (Airflow 3.3 and later, with ``deferrable``). Where that cannot be done, the sensor is as without: with
+        ``pipeline_name``, with a template in another parameter than ``completed_after``, mapped, with
+        ``on_execute_callback``, ``pre_execute`` or ``post_execute``. What does not end COMPLETED, and every ``outlets``, is a worker's at the end.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
@@ -124,6 +129,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         wait_for_job_initial_delay: float = 10,
         api_outage_tolerance: float = 1800,
         skip_empty_tables: bool = False,
+        start_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
@@ -151,6 +157,9 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self.expects_job_id = job_id is not None
         self.expects_completion = completed_after is not None
         self._check(only_literals=True)
+        self.start_from_trigger = False
+        if checked(flag_of, "start_from_trigger", start_from_trigger) and self._can_start_in_triggerer():
+            self._start_in_triggerer()
 
     def execute(self, context: Context) -> Any:
         """
@@ -185,9 +194,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         :param event: see :mod:`hevo_provider.runs.events`. One that is missing or unknown fails the sensor.
         :returns: the job's id.
         """
-        from hevo_provider.runs.events import read_event
+        from hevo_provider.runs.events import BEGIN, read_event
         from hevo_provider.runs.outcome import Ending, Outcome
 
+        if event == BEGIN:
+            return self.execute(context)
         self._begin_work()
         with self._failing_like_a_sensor():
             told = read_event(event)
@@ -346,36 +357,69 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                 raise AirflowSensorTimeout(f"{error} {_timed_out(run)}") from error
             self._defer_until_done(context, run.resting(rested))
 
+    # Without a worker
+
+    def _can_start_in_triggerer(self) -> bool:
+        """Return whether all that a run needs is known without a worker."""
+        literals = (self.pipeline_id, self.job_id, self.job_type, self.connection_id)
+        if not self.deferrable or self.is_named or any(map(is_unrendered, literals)) or needs_a_worker(self):
+            return False
+        return isinstance(self.completed_after, str) or not is_unrendered(self.completed_after)
+
+    def _start_in_triggerer(self) -> None:
+        from airflow.triggers.base import StartTriggerArgs
+
+        limit, longest = limit_of(self.timeout, self.execution_timeout), self.timeout + DEADLINE_MARGIN
+        if self.execution_timeout is not None:  # which shortens the trigger's time-out
+            longest = min(longest, self.execution_timeout.total_seconds())
+        after = self.completed_after
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls="hevo_provider.triggers.HevoSensorTrigger",
+            trigger_kwargs={
+                **self._new_run(None).to_json(),
+                "completed_after": after.isoformat() if isinstance(after, datetime) else after,
+                "lasts": longest,
+                "limit": limit,
+                "returns": bool(self.do_xcom_push),
+                "ends_here": not self.outlets,
+            },
+            next_method="execute_complete",
+            timeout=timedelta(seconds=longest),
+        )
+        self.start_from_trigger = True
+
     # From parameters to a run
 
-    def _new_run(self, context: Context) -> Run:
-        """Return the run that the rendered parameters ask for."""
+    def _new_run(self, context: Context | None) -> Run:
+        """
+        Return the run that the rendered parameters ask for.
+
+        :param context: None for what is the same in all runs of the DAG.
+        """
         from hevo_provider.runs.run import Phase, Run
 
         order = self._ordered(context)
         job_id = None if self.job_id is None else job_id_of(self.job_id)
-        remembers_nothing = self.reschedule and not self.deferrable
-        return Run(
-            order=order,
-            phase=Phase.FIND if job_id is None else Phase.WATCH,
-            job_id=job_id,
-            searching_since=self._first_poke(context) if remembers_nothing else None,
-            # What has been rescheduled got past its first poke: a refusal or a 404 of Hevo would have failed it there.
-            answered=remembers_nothing and first_poke_of(context) is not None,
-        )
+        run = Run(order=order, phase=Phase.FIND if job_id is None else Phase.WATCH, job_id=job_id)
+        if context is None or self.deferrable or not self.reschedule:
+            return run
+        # It remembers nothing. What has been rescheduled got past its first poke: a refusal or a 404 of Hevo would have
+        # failed it there.
+        return replace(run, searching_since=self._first_poke(context), answered=first_poke_of(context) is not None)
 
-    def _ordered(self, context: Context, pipeline_id: int | None = None) -> Order:
+    def _ordered(self, context: Context | None, pipeline_id: int | None = None) -> Order:
         """
         Return what the rendered parameters ask for.
 
+        :param context: None leaves out what each run of the DAG has of its own: deadline and ``completed_after``.
         :param pipeline_id: the pipeline, where it is known.
         :raises HevoConfigError: one makes no sense.
         """
         from hevo_provider.runs.order import Order
 
-        self._check()
+        self._check(only_literals=context is None)
         completed_after = None
-        if self.completed_after is not None:
+        if self.completed_after is not None and context is not None:
             completed_after = int(moment_of("completed_after", self.completed_after).timestamp() * 1000)
         return Order(
             pipeline_id=self._pipeline() if pipeline_id is None else pipeline_id,
@@ -389,7 +433,9 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             find_delay=self.wait_for_job_initial_delay,
             find_interval=self.wait_for_job_interval,
             api_outage_tolerance=self.api_outage_tolerance,
-            deadline=deadline_of(context, self.timeout, self.execution_timeout) if self.deferrable else None,
+            deadline=(
+                deadline_of(context, self.timeout, self.execution_timeout) if self.deferrable and context else None
+            ),
             completed_after=completed_after,
             accept_completed_with_failures=self.accept_completed_with_failures,
             on_deferred=self.on_deferred,

@@ -45,6 +45,7 @@ DEMO_PIPELINES = (
     DemoPipeline(
         8, "rates to warehouse", "its jobs end before they first show, 8 s later", appear_after=8.0, duration=0.5
     ),
+    DemoPipeline(9, "visits to warehouse", "starts by its own schedule, every minute", frequency_minutes=1),
 )
 
 FLEET = tuple(

@@ -353,10 +353,19 @@ def deadline_of(context: Context, timeout: float, execution_timeout: timedelta |
 
     :param timeout: seconds from the task's start.
     """
-    if execution_timeout is not None:
-        limit = execution_timeout.total_seconds()
-        timeout = min(timeout, limit - min(DEADLINE_MARGIN, limit / 10))
-    return started_at(context) + timeout
+    return started_at(context) + limit_of(timeout, execution_timeout)
+
+
+def limit_of(timeout: float, execution_timeout: timedelta | None) -> float:
+    """
+    Return for how many seconds from a task's start it may wait.
+
+    :param timeout: seconds from the task's start.
+    """
+    if execution_timeout is None:
+        return timeout
+    limit = execution_timeout.total_seconds()
+    return min(timeout, limit - min(DEADLINE_MARGIN, limit / 10))
 
 
 def started_at(context: Context) -> float:

@@ -27,6 +27,7 @@ from tests.e2e.airflow_lab import AirflowLab, free_ports
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 PIPELINE_OF = {
     "hevo_own_schedule": 6,  # first, for the schedule falls due within a minute
+    "hevo_without_worker": 9,  # and 6, of which it starts no job either
     "hevo_deferred_sync": 1,
     "hevo_resync_accept_partial": 2,
     "hevo_trigger_then_sensor": 1,

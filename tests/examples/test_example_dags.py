@@ -97,6 +97,17 @@ def test_the_tables_that_were_loaded_have_events(hevo: Sandbox) -> None:
     assert stored_events()[-3:] == [told] * 3
 
 
+def test_pipelines_with_a_schedule_of_their_own_are_waited_for(hevo: Sandbox) -> None:
+    for number in (6, 9):
+        hevo.add_pipeline(number, appear_after=0).start_job(duration=1)
+
+    run = ended("hevo_without_worker")
+
+    assert run.state == "success"
+    told = run.get_task_instance("report").xcom_pull()
+    assert list(told) == [f"pipeline {number}: 1000 events loaded" for number in (6, 9)]
+
+
 def fleets_table(caplog: pytest.LogCaptureFixture) -> list[list[str]]:
     """Return the words of each line of the table that the fleet's last task logs."""
     lines = caplog.text.partition("What was loaded:")[2].splitlines()[1:]
@@ -187,4 +198,5 @@ def test_every_example_is_run_here() -> None:
         "hevo_resync_accept_partial",
         "hevo_tables",
         "hevo_trigger_then_sensor",
+        "hevo_without_worker",
     }

@@ -63,6 +63,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "wait_for_job_initial_delay": 10,
         "api_outage_tolerance": 1800,
         "skip_empty_tables": False,
+        "start_from_trigger": False,
     }
 
 
