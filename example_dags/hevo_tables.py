@@ -17,6 +17,7 @@ DAGs.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias, task
@@ -45,5 +46,11 @@ def report(inlet_events: Any = None) -> list[str]:
     return [f"{uri}: {extra['rows_loaded']} rows by job {extra['job_id']}" for uri, extra in newest]
 
 
-with DAG("hevo_tables_report", schedule=[ORDERS, CUSTOMERS], catchup=False, tags=["hevo"]):
+with DAG(
+    "hevo_tables_report",
+    schedule=[ORDERS, CUSTOMERS],
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),  # which Airflow 2 wants of every DAG with a schedule
+    catchup=False,
+    tags=["hevo"],
+):
     report()

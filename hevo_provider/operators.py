@@ -19,6 +19,7 @@ from hevo_provider.clock import process_clock
 from hevo_provider.compat import task_store_of
 from hevo_provider.exceptions import (
     HevoConfigError,
+    HevoError,
     HevoJobFailedError,
     HevoJobNotFoundError,
     HevoRateLimitError,
@@ -277,7 +278,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             return run
         from hevo_provider.tasks.tables import destination_of
 
-        return run.leading_to(destination_of(pipeline, self._hevo(run.order.connection_id)))
+        try:
+            return run.leading_to(destination_of(pipeline, self._hevo(run.order.connection_id)))
+        except HevoError:  # what is wrong is said at the end, when it is wanted
+            return run
 
     def _course_of(self, connect: Connect, run: Run, store: RunStore) -> Course:
         from hevo_provider.metrics import count_start

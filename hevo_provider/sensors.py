@@ -101,7 +101,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     :param start_from_trigger: start in the triggerer, and end there if the job has completed, without any worker
         (Airflow 3.3 and later, with ``deferrable``). Where that cannot be done, the sensor is as without: with
         ``pipeline_name``, with a template in another parameter than ``completed_after``, mapped, with
-        ``on_execute_callback``, ``pre_execute`` or ``post_execute``. What does not end COMPLETED, and every ``outlets``, is a worker's at the end.
+        ``on_execute_callback``, ``pre_execute`` or ``post_execute``. What does not end COMPLETED is a worker's at the
+        end, and so is success where there are ``outlets``.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 

@@ -31,11 +31,6 @@ ORDERS, CUSTOMERS, INVOICES = uri("orders"), uri("customers"), uri("invoices")
 
 
 @pytest.fixture
-def events(monkeypatch: pytest.MonkeyPatch) -> Events:
-    return Events(monkeypatch)
-
-
-@pytest.fixture
 def ti(clock: VirtualClock) -> TaskInstance:
     return RescheduledTaskInstance(clock)
 
@@ -141,21 +136,42 @@ def test_the_uri_is_what_cosmos_makes_of_openlineages_names(
     assert f"{namespace}/{table.replace('.', SLASH)}" in events.of_alias(TABLES)
 
 
+@pytest.fixture
+def connected_with(hevo: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+    """Return what lets the connection say where destinations are."""
+
+    def connect(lineage_namespaces: object) -> None:
+        connection = {"conn_type": "hevo", "host": hevo.url, "login": hevo.key, "password": hevo.secret}
+        extra = {"lineage_namespaces": lineage_namespaces}
+        monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps({**connection, "extra": extra}))
+
+    return connect
+
+
 def test_the_connection_may_say_where_the_destination_is(
-    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, events: Events, monkeypatch: pytest.MonkeyPatch
+    ti: TaskInstance, pipeline: SandboxPipeline, events: Events, connected_with: Callable[[object], None]
 ) -> None:
-    connection = {
-        "conn_type": "hevo",
-        "host": hevo.url,
-        "login": hevo.key,
-        "password": hevo.secret,
-        "extra": {"lineage_namespaces": {"warehouse": "snowflake://org-account"}},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps(connection))
+    connected_with({"warehouse": "snowflake://org-account"})
 
     play(operator(outlets=[TABLES]), ti)
 
     assert uri("orders", "snowflake://org-account") in events.of_alias(TABLES)
+
+
+@in_both_modes
+def test_a_connection_that_says_it_in_a_wrong_way_fails_no_task(
+    ti: TaskInstance,
+    pipeline: SandboxPipeline,
+    events: Events,
+    connected_with: Callable[[object], None],
+    story: Callable[[], str],
+    deferrable: bool,
+) -> None:
+    connected_with(["snowflake://org-account"])
+
+    assert play(operator(outlets=[TABLES], deferrable=deferrable), ti) == pipeline.jobs[0].id
+
+    assert '"lineage_namespaces" in the connection' in story()
 
 
 def test_a_name_that_is_no_ascii_is_quoted(ti: TaskInstance, pipeline: SandboxPipeline, events: Events) -> None:

@@ -21,11 +21,6 @@ BUSY = Fault.status(429, headers={"Retry-After": "3"})
 
 
 @pytest.fixture
-def events(monkeypatch: pytest.MonkeyPatch) -> Events:
-    return Events(monkeypatch)
-
-
-@pytest.fixture
 def ti(clock: VirtualClock) -> TaskInstance:
     return RescheduledTaskInstance(clock)
 
