@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 # the end of the process before it, as it does with a deferral (see SHORTEST_DEFERRAL of the trigger).
 SHORTEST_RESCHEDULE = 10.0
 
+# Of what a template may name: what is known of a DAG run without asking Airflow.
+KNOWN_TO_TRIGGERERS = {"dag_run", "data_interval_end", "data_interval_start", "ds", "logical_date", "run_id", "ts"}
+
 
 class HevoSensor(HevoTask, BaseSensorOperator):
     """
@@ -99,10 +102,10 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         limit.
     :param skip_empty_tables: with an ``AssetAlias`` among the ``outlets``: emit no event for a table without new rows.
     :param start_from_trigger: start in the triggerer, and end there if the job has completed, without any worker
-        (Airflow 3.3 and later, with ``deferrable``). Where that cannot be done, the sensor is as without: with
-        ``pipeline_name``, with a template in another parameter than ``completed_after``, mapped, with
-        ``on_execute_callback``, ``pre_execute`` or ``post_execute``. What does not end COMPLETED is a worker's at the
-        end, and so is success where there are ``outlets``.
+        (Airflow 3.3 and later, with ``deferrable``). Where that cannot be done, the sensor is as without: mapped; with
+        ``pipeline_name``, ``on_execute_callback``, ``pre_execute`` or ``post_execute``; with a template, but for one in
+        ``completed_after`` that names times of the DAG run, or ``dag_run``. What does not end COMPLETED is a worker's
+        at the end, and so is success where there are ``outlets``.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
@@ -365,7 +368,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         literals = (self.pipeline_id, self.job_id, self.job_type, self.connection_id)
         if not self.deferrable or self.is_named or any(map(is_unrendered, literals)) or needs_a_worker(self):
             return False
-        return isinstance(self.completed_after, str) or not is_unrendered(self.completed_after)
+        after = self.completed_after
+        return not is_unrendered(after) or (isinstance(after, str) and _renders_in_triggerer(after))
 
     def _start_in_triggerer(self) -> None:
         from airflow.triggers.base import StartTriggerArgs
@@ -470,6 +474,21 @@ def _on_deferred_of(name: str, value: object) -> OnDeferred:
     if member is OnDeferred.CONTINUE:
         raise HevoConfigError(f'{name}="continue" is not for a sensor, which starts nothing: use "fail" or "accept".')
     return member
+
+
+def _renders_in_triggerer(template: str) -> bool:
+    """
+    Return whether a triggerer knows all names in a template.
+
+    It must not be asked for others: it has no answer to ``ti.xcom_pull(…)``, and the trigger hangs for ever (3.3.2).
+    """
+    from jinja2 import Environment, TemplateError, meta
+
+    try:
+        names = meta.find_undeclared_variables(Environment(autoescape=True).parse(template))
+    except TemplateError:  # such as a filter of Airflow's own
+        return False
+    return names <= KNOWN_TO_TRIGGERERS
 
 
 def _without_what_was_polled(wait: Wait) -> Run:

@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.client.shared import SharedClient
 from hevo_provider.clock import Clock, process_clock
-from hevo_provider.compat import is_still_waited_for, triggers_are_told_of_a_kill
+from hevo_provider.compat import is_still_waited_for, push_from_triggerer, triggers_are_told_of_a_kill
 from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRateLimitError, HevoRunError, HevoTransportError
 from hevo_provider.hooks import HevoHook
 from hevo_provider.metrics import count_end
@@ -33,6 +33,7 @@ from hevo_provider.runs.words import end_in_words
 # ("finished with state success, but the task instance's state attribute is running"). That can take 6 s: if a worker of
 # Airflow 3 sees the process close its files just before it is gone, it looks again after its heartbeat interval of 5 s.
 SHORTEST_DEFERRAL = 8.0
+XCOM_TIMEOUT = 60.0  # seconds that a triggerer may take to keep a task's XComs; all of its triggers stand in one line
 LAST_CONNECT = 10.0  # seconds that it may take to get a client for the cancel when the deadline is there
 
 _LAST_WORK: set[asyncio.Task[None]] = set()  # what outlives its trigger: an event loop keeps only weak references
@@ -295,7 +296,7 @@ class HevoSensorTrigger(HevoJobTrigger):
             yield TriggerEvent(BEGIN)
             return
         event = await self._event()
-        yield self._success_of(event, began_at) or TriggerEvent(event)
+        yield await self._success_of(event, began_at) or TriggerEvent(event)
 
     def _began_at(self) -> float:
         """Return when the task started, in seconds since the epoch: also where this triggerer has taken it over."""
@@ -329,16 +330,22 @@ class HevoSensorTrigger(HevoJobTrigger):
     async def _until_done(self, wait: Wait) -> Outcome:
         return await wait.poll(self._connect) or await wait.until_done(self._connect)
 
-    def _success_of(self, event: dict[str, Any], began_at: float) -> TaskSuccessEvent | None:
+    async def _success_of(self, event: dict[str, Any], began_at: float) -> TaskSuccessEvent | None:
         """Return what ends the task here; None where a worker has to."""
         told = read_event(event)
         job = told.job
         if not self._ends_here or told.ending is not Ending.ENDED or job is None or job.status != JobStatus.COMPLETED:
             return None
         pipeline_id = self.ordered.pipeline_id
-        self.log.info("Pipeline %s: %s.", pipeline_id, end_in_words(job))
-        count_end(pipeline_id, job, process_clock().now() - began_at)
         xcoms: dict[str, Any] = {JOB_KEY: {"pipeline_id": pipeline_id, **facts_of(job), "worker_seconds": 0.0}}
         if self._returns:
             xcoms["return_value"] = job.job_id
-        return TaskSuccessEvent(xcoms=xcoms)
+        try:
+            async with asyncio.timeout(XCOM_TIMEOUT):
+                await push_from_triggerer(self.task_instance, xcoms)
+        except Exception as error:  # noqa: BLE001 - each version and XCom backend has errors of its own
+            self.log.warning("A worker ends the sensor: its XComs are not kept here (%s).", type(error).__name__)
+            return None
+        self.log.info("Pipeline %s: %s.", pipeline_id, end_in_words(job))
+        count_end(pipeline_id, job, process_clock().now() - began_at)
+        return TaskSuccessEvent()

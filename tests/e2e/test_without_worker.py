@@ -60,12 +60,13 @@ def test_sensors_that_need_a_worker_end_as_they_would_without(
     states = {f"{task['task_id']}": task["state"] for task in airflow.tasks(WITH, "run")}
     assert states == {
         "templated": "success",
-        "unknown_there": "success",
+        "of_another_task": "success",
         "mapped": "success",
         "fails": "failed",
         "times_out": "failed",
+        "no_time": "failed",
     }
-    for task_id in ("templated", "unknown_there"):
+    for task_id in ("templated", "of_another_task"):
         assert airflow.xcom(WITH, "run", task_id) == job.id
     assert f"job {bad.id} (HISTORICAL) ended FAILED" in airflow.log(WITH, "run", "fails")
     assert "no job of type INCREMENTAL had completed since 2100-01-01" in airflow.log(WITH, "run", "times_out")

@@ -19,11 +19,12 @@ with DAG("sensors_without_worker", schedule=None, catchup=False, default_args={"
 with DAG("sensors_that_need_a_worker", schedule=None, catchup=False, default_args={"start_from_trigger": True}):
     HevoSensor(task_id="templated", pipeline_id="{{ dag_run.conf['pipeline'] }}", poke_interval=1)
     HevoSensor(
-        task_id="unknown_there",
+        task_id="of_another_task",
         pipeline_id=PIPELINE,
         completed_after="{{ ti.xcom_pull(task_ids='nobody', default=dag_run.conf['since']) }}",
         poke_interval=1,
     )
     HevoSensor.partial(task_id="mapped", poke_interval=1).expand(pipeline_id=[PIPELINE, PIPELINE])
+    HevoSensor(task_id="no_time", pipeline_id=PIPELINE, completed_after="{{ dag_run.conf['nothing'] }}")
     HevoSensor(task_id="fails", pipeline_id=PIPELINE, job_type="HISTORICAL", poke_interval=1)
     HevoSensor(task_id="times_out", pipeline_id=PIPELINE, completed_after="2100-01-01", timeout=5, poke_interval=1)
