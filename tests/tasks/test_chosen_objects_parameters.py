@@ -39,6 +39,7 @@ def test_it_takes_what_the_pipelines_operator_takes_but_its_action() -> None:
         "timeout": 60.0,
         "api_outage_tolerance": 30.0,
         "durable": False,
+        "skip_empty_tables": True,
     }
 
     made = HevoResyncObjectsOperator(task_id="task", pipeline_id=7, objects=["orders"], **given)
