@@ -111,6 +111,22 @@ def check_that_tasks_have_retry_policies() -> None:
         raise ImportError("hevo_provider.retries needs Airflow 3.3: before, tasks have no retry policies.") from None
 
 
+def is_alias(outlet: object) -> bool:
+    """Return whether an outlet stands for assets that only the task itself can name."""
+    from airflow.providers.common.compat.sdk import AssetAlias
+
+    return isinstance(outlet, AssetAlias)
+
+
+def uris_have_slashes() -> bool:
+    """Return whether the parts of a table's name are parts of an asset's path, as Airflow 3 wants them."""
+    try:
+        import airflow.sdk  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 # Triggers
 
 
@@ -119,6 +135,47 @@ def triggers_are_told_of_a_kill() -> bool:
     from airflow.triggers.base import BaseTrigger
 
     return hasattr(BaseTrigger, "on_kill")
+
+
+def needs_a_worker(operator: Any) -> bool:
+    """
+    Return whether a task cannot start in the triggerer.
+
+    That can be done from Airflow 3.3 on, which renders templates there. A mapped task cannot (3.3.2), and only a worker
+    calls what is to be called before a task's own work, and after it.
+    """
+    from airflow.triggers.base import BaseTrigger
+
+    if not hasattr(BaseTrigger, "render_template_fields") or was_unmapped(operator):
+        return True
+    hooks = ("on_execute_callback", "_pre_execute_hook", "_post_execute_hook")
+    return any(getattr(operator, name, None) for name in hooks)
+
+
+async def push_from_triggerer(task_instance: Any, values: Mapping[str, Any]) -> None:
+    """
+    Push XComs of a task that has no worker now, as a worker would: through Airflow's supervisor and its XCom backend.
+
+    Not with the event that ends the task: 3.3.2 encodes those twice, so that other tasks read the JSON of a text.
+
+    :param task_instance: the trigger's.
+    :raises Exception: whatever Airflow raises where it cannot keep them.
+    """
+    from airflow.providers.common.compat.sdk import XCom
+    from asgiref.sync import sync_to_async
+
+    ti = task_instance
+    place = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": _map_index_of(ti)}
+
+    def push() -> None:
+        for key, value in values.items():
+            XCom.set(key=key, value=value, **place)
+
+    await sync_to_async(push)()
+
+
+def _map_index_of(ti: Any) -> int:
+    return -1 if ti.map_index is None else ti.map_index
 
 
 async def is_still_waited_for(
@@ -153,7 +210,7 @@ async def _ask_airflow(ti: Any, trigger_id: int | None, marks: Mapping[str, str 
         return await sync_to_async(_read_row)(ti, trigger_id)
 
     def ask() -> tuple[str | None, bool]:
-        map_index = ti.map_index if ti.map_index is not None else -1
+        map_index = _map_index_of(ti)
         states = RuntimeTaskInstance.get_task_states(
             dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=map_index
         )
@@ -179,21 +236,6 @@ def _read_row(ti: Any, trigger_id: int | None) -> tuple[str | None, bool]:
     if row is None:
         return None, False
     return row.state, (row.trigger_id, row.try_number) == (trigger_id, ti.try_number)
-
-
-async def push_from_triggerer(ti: Any, key: str, value: str) -> None:
-    """
-    Push an XCom of a deferred task: what only its trigger knows.
-
-    :param ti: the trigger's task instance.
-    :raises Exception: whatever Airflow raises where it cannot be done.
-    """
-    from airflow.providers.common.compat.sdk import XCom
-    from asgiref.sync import sync_to_async
-
-    map_index = ti.map_index if ti.map_index is not None else -1
-    of_task = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
-    await sync_to_async(XCom.set)(key=key, value=value, **of_task)
 
 
 # Assets

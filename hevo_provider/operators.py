@@ -20,6 +20,7 @@ from hevo_provider.clock import process_clock
 from hevo_provider.compat import task_store_of
 from hevo_provider.exceptions import (
     HevoConfigError,
+    HevoError,
     HevoJobFailedError,
     HevoJobNotFoundError,
     HevoRateLimitError,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from hevo_provider.lineage import Lineage
+    from hevo_provider.lineage.facets import Lineage
     from hevo_provider.runs.course import Course
     from hevo_provider.runs.order import Order
     from hevo_provider.runs.outcome import Outcome
@@ -67,6 +68,9 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     The worker slot is held for the calls that start the job; finding it and waiting for its end is the triggerer's
     work. The job's id is the task's return value, its final state and counters are the XCom ``hevo_job``.
+
+    With an ``AssetAlias`` among the ``outlets``, success emits an asset event for each table that the job has loaded;
+    see :mod:`hevo_provider.tasks.tables`.
 
     :param pipeline_id: the pipeline: a number, or a template that renders to one. (templated)
     :param pipeline_name: its name, instead: it is looked up when the task runs. (templated)
@@ -101,6 +105,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     :param retry_failed_objects: for RESYNC without ``drop_and_load``: where the try before ended FAILED or
         COMPLETED_WITH_FAILURES, and Hevo says which objects it has not loaded, an automatic retry reloads these alone
         (Airflow 3.3 and later, with ``durable`` and ``wait_for_completion``). A user's clear reloads all.
+    :param skip_empty_tables: with an ``AssetAlias`` among the ``outlets``: emit no event for a table without new rows.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
@@ -133,6 +138,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         skip_if_fresh: float | timedelta | None = None,
         on_fresh: OnFresh | str = "succeed",
         retry_failed_objects: bool = False,
+        skip_empty_tables: bool = False,
         **kwargs: Any,
     ) -> None:
         refuse_mix_ups(type(self).__name__, kwargs, CONNECTION_ELSEWHERE | {"poke_interval": "poll_interval"})
@@ -163,6 +169,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self.skip_if_fresh = checked(_seconds_or_none, "skip_if_fresh", skip_if_fresh)
         self.on_fresh = checked(partial(member_of, OnFresh), "on_fresh", on_fresh)
         self.retry_failed_objects = checked(flag_of, "retry_failed_objects", retry_failed_objects)
+        self.skip_empty_tables = checked(flag_of, "skip_empty_tables", skip_empty_tables)
         self._check_values(HevoPipelineOperator._checks(self), only_literals=True)
 
     # Airflow's entry points
@@ -245,10 +252,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     # OpenLineage's entry points
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:  # noqa: ARG002
-        """Return what the run read and wrote; see :mod:`hevo_provider.lineage`."""
+        """Return what the run read and wrote; see :mod:`hevo_provider.lineage.facets`."""
         if self._verdict is None or self._order is None:
             return None
-        from hevo_provider.lineage import lineage_of
+        from hevo_provider.lineage.facets import lineage_of
 
         return lineage_of(self._hevo(self._order.connection_id), self._order, self._verdict)
 
@@ -275,11 +282,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             except HevoJobNotFoundError as error:
                 self._note(context, self._course.run if self._course is not None else None, error)
                 raise
-            return self._finish(context, outcome)
+            return self._finish(context, replace(outcome, run=self._with_destination(outcome.run)))
         begun = self._block_on(self._begin, run, store, record)
         if isinstance(begun, Outcome):
             return self._finish(context, begun)
-        return self._defer_until_done(context, begun)
+        return self._defer_until_done(context, self._with_destination(begun))
 
     def _wait_synchronously(self, context: Context, run: Run, store: RunStore, record: Record | None) -> Outcome:
         """Do all of it in this process, blocking the worker slot until the job has ended."""
@@ -297,6 +304,18 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     ) -> Outcome:
         async with self._connecting(run.order.connection_id) as connect:
             return await self._course_of(connect, run, store, on_found).to_its_end(run, record)
+
+    def _with_destination(self, run: Run) -> Run:
+        """Take along where the pipeline leads, for who tells of its tables: its start has asked Hevo for that."""
+        pipeline = self._course.pipeline if self._course is not None else None
+        if pipeline is None or not self._aliases():
+            return run
+        from hevo_provider.tasks.tables import destination_of
+
+        try:
+            return run.leading_to(destination_of(pipeline, self._hevo(run.order.connection_id)))
+        except HevoError:  # what is wrong is said at the end, when it is wanted
+            return run
 
     def _course_of(
         self,

@@ -87,6 +87,15 @@ CONNECTION_FORM: dict[str, Any] = {
     },
 }
 
+_URIS = [
+    {
+        "schemes": ["hevo"],
+        "handler": "hevo_provider.asset_uris.check_uri",
+        "factory": "hevo_provider.asset_uris.create_asset",
+        "to_openlineage_converter": "hevo_provider.asset_uris.to_openlineage",
+    }
+]
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, by Airflow's schema for it."""
@@ -103,6 +112,9 @@ def get_provider_info() -> dict[str, Any]:
             # Airflow lists them and does not import them: the second one needs Airflow 3.
             {"integration-name": "Hevo Data", "python-modules": ["hevo_provider.triggers", "hevo_provider.assets"]}
         ],
+        # By the names that Airflow 3 and Airflow 2 have for them.
+        "asset-uris": _URIS,
+        "dataset-uris": _URIS,
         "extra-links": ["hevo_provider.links.HevoPipelineLink"],
         "integrations": [
             {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
 
 from hevo_provider import codes
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import first_poke_of, is_expanded_over, was_unmapped
+from hevo_provider.compat import first_poke_of, is_expanded_over, needs_a_worker, was_unmapped
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoError,
@@ -39,12 +39,13 @@ from hevo_provider.parameters import (
     connection_id_of,
     count_of,
     flag_of,
+    is_unrendered,
     member_of,
     moment_of,
     refuse_mix_ups,
     seconds_of,
 )
-from hevo_provider.tasks.task import HevoTask, deadline_of, hopeless_errors_fail_for_good
+from hevo_provider.tasks.task import DEADLINE_MARGIN, HevoTask, deadline_of, hopeless_errors_fail_for_good, limit_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
 # Seconds between two processes of a rescheduled sensor: Airflow fails one that runs again before the scheduler has seen
 # the end of the process before it, as it does with a deferral (see SHORTEST_DEFERRAL of the trigger).
 SHORTEST_RESCHEDULE = 10.0
+
+# Of what a template may name: what is known of a DAG run without asking Airflow.
+KNOWN_TO_TRIGGERERS = {"dag_run", "data_interval_end", "data_interval_start", "ds", "logical_date", "run_id", "ts"}
 
 
 class HevoSensor(HevoTask, BaseSensorOperator):
@@ -71,7 +75,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     With ``completed_after`` any job of the type will do that has completed since that time, also one that was over
     before the sensor polled: for pipelines that Hevo runs by its own schedule, with ``"{{ data_interval_end }}"``.
     Polls come every ``poke_interval`` seconds, and ``timeout`` is their only limit. A job that ended badly since is a
-    warning in the log (in the mode ``reschedule`` at each poll) and no more: a later one may complete.
+    warning in the log (in the mode ``reschedule`` at each poll) and no more: a later one may complete. With
+    ``fail_on_bad_job`` it fails the sensor at once, unless one has completed after it.
 
     Modes are ``poke``, ``reschedule`` and, with ``deferrable`` (the default), waiting in the triggerer; ``timeout`` and
     ``soft_fail`` mean the same in all of them: a time-out can be a skip, a job that failed cannot. In ``reschedule``
@@ -83,6 +88,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     :param job_id: the job to follow; None finds the active one. (templated)
     :param completed_after: succeed with a job that completed at this time or later, by Hevo's clock: a datetime, or its
         text by ISO 8601; UTC unless it says otherwise. Not together with ``job_id``. (templated)
+    :param fail_on_bad_job: with ``completed_after``: fail where the job of the type that ended last since that time has
+        ended badly, instead of waiting for one that completes. A SKIPPED one does not count: nothing was run.
     :param job_type: the type of the job to find: a ``JobType`` or its name. (templated)
     :param connection_id: the Airflow connection. (templated)
     :param poke_interval: seconds between polls of the running job.
@@ -97,6 +104,12 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     :param api_outage_tolerance: seconds without a usable answer from Hevo after which the sensor fails. In
         ``reschedule`` mode a process sees too little of an outage to tell how long it lasts; there ``timeout`` is the
         limit.
+    :param skip_empty_tables: with an ``AssetAlias`` among the ``outlets``: emit no event for a table without new rows.
+    :param start_from_trigger: start in the triggerer, and end there if the job has completed, without any worker
+        (Airflow 3.3 and later, with ``deferrable``). Where that cannot be done, the sensor is as without: mapped; with
+        ``pipeline_name``, ``on_execute_callback``, ``pre_execute`` or ``post_execute``; with a template, but for one in
+        ``completed_after`` that names times of the DAG run, or ``dag_run``. What does not end COMPLETED is a worker's
+        at the end, and so is success where there are ``outlets``.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
@@ -112,6 +125,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         pipeline_name: str | None = None,
         job_id: str | None = None,
         completed_after: datetime | str | None = None,
+        fail_on_bad_job: bool = False,
         job_type: JobType | str = JobType.INCREMENTAL,
         connection_id: str = DEFAULT_CONNECTION_ID,
         poke_interval: float = 20,
@@ -122,6 +136,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         wait_for_job_interval: float = 5,
         wait_for_job_initial_delay: float = 10,
         api_outage_tolerance: float = 1800,
+        skip_empty_tables: bool = False,
+        start_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         refuse_mix_ups(type(self).__name__, kwargs, CONNECTION_ELSEWHERE | {"poll_interval": "poke_interval"})
@@ -138,16 +154,21 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self.accept_completed_with_failures = checked(
             flag_of, "accept_completed_with_failures", accept_completed_with_failures
         )
+        self.fail_on_bad_job = checked(flag_of, "fail_on_bad_job", fail_on_bad_job)
         self.on_deferred = checked(_on_deferred_of, "on_deferred", on_deferred)
         self.deferrable = checked(flag_of, "deferrable", deferrable)
         self.wait_for_job_max_attempts = checked(count_of, "wait_for_job_max_attempts", wait_for_job_max_attempts)
         self.wait_for_job_interval = checked(above_zero, "wait_for_job_interval", wait_for_job_interval)
         self.wait_for_job_initial_delay = checked(seconds_of, "wait_for_job_initial_delay", wait_for_job_initial_delay)
         self.api_outage_tolerance = checked(seconds_of, "api_outage_tolerance", api_outage_tolerance)
+        self.skip_empty_tables = checked(flag_of, "skip_empty_tables", skip_empty_tables)
         self.poll_interval = checked(above_zero, "poke_interval", self.poke_interval)
         self.expects_job_id = job_id is not None
         self.expects_completion = completed_after is not None
         self._check(only_literals=True)
+        self.start_from_trigger = False
+        if checked(flag_of, "start_from_trigger", start_from_trigger) and self._can_start_in_triggerer():
+            self._start_in_triggerer()
 
     def execute(self, context: Context) -> Any:
         """
@@ -185,9 +206,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         :param event: see :mod:`hevo_provider.runs.events`. One that is missing or unknown fails the sensor.
         :returns: the job's id.
         """
-        from hevo_provider.runs.events import read_event
+        from hevo_provider.runs.events import BEGIN, read_event
         from hevo_provider.runs.outcome import Ending, Outcome
 
+        if event == BEGIN:
+            return self.execute(context)
         self._check_context(context)
         self._begin_work()
         with self._telling_failures(), self._failing_like_a_sensor():
@@ -376,38 +399,76 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                 raise AirflowSensorTimeout(said.text) from said
             self._defer_until_done(context, run.resting(rested))
 
+    # Without a worker
+
+    def _can_start_in_triggerer(self) -> bool:
+        """Return whether all that a run needs is known without a worker."""
+        literals = (self.pipeline_id, self.job_id, self.job_type, self.connection_id)
+        if not self.deferrable or self.is_named or any(map(is_unrendered, literals)) or needs_a_worker(self):
+            return False
+        after = self.completed_after
+        return not is_unrendered(after) or (isinstance(after, str) and _renders_in_triggerer(after))
+
+    def _start_in_triggerer(self) -> None:
+        from airflow.triggers.base import StartTriggerArgs
+
+        limit, longest = limit_of(self.timeout, self.execution_timeout), self.timeout + DEADLINE_MARGIN
+        if self.execution_timeout is not None:  # which shortens the trigger's time-out
+            longest = min(longest, self.execution_timeout.total_seconds())
+        after = self.completed_after
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls="hevo_provider.triggers.HevoSensorTrigger",
+            trigger_kwargs={
+                **self._new_run(None).to_json(),
+                "completed_after": after.isoformat() if isinstance(after, datetime) else after,
+                "lasts": longest,
+                "limit": limit,
+                "returns": bool(self.do_xcom_push),
+                "ends_here": not self.outlets,
+            },
+            next_method="execute_complete",
+            timeout=timedelta(seconds=longest),
+        )
+        self.start_from_trigger = True
+
     # From parameters to a run
 
-    def _new_run(self, context: Context) -> Run:
-        """Return the run that the rendered parameters ask for."""
+    def _new_run(self, context: Context | None) -> Run:
+        """
+        Return the run that the rendered parameters ask for.
+
+        :param context: None for what is the same in all runs of the DAG.
+        """
         from hevo_provider.runs.run import Phase, Run
 
         order = self._ordered(context)
         job_id = None if self.job_id is None else job_id_of(self.job_id)
-        remembers_nothing = self.reschedule and not self.deferrable
-        return Run(
+        run = Run(
             order=order,
             phase=Phase.FIND if job_id is None else Phase.WATCH,
             job_id=job_id,
-            host=self._known_host(),
+            host=None if context is None else self._known_host(),
             pipeline_name=self._looked_up[1] if self.is_named and self._looked_up else None,
-            searching_since=self._first_poke(context) if remembers_nothing else None,
-            # What has been rescheduled got past its first poke: a refusal or a 404 of Hevo would have failed it there.
-            answered=remembers_nothing and first_poke_of(context) is not None,
         )
+        if context is None or self.deferrable or not self.reschedule:
+            return run
+        # It remembers nothing. What has been rescheduled got past its first poke: a refusal or a 404 of Hevo would have
+        # failed it there.
+        return replace(run, searching_since=self._first_poke(context), answered=first_poke_of(context) is not None)
 
-    def _ordered(self, context: Context, pipeline_id: int | None = None) -> Order:
+    def _ordered(self, context: Context | None, pipeline_id: int | None = None) -> Order:
         """
         Return what the rendered parameters ask for.
 
+        :param context: None leaves out what each run of the DAG has of its own: deadline and ``completed_after``.
         :param pipeline_id: the pipeline, where it is known.
         :raises HevoConfigError: one makes no sense.
         """
         from hevo_provider.runs.order import Order
 
-        self._check()
+        self._check(only_literals=context is None)
         completed_after = None
-        if self.completed_after is not None:
+        if self.completed_after is not None and context is not None:
             completed_after = int(moment_of("completed_after", self.completed_after).timestamp() * 1000)
         return Order(
             pipeline_id=self._pipeline() if pipeline_id is None else pipeline_id,
@@ -421,10 +482,13 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             find_delay=self.wait_for_job_initial_delay,
             find_interval=self.wait_for_job_interval,
             api_outage_tolerance=self.api_outage_tolerance,
-            deadline=deadline_of(context, self.timeout, self.execution_timeout) if self.deferrable else None,
+            deadline=(
+                deadline_of(context, self.timeout, self.execution_timeout) if self.deferrable and context else None
+            ),
             completed_after=completed_after,
             accept_completed_with_failures=self.accept_completed_with_failures,
             on_deferred=self.on_deferred,
+            fail_on_bad_job=self.fail_on_bad_job,
         )
 
     def _check(self, *, only_literals: bool = False) -> None:
@@ -440,13 +504,19 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                 "job_id and completed_after exclude each other: follow one job, or wait for any.",
                 code=codes.DO_NOT_GO_TOGETHER,
             )
+        waits_for_completion = self.expects_completion or is_expanded_over(self, "completed_after")
+        if self.fail_on_bad_job and not waits_for_completion:
+            raise HevoConfigError(
+                "fail_on_bad_job goes with completed_after only: without it one job is followed.",
+                code=codes.DO_NOT_GO_TOGETHER,
+            )
         checks: dict[str, Callable[[Any], object]] = {
             **self._checks_of_pipeline(),
             "connection_id": connection_id_of,
             "job_type": lambda value: member_of(JobType, "job_type", value),
             "job_id": lambda value: None if value is None else job_id_of(value),
         }
-        if self.expects_completion or is_expanded_over(self, "completed_after"):
+        if waits_for_completion:
             checks["completed_after"] = lambda value: moment_of("completed_after", value)
         self._check_values(checks, only_literals=only_literals)
 
@@ -459,6 +529,21 @@ def _on_deferred_of(name: str, value: object) -> OnDeferred:
             code=codes.DO_NOT_GO_TOGETHER,
         )
     return member
+
+
+def _renders_in_triggerer(template: str) -> bool:
+    """
+    Return whether a triggerer knows all names in a template.
+
+    It must not be asked for others: it has no answer to ``ti.xcom_pull(…)``, and the trigger hangs for ever (3.3.2).
+    """
+    from jinja2 import Environment, TemplateError, meta
+
+    try:
+        names = meta.find_undeclared_variables(Environment(autoescape=True).parse(template))
+    except TemplateError:  # such as a filter of Airflow's own
+        return False
+    return names <= KNOWN_TO_TRIGGERERS
 
 
 def _without_what_was_polled(wait: Wait) -> Run:

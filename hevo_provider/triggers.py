@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
@@ -20,22 +23,26 @@ from hevo_provider.compat import (
     push_from_triggerer,
     triggers_are_told_of_a_kill,
 )
-from hevo_provider.exceptions import HevoError, HevoRateLimitError, HevoRunError, HevoTransportError
+from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRateLimitError, HevoRunError, HevoTransportError
 from hevo_provider.hooks import HevoHook
-from hevo_provider.parameters import DEFAULT_CONNECTION_ID
+from hevo_provider.metrics import count_end
+from hevo_provider.models.enums import JobStatus
+from hevo_provider.parameters import DEFAULT_CONNECTION_ID, moment_of
 from hevo_provider.runs.by_name import pipeline_id_when_there_is_room
 from hevo_provider.runs.cancel import cancel_job_of, end_in_time
 from hevo_provider.runs.error_table import fails_for_good
-from hevo_provider.runs.events import event_of, event_of_error
+from hevo_provider.runs.events import BEGIN, JOB_KEY, event_of, event_of_error, facts_of, read_event
+from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Run, unknown_in
 from hevo_provider.runs.wait import Wait
-from hevo_provider.runs.words import pipeline_in_words
+from hevo_provider.runs.words import end_in_words, pipeline_in_words
 
 # Seconds. Airflow fails a task that runs again before the scheduler has seen the end of the process that deferred it
 # ("finished with state success, but the task instance's state attribute is running"). That can take 6 s: if a worker of
 # Airflow 3 sees the process close its files just before it is gone, it looks again after its heartbeat interval of 5 s.
 SHORTEST_DEFERRAL = 8.0
 PUSH_TIMEOUT = 10.0  # seconds for what is only nice to know
+XCOM_TIMEOUT = 60.0  # seconds that a triggerer may take to keep a task's XComs; all of its triggers stand in one line
 LAST_CONNECT = 10.0  # seconds that it may take to get a client for the cancel when the deadline is there
 
 A_FAULT = "The wait failed by a fault of its own"
@@ -115,7 +122,7 @@ class HevoJobTrigger(BaseTrigger):
     async def _event(self) -> dict[str, Any]:
         try:
             self._wait = Wait(self.ordered, process_clock(), self.log, self._found)
-            outcome = await self._wait.until_done(self._connect)
+            outcome = await self._until_done(self._wait)
             return event_of(await end_in_time(self._connect_at_last, outcome, self.log))
         except HevoError as error:
             return event_of_error(error, self._latest())
@@ -127,6 +134,9 @@ class HevoJobTrigger(BaseTrigger):
             if self._client is not None:
                 client, self._client = self._client, None
                 await client.leave()
+
+    async def _until_done(self, wait: Wait) -> Outcome:
+        return await wait.until_done(self._connect)
 
     async def _connect(self) -> HevoAsyncClient:
         """Join those who use the connection's client, and stay with them until the wait is over."""
@@ -151,7 +161,7 @@ class HevoJobTrigger(BaseTrigger):
         if is_news and self.task_instance is not None:
             try:
                 async with asyncio.timeout(PUSH_TIMEOUT):
-                    await push_from_triggerer(self.task_instance, JOB_ID_KEY, str(run.job_id))
+                    await push_from_triggerer(self.task_instance, {JOB_ID_KEY: str(run.job_id)})
             except Exception as error:  # noqa: BLE001 - each version has errors of its own, and the wait goes on
                 self.log.debug("The XCom %s could not be pushed: %s: %s", JOB_ID_KEY, type(error).__name__, error)
 
@@ -236,3 +246,132 @@ class HevoPipelineNameTrigger(BaseTrigger):
             )
         finally:
             await client.leave()
+
+
+class HevoSensorTrigger(HevoJobTrigger):
+    """
+    Wait for a sensor that has no worker: it starts here, and ends here where its job has completed.
+
+    Whatever else it comes to is told to a worker in the one event of every trigger: a failure has a message, an
+    exception for callbacks and a rule for retries, which only a worker can give. Where the template of
+    ``completed_after`` cannot be rendered here, a worker begins.
+
+    Airflow makes the trigger of what the DAG file says, so nothing in its parameters is about one run. When the wait
+    began is what is left of its time-out.
+
+    :param pipeline_id: the pipeline.
+    :param connection_id: the Airflow connection.
+    :param run_token: as for ``HevoJobTrigger``.
+    :param completed_after: as for the sensor: a template, which Airflow renders, the text of a time, or None.
+    :param lasts: seconds from the task's start to the trigger's time-out, as Airflow was told.
+    :param limit: seconds from the task's start after which the wait ends.
+    :param returns: the XComs that success leaves: the job's id, or no return value.
+    :param ends_here: False leaves success to a worker too.
+    :param run: as for ``HevoJobTrigger``.
+    """
+
+    def __init__(
+        self,
+        pipeline_id: int,
+        connection_id: str = DEFAULT_CONNECTION_ID,
+        run_token: str | None = None,
+        *,
+        completed_after: str | None = None,
+        lasts: float = 0.0,
+        limit: float = math.inf,
+        returns: bool = True,
+        ends_here: bool = True,
+        **run: Any,
+    ) -> None:
+        super().__init__(pipeline_id, connection_id, run_token, **run)
+        self.completed_after = completed_after
+        self._given = {
+            "completed_after": completed_after,
+            "lasts": lasts,
+            "limit": limit,
+            "returns": returns,
+            "ends_here": ends_here,
+        }
+        self._lasts, self._limit = lasts, limit
+        self._returns, self._ends_here = returns, ends_here
+        self._unrendered: Exception | None = None
+        self.timeout_after: datetime | None = None  # Airflow tells it
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and parameters, to start this wait again elsewhere. No credentials are among them."""
+        return "hevo_provider.triggers.HevoSensorTrigger", {**super().serialize()[1], **self._given}
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Render ``completed_after``. What is wrong with it a worker finds out, who can say so in the task's log."""
+        try:
+            super().render_template_fields(context, jinja_env)
+        except Exception as error:  # noqa: BLE001 - a template may raise anything
+            self._unrendered = error
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then end the task or send the event."""
+        began_at = self._began_at()
+        why = self._unrendered
+        if why is None:
+            try:
+                self.ordered = self._ordered_since(began_at)
+            except HevoConfigError as error:
+                why = error
+        if why is not None:
+            self.log.info("A worker begins: completed_after is not known here (%s: %s).", type(why).__name__, why)
+            yield TriggerEvent(BEGIN)
+            return
+        event = await self._event()
+        yield await self._success_of(event, began_at) or TriggerEvent(event)
+
+    def _began_at(self) -> float:
+        """Return when the task started, in seconds since the epoch: also where this triggerer has taken it over."""
+        over = self.timeout_after
+        if over is None:
+            return process_clock().now()
+        return (over if over.tzinfo is not None else over.replace(tzinfo=UTC)).timestamp() - self._lasts
+
+    def _ordered_since(self, began_at: float) -> Run:
+        """
+        Return the run that is asked for.
+
+        :raises HevoConfigError: ``completed_after`` rendered to no time.
+        """
+        run, order = self.ordered, self.ordered.order
+        since = None
+        if self.completed_after is not None:
+            since = int(moment_of("completed_after", self.completed_after).timestamp() * 1000)
+        # A triggerer that takes over has no baseline: what has come since the start counts, and no poll is lost to the
+        # time that has passed.
+        late = max(0.0, process_clock().now() - began_at)
+        more = math.ceil(late / (order.find_interval or order.poll_interval)) if order.retry_limit > 1 else 0
+        order = replace(
+            order,
+            completed_after=since,
+            deadline=began_at + self._limit,
+            retry_limit=order.retry_limit + more,
+        )
+        return replace(run.under(order), searching_since=None if run.job_id else began_at)
+
+    async def _until_done(self, wait: Wait) -> Outcome:
+        return await wait.poll(self._connect) or await wait.until_done(self._connect)
+
+    async def _success_of(self, event: dict[str, Any], began_at: float) -> TaskSuccessEvent | None:
+        """Return what ends the task here; None where a worker has to."""
+        told = read_event(event)
+        job = told.job
+        if not self._ends_here or told.ending is not Ending.ENDED or job is None or job.status != JobStatus.COMPLETED:
+            return None
+        pipeline_id = self.ordered.pipeline_id
+        xcoms: dict[str, Any] = {JOB_KEY: {"pipeline_id": pipeline_id, **facts_of(job), "worker_seconds": 0.0}}
+        if self._returns:
+            xcoms["return_value"] = job.job_id
+        try:
+            async with asyncio.timeout(XCOM_TIMEOUT):
+                await push_from_triggerer(self.task_instance, xcoms)
+        except Exception as error:  # noqa: BLE001 - each version and XCom backend has errors of its own
+            self.log.warning("A worker ends the sensor: its XComs are not kept here (%s).", type(error).__name__)
+            return None
+        self.log.info("Pipeline %s: %s.", pipeline_id, end_in_words(job))
+        count_end(pipeline_id, job, process_clock().now() - began_at)
+        return TaskSuccessEvent()

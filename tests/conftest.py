@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hevo_provider.sandbox import Sandbox
     from tests.stage.clients import WireTime
     from tests.stage.clock import VirtualClock
+    from tests.stage.outlets import Events
     from tests.stage.tasks import TaskInstance
 
 AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
@@ -112,6 +113,14 @@ def ti(clock: VirtualClock) -> TaskInstance:
     from tests.stage.tasks import TaskInstance
 
     return TaskInstance(clock)
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> Events:
+    """What a task's outlets are told."""
+    from tests.stage.outlets import Events
+
+    return Events(monkeypatch)
 
 
 @pytest.fixture

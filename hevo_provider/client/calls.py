@@ -231,9 +231,16 @@ class HevoAsyncClient(HevoTransport):
         path = f"{_job(pipeline_id, job_id)}/actions/cancel"
         return await self._act(path, retry_limit=retry_limit)
 
-    def list_job_objects(self, pipeline_id: int, job_id: str, *, limit: int = MAX_PAGE) -> AsyncIterator[JobObject]:
-        """Walk through how a job fared with each object: GET /pipelines/{id}/jobs/{job_id}/objects."""
-        return self._walk(f"{_job(pipeline_id, job_id)}/objects", JobObjectPage.from_json, limit)
+    def list_job_objects(
+        self, pipeline_id: int, job_id: str, *, limit: int = MAX_PAGE, longest_pause: float | None = None
+    ) -> AsyncIterator[JobObject]:
+        """
+        Walk through how a job fared with each object: GET /pipelines/{id}/jobs/{job_id}/objects.
+
+        :param limit: how many to fetch with one request, at most 100.
+        :param longest_pause: seconds; overrides the client's own.
+        """
+        return self._walk(f"{_job(pipeline_id, job_id)}/objects", JobObjectPage.from_json, limit, longest_pause)
 
     # Objects
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, urlsplit
 
-from hevo_provider.models.answers import System
-from hevo_provider.models.object import Namespace
+if TYPE_CHECKING:
+    from hevo_provider.models.answers import System
+    from hevo_provider.models.object import Namespace
 
 # What systems call themselves, as part of Hevo's type; the first that fits counts.
 _KINDS = ("snowflake", "bigquery", "redshift", "databricks", "mysql", "postgres")
@@ -73,11 +74,10 @@ def names_of(system: System | None, hevo_host: str, namespaces: Mapping[str, str
     :param hevo_host: where Hevo is, for a namespace of Hevo's own.
     :param namespaces: namespaces by name or id of a system, from the connection.
     """
-    system = System() if system is None else system
-    type_ = system.source_type or system.destination_type or ""
+    type_ = "" if system is None else system.source_type or system.destination_type or ""
     kind = _kind_of(type_)
-    config = _Config(system.config)
-    labels = [label for label in (system.name, system.id) if label]
+    config = _Config(None if system is None else system.config)
+    labels = [] if system is None else [label for label in (system.name, system.id) if label]
     given = next((namespaces[label] for label in labels if label in namespaces), None)
     label = labels[0] if labels else type_.lower() or "unknown"
     namespace = given or _namespace(kind, config) or f"hevo://{hevo_host}/{quote(label, safe='')}"

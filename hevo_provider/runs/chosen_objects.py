@@ -47,7 +47,7 @@ def is_meant(order: Order, item: PipelineObject) -> bool:
 def objects_in_words(ids: Sequence[str], items: Sequence[PipelineObject]) -> str:
     """Return objects for a log line, by name where that is known."""
     names = {item.object_id: item.names[-1:] for item in items}
-    return _some([next(iter(names.get(each, ())), each) for each in ids])
+    return some_of([next(iter(names.get(each, ())), each) for each in ids])
 
 
 def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> list[PipelineObject]:
@@ -58,7 +58,7 @@ def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> 
     if loaded:
         return loaded
     if fitting:
-        left_out = _some([f"{item.names[-1]} ({item.status})" for item in fitting])
+        left_out = some_of([f"{item.names[-1]} ({item.status})" for item in fitting])
         raise HevoConfigError(
             f"Pipeline {pipeline_id}: {pattern!r} in objects fits only what Hevo does not load: {left_out}. Include it "
             "in the pipeline first.",
@@ -89,9 +89,10 @@ def _what_there_is(pattern: str, items: Sequence[PipelineObject]) -> str:
     if close:
         return f"Close to it: {any_of(names[each] for each in close)}."
     there = [item.names[-1] for item in items if item.names]
-    return f"There are {_some(there)}." if there else "Hevo lists none with a name."
+    return f"There are {some_of(there)}." if there else "Hevo lists none with a name."
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
+    """Return names for a sentence, the first ten of them."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more

@@ -1,7 +1,8 @@
 """
 Another way to find a job: which one has completed since a given time, for a run that wants no more than that.
 
-No job is singled out and followed: one that fails is told of and waited past, because a later one may complete.
+No job is singled out and followed: one that fails is told of and waited past, because a later one may complete. Where
+the order says that it is a failure, the job that ended last decides.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Callable, Sequence
 
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.models.answers import Job
+from hevo_provider.models.enums import JobStatus
 from hevo_provider.runs.follow import found
 from hevo_provider.runs.listing import Listing, ended_at, read_listing
 from hevo_provider.runs.logger import Logger
-from hevo_provider.runs.outcome import Step, WaitPhase
+from hevo_provider.runs.outcome import Ending, Step, WaitPhase
 from hevo_provider.runs.run import Run
 from hevo_provider.runs.verdict import is_success
 from hevo_provider.runs.words import any_of, end_in_words, time_in_words
@@ -43,10 +45,13 @@ class CompletedSearch(WaitPhase):
         enough = reaches_back_far_enough(run)
         listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE, enough=enough, retry_limit=0)
         completed = completed_since(listing, run)
+        bad = bad_since(listing, run) if run.order.fail_on_bad_job else None
         self.polls += 1
-        return (
-            Step(without_completed(listing, run, self._log)) if completed is None else found(run, completed, self._log)
-        )
+        if bad is not None and (completed is None or ended_at(bad) > ended_at(completed)):
+            return Step(run, bad, Ending.ENDED)  # still a search: who goes on all the same does not follow that job
+        if completed is None:
+            return Step(without_completed(listing, run, self._log))
+        return found(run, completed, self._log)
 
     def pause(self, run: Run) -> float:
         """Return the ``poll_interval``, which may grow."""
@@ -77,6 +82,17 @@ def reaches_back_far_enough(run: Run) -> Callable[[Sequence[Job]], bool]:
 def completed_since(listing: Listing, run: Run) -> Job | None:
     """Return the job that has completed since the run's time; of several the one that ended last."""
     return max((job for job in listing.jobs if has_completed(job, run)), key=ended_at, default=None)
+
+
+def bad_since(listing: Listing, run: Run) -> Job | None:
+    """
+    Return the job that has ended badly since the run's time; of several the one that ended last.
+
+    A SKIPPED one does not count: Hevo lists it where its schedule falls due while another job is at work, which may yet
+    complete (API.md, one-job).
+    """
+    bad = (job for job in listing.jobs if _has_ended(job, run) and not _is_good(job, run))
+    return max((job for job in bad if job.status != JobStatus.SKIPPED), key=ended_at, default=None)
 
 
 def has_completed(job: Job, run: Run) -> bool:

@@ -8,6 +8,7 @@ from typing import Protocol
 from hevo_provider.client.budget import Purpose, Turn, asking_as
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoError
+from hevo_provider.models.answers import Pipeline
 from hevo_provider.runs.cancel import end_in_time
 from hevo_provider.runs.error_table import may_pass
 from hevo_provider.runs.logger import Logger, log
@@ -62,6 +63,7 @@ class Course:
         self._on_found = on_found
         self._may_be_cancelled = may_be_cancelled
         self._at: Start | Wait | None = None
+        self.pipeline: Pipeline | None = None  # as a start has seen it
 
     @property
     def run(self) -> Run | None:
@@ -101,6 +103,7 @@ class Course:
             logger=self._log,
         )
         begun = await start.go()
+        self.pipeline = start.pipeline
         if start.fresh is not None:
             return Outcome(Ending.FRESH, begun, start.fresh)
         if begun.posts > run.posts:

@@ -32,6 +32,8 @@ from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Ownership, Run
 
 FAILED = "failed"
+BEGIN = {"event": "begin"}  # a sensor that was to start in the triggerer needs a worker, and nothing was polled yet
+JOB_KEY = "hevo_job"  # the XCom with a job's final state and counters
 _VENDORS = ("success", "error")
 
 _ERRORS: dict[str, type[HevoRunError]] = {

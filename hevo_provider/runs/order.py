@@ -43,6 +43,8 @@ class Order:
     :param on_deferred: what it means that the source's own rate limit has stopped the job.
     :param retry_failed_objects: whether a retry after a job of which some objects failed reloads these alone.
     :param fresh_within: seconds: where a job of the type has completed as lately as that, none is started.
+    :param fail_on_bad_job: with ``completed_after``: one that ended otherwise, with none completed after it, ends the
+        wait.
     :param poll_interval: seconds between polls of the running job.
     :param poll_growth: by what factor these grow, each time.
     :param longest_poll_interval: seconds beyond which they do not grow.
@@ -79,6 +81,7 @@ class Order:
     on_deferred: OnDeferred = OnDeferred.FAIL
     fresh_within: float | None = None
     retry_failed_objects: bool = False
+    fail_on_bad_job: bool = False
 
     def pause_after(self, polls: int) -> float:
         """

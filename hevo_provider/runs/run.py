@@ -106,6 +106,8 @@ class Run:
     :param objects_retried: names of the only objects that are reloaded, for an earlier try has loaded the others.
     :param pipeline_name: what the pipeline is called in Hevo; None where that has not been read.
     :param host: where the connection led when the run began; None where that is not known.
+    :param destination: where the pipeline leads, as :mod:`hevo_provider.lineage.names` has it: the system's kind, its
+        namespace and its database; None where nobody wants to know.
     """
 
     order: Order
@@ -142,6 +144,7 @@ class Run:
     objects_retried: tuple[str, ...] = ()
     pipeline_name: str | None = None
     host: str | None = None
+    destination: tuple[str, ...] | None = None
 
     @property
     def pipeline_id(self) -> int:
@@ -356,6 +359,10 @@ class Run:
         """Go on to wait for the end of a job whose id was all that was asked for, and is known."""
         return replace(self, phase=Phase.WATCH)
 
+    def leading_to(self, destination: tuple[str, ...]) -> Self:
+        """Take note of where the pipeline leads."""
+        return replace(self, destination=destination)
+
     def telling(self, status: str) -> Self:
         """Take note of the status that the log tells."""
         return replace(self, last_status=status)
@@ -512,6 +519,7 @@ _SEVERAL = {
     "told",
     "gone_before",
     "objects_retried",
+    "destination",
 }
 
 

@@ -113,6 +113,7 @@ class Start:
         self._listing: Listing | None = None
         self.fresh: Job | None = None
         """The job that makes the action needless, where one has completed as lately as the order says."""
+        self.pipeline: Pipeline | None = None  # as Hevo has shown it
 
     async def go(self) -> Run:
         """
@@ -137,6 +138,7 @@ class Start:
             if not may_pass(error, knows_hevo=self.run.knows_hevo, starts=True):
                 raise
             return put_off(self.run, error, self._clock.now(), self._log)
+        self.pipeline = state.pipeline
         self.run = run = self.run.has_been_answered(state.pipeline.name).expecting(expected_of(self.run, state.listing))
         self._log.info("%s: it is %s.", place_in_words(run), state.pipeline.status)
         self._objects = objects

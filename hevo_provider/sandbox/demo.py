@@ -53,6 +53,7 @@ DEMO_PIPELINES = (
         first_ends=("COMPLETED_WITH_FAILURES",),
     ),
     DemoPipeline(10, "ads to lake", "the source's rate limit stops its first job: DEFERRED", first_ends=("DEFERRED",)),
+    DemoPipeline(11, "visits to warehouse", "starts by its own schedule, every minute", frequency_minutes=1),
 )
 
 FLEET = tuple(

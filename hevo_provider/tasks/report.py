@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from hevo_provider.runs.logger import Logger
     from hevo_provider.runs.run import Run
 
-JOB_KEY = "hevo_job"
-
 
 def publish(
     context: Context,
@@ -39,7 +37,7 @@ def publish(
     :param more: other facts.
     """
     from hevo_provider.models.enums import OnDeferred
-    from hevo_provider.runs.events import facts_of
+    from hevo_provider.runs.events import JOB_KEY, facts_of
 
     facts: dict[str, Any] = {"pipeline_id": run.pipeline_id, **facts_of(job), **_readable(run, job), **(more or {})}
     if run.order.on_deferred is OnDeferred.CONTINUE:

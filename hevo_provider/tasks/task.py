@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from hevo_provider import codes
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import is_resumed, was_unmapped
+from hevo_provider.compat import is_alias, is_resumed, was_unmapped
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoError,
@@ -64,6 +64,7 @@ class HevoTask(Base):
     pipeline_id: Any
     pipeline_name: Any
     connection_id: str
+    skip_empty_tables: bool
 
     _call: BlockingCall | None = None
     _run: Run | None = None  # what this process began with
@@ -390,7 +391,21 @@ class HevoTask(Base):
             what = f"{end_in_words(job)}.{failing_in_words(details.failing_objects)}"
             what += f" {deferral_in_words(details.deferred_objects)}" if is_deferred else ""
             self.log.warning("Pipeline %s: %s Accepted.", run.pipeline_id, what)
+        if self._aliases():
+            self._tell_tables(context, run, job)
         return job.job_id
+
+    def _aliases(self) -> list[Any]:
+        """Return the outlets by which the task tells of the tables that were loaded."""
+        return [outlet for outlet in self.outlets if is_alias(outlet)]
+
+    def _tell_tables(self, context: Context, run: Run, job: Job) -> None:
+        """Emit an asset event for each table that was loaded, if that can be done: the job has succeeded."""
+        from hevo_provider.tasks.tables import Tables
+
+        tables = Tables(self._hevo(run.order.connection_id), run, job, self.log)
+        self._block_on(tables.read)
+        tables.tell(context, self._aliases(), skip_empty=self.skip_empty_tables)
 
     def _publish(self, context: Context, run: Run, job: Job, more: Mapping[str, Any] | None = None) -> None:
         """Tell Airflow of the job's state and counters, and of more."""
@@ -437,10 +452,19 @@ def deadline_of(context: Context, timeout: float, execution_timeout: timedelta |
 
     :param timeout: seconds from the task's start.
     """
-    if execution_timeout is not None:
-        limit = execution_timeout.total_seconds()
-        timeout = min(timeout, limit - min(DEADLINE_MARGIN, limit / 10))
-    return started_at(context) + timeout
+    return started_at(context) + limit_of(timeout, execution_timeout)
+
+
+def limit_of(timeout: float, execution_timeout: timedelta | None) -> float:
+    """
+    Return for how many seconds from a task's start it may wait.
+
+    :param timeout: seconds from the task's start.
+    """
+    if execution_timeout is None:
+        return timeout
+    limit = execution_timeout.total_seconds()
+    return min(timeout, limit - min(DEADLINE_MARGIN, limit / 10))
 
 
 def started_at(context: Context) -> float:

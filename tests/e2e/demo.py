@@ -35,9 +35,12 @@ RUN = "demo"
 CONNECTION = "hevo_airflow_conn_id"
 # Those of one pipeline run one after the other: it has one job at a time.
 PIPELINE_OF = {
+    "hevo_own_schedule": 6,  # first, for the schedule falls due within a minute
+    "hevo_without_worker": 11,  # and 6, of which it starts no job either
     "hevo_deferred_sync": 1,
     "hevo_resync_accept_partial": 2,
     "hevo_trigger_then_sensor": 1,
+    "hevo_tables": 1,
     "hevo_fleet": 101,
     "hevo_skip_if_fresh": 6,
     "hevo_retry_failed_objects": 9,

@@ -51,6 +51,21 @@ def test_in_every_mode_a_job_will_do_that_has_completed_since_a_time(
     assert [airflow.xcom("sensor_waits_for_any_completion", "run", mode) for mode in MODES] == [job.id] * len(MODES)
 
 
+def test_in_every_mode_a_job_that_ends_badly_while_it_is_waited_for_fails_the_sensor_where_asked(
+    airflow: AirflowApi, new_pipeline: PipelineMaker
+) -> None:
+    dag_id, since = "sensor_fails_on_a_bad_job", datetime.now(UTC) - timedelta(seconds=30)
+    pipeline = new_pipeline()
+
+    airflow.trigger(dag_id, "run", {"since": since.isoformat(), **dict.fromkeys(MODES, pipeline.id)})
+    airflow.wait_task(dag_id, "run", "deferrable", ("deferred",))
+    job = pipeline.start_job(appear_after=0.0, duration=0.5, ends="FAILED")
+
+    assert airflow.wait_run(dag_id, "run") == "failed"
+    for mode in MODES:
+        assert f"job {job.id} (INCREMENTAL) ended FAILED" in airflow.log(dag_id, "run", mode)
+
+
 def test_without_a_job_id_the_sensor_finds_the_job_that_runs(airflow: AirflowApi, new_pipeline: PipelineMaker) -> None:
     pipeline = new_pipeline()
     job = pipeline.start_job(appear_after=0.0, duration=30.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import logging
 from importlib import import_module
-from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +17,6 @@ from airflow.utils.session import create_session
 from hevo_provider.sandbox import Sandbox
 from tests.conftest import AIRFLOW
 
-AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 IS_AIRFLOW_2 = AIRFLOW < (3, 0)
 NEEDS = {"hevo_event_driven": (3, 0), "hevo_retry_by_cause": (3, 3)}  # the others run on any Airflow
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
@@ -103,6 +101,40 @@ if AIRFLOW >= (3, 3):
         assert run("hevo_retry_by_cause") == {"sync": "success"}
 
 
+@pytest.mark.parametrize(("ends", "state"), [("COMPLETED", "success"), ("FAILED", "failed")])
+def test_what_hevos_own_schedule_loads_is_waited_for_and_its_failure_is_heard(
+    hevo: Sandbox, ends: str, state: str
+) -> None:
+    pipeline = hevo.add_pipeline(6, appear_after=0)
+    job = pipeline.start_job(duration=1, ends=ends)
+
+    run = ended("hevo_own_schedule")
+
+    assert run.state == state
+    if state == "success":
+        assert run.get_task_instance("report").xcom_pull() == f"job {job.id}: 1,000 events loaded"
+    assert pipeline.jobs_started_by_api == []
+
+
+def test_the_tables_that_were_loaded_have_events(hevo: Sandbox) -> None:
+    assert run("hevo_tables") == {"load": "success"}
+
+    (job,) = hevo.pipelines[1].jobs
+    told = {"rows_loaded": 333, "rows_failed": 0, "job_id": job.id, "pipeline_id": 1}
+    assert stored_events()[-3:] == [told] * 3
+
+
+def test_pipelines_with_a_schedule_of_their_own_are_waited_for(hevo: Sandbox) -> None:
+    for number in (6, 11):
+        hevo.add_pipeline(number, appear_after=0).start_job(duration=1)
+
+    run = ended("hevo_without_worker")
+
+    assert run.state == "success"
+    told = run.get_task_instance("report").xcom_pull()
+    assert list(told) == [f"pipeline {number}: 1000 events loaded" for number in (6, 11)]
+
+
 def fleets_table(caplog: pytest.LogCaptureFixture) -> list[list[str]]:
     """Return the words of each line of the table that the fleet's last task logs."""
     lines = caplog.text.partition("What was loaded:")[2].splitlines()[1:]
@@ -182,7 +214,7 @@ def test_the_folder_can_be_read_by_any_airflow() -> None:
 
     assert bag.import_errors == {}
     absent = {name for name, needed in NEEDS.items() if needed > AIRFLOW}
-    assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")} - absent
+    assert set(bag.dags) == {path.stem for path in EXAMPLES.glob("*.py")} | {"hevo_tables_report"} - absent
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
@@ -231,9 +263,12 @@ def test_every_example_is_run_here() -> None:
         "hevo_deferred_sync",
         "hevo_event_driven",
         "hevo_fleet",
+        "hevo_own_schedule",
         "hevo_resync_accept_partial",
         "hevo_retry_by_cause",
         "hevo_retry_failed_objects",
         "hevo_skip_if_fresh",
+        "hevo_tables",
         "hevo_trigger_then_sensor",
+        "hevo_without_worker",
     }

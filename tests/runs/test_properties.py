@@ -349,6 +349,7 @@ orders = st.builds(
     deadline=st.none() | st.floats(0, 1e12),
     second_job_types=st.lists(st.text(), max_size=3).map(tuple),
     on_deferred=st.sampled_from(OnDeferred),
+    fail_on_bad_job=st.booleans(),
 )
 runs = st.builds(
     Run,
@@ -366,6 +367,7 @@ runs = st.builds(
     note=st.none() | st.text(),
     gone_before=st.lists(ids, max_size=3).map(tuple),
     counted=st.none() | st.dictionaries(st.sampled_from(COUNTERS), st.integers(0)),
+    destination=st.none() | st.tuples(st.text(), st.text(), st.text()),
     began_as=st.none() | st.just({"action": "RESYNC", "drop_and_load": True, "objects": ["a"], "object_ids": []}),
 )
 

@@ -43,6 +43,7 @@ def test_it_takes_what_the_pipelines_operator_takes_but_its_action() -> None:
         "skip_if_fresh": 3600.0,
         "on_fresh": "skip",
         "retry_failed_objects": True,
+        "skip_empty_tables": True,
     }
 
     made = HevoResyncObjectsOperator(task_id="task", pipeline_id=7, objects=["orders"], **given)

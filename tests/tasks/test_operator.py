@@ -67,6 +67,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "skip_if_fresh": None,
         "on_fresh": "succeed",
         "retry_failed_objects": False,
+        "skip_empty_tables": False,
     }
     assert HevoOperator is HevoPipelineOperator
 

@@ -52,6 +52,7 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "pipeline_name": None,
         "job_id": None,
         "completed_after": None,
+        "fail_on_bad_job": False,
         "job_type": JobType.INCREMENTAL,
         "connection_id": "hevo_airflow_conn_id",
         "poke_interval": 20,
@@ -62,6 +63,8 @@ def test_the_parameters_are_those_of_the_documentation() -> None:
         "wait_for_job_interval": 5,
         "wait_for_job_initial_delay": 10,
         "api_outage_tolerance": 1800,
+        "skip_empty_tables": False,
+        "start_from_trigger": False,
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-from hevo_provider.exceptions import HevoConfigError
+from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError
 from hevo_provider.parameters import moment_of
 from hevo_provider.sandbox import MISSING, Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
@@ -19,7 +19,7 @@ from tests.stage.clock import START, VirtualClock
 from tests.stage.failures import fails
 from tests.stage.marks import in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
-from tests.stage.tasks import Deferral, TaskInstance, work
+from tests.stage.tasks import Deferral, TaskInstance, play, work
 
 NOW = datetime.fromtimestamp(START, UTC)
 AN_HOUR_AGO = NOW - timedelta(hours=1)
@@ -142,6 +142,87 @@ def test_a_job_counts_only_if_what_hevo_tells_proves_it(
     later = pipeline.start_job(ago=-200, duration=10)
 
     assert sense(mode, ti, completed_after=AN_HOUR_AGO) == (doubtful.id if counts else later.id)
+
+
+# fail_on_bad_job
+
+
+@in_every_sensor_mode
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "DEFERRED", "COMPLETED_WITH_FAILURES"])
+@pytest.mark.parametrize("ago", [100, -100], ids=["over", "yet-to-run"])
+def test_where_asked_a_job_that_ended_badly_fails_the_sensor_at_once(
+    ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str, status: str, ago: float
+) -> None:
+    bad = pipeline.start_job(ago=ago, duration=50, ends=status)
+    pipeline.start_job(ago=-300, duration=60)
+
+    with pytest.raises(HevoJobFailedError, match=rf"job {bad.id} \(INCREMENTAL\) ended {status}"):
+        sense(mode, ti, completed_after=AN_HOUR_AGO, fail_on_bad_job=True)
+
+    assert clock.now() - START < max(50 - ago, 0) + 30
+    assert ti.xcoms["hevo_job"]["status"] == status
+
+
+@in_every_sensor_mode
+def test_a_bad_job_with_a_completed_one_after_it_fails_nothing(
+    ti: TaskInstance, pipeline: SandboxPipeline, mode: str
+) -> None:
+    pipeline.start_job(ago=900, duration=50, ends="FAILED")
+    job = pipeline.start_job(ago=600, duration=50)
+
+    assert sense(mode, ti, completed_after=AN_HOUR_AGO, fail_on_bad_job=True) == job.id
+
+
+@in_every_sensor_mode
+def test_a_bad_job_after_one_that_completed_is_a_failure(
+    ti: TaskInstance, pipeline: SandboxPipeline, mode: str
+) -> None:
+    pipeline.start_job(ago=900, duration=50)
+    bad = pipeline.start_job(ago=600, duration=50, ends="FAILED")
+
+    with pytest.raises(HevoJobFailedError, match=bad.id):
+        sense(mode, ti, completed_after=AN_HOUR_AGO, fail_on_bad_job=True)
+
+
+@in_every_sensor_mode
+@pytest.mark.parametrize(
+    ("which", "accepted"),
+    [
+        ({"ends": "FAILED", "ago": 7200}, {}),  # before the time
+        ({"ends": "FAILED", "type": "HISTORICAL"}, {}),
+        ({"ends": "SKIPPED"}, {}),  # nothing was run: Hevo's schedule fell due while another job was at work
+        ({"ends": "COMPLETED_WITH_FAILURES"}, {"accept_completed_with_failures": True}),
+        ({"ends": "DEFERRED"}, {"on_deferred": "accept"}),
+    ],
+    ids=str,
+)
+def test_what_does_not_count_as_a_bad_job_is_waited_past_or_accepted(
+    ti: TaskInstance, pipeline: SandboxPipeline, mode: str, which: dict[str, Any], accepted: dict[str, Any]
+) -> None:
+    first = pipeline.start_job(**{"ago": 100, "duration": 50, **which})
+    later = pipeline.start_job(ago=-100, duration=50)
+
+    job_id = sense(mode, ti, completed_after=AN_HOUR_AGO, fail_on_bad_job=True, **accepted)
+
+    assert job_id == (first.id if accepted else later.id)
+
+
+def test_a_sensor_that_is_silent_about_failures_still_waits_for_a_job_that_completes(
+    ti: TaskInstance, pipeline: SandboxPipeline, story: Callable[[], str]
+) -> None:
+    bad = pipeline.start_job(ago=-100, duration=50, ends="FAILED")
+    job = pipeline.start_job(ago=-400, duration=50)
+    task = sensor("deferrable", completed_after=AN_HOUR_AGO, fail_on_bad_job=True, silent_fail=True)
+
+    assert play(task, ti) == job.id
+
+    assert f"job {bad.id}" in story()
+
+
+@pytest.mark.parametrize("given", [{}, {"job_id": "a"}])
+def test_a_bad_job_is_no_matter_where_one_job_is_followed(given: dict[str, Any]) -> None:
+    with pytest.raises(HevoConfigError, match="fail_on_bad_job goes with completed_after only"):
+        HevoSensor(task_id="task", pipeline_id=7, fail_on_bad_job=True, **given)
 
 
 # When, and for how long

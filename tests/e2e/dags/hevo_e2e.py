@@ -98,16 +98,18 @@ with DAG("sensor_modes", schedule=None, catchup=False):
             deferrable=deferrable,
         )
 
-with DAG("sensor_waits_for_any_completion", schedule=None, catchup=False):
-    for task_id, mode, deferrable in SENSOR_MODES:
-        HevoSensor(
-            task_id=task_id,
-            pipeline_id=PIPELINE,
-            completed_after="{{ dag_run.conf['since'] }}",
-            poke_interval=5,
-            mode=mode,
-            deferrable=deferrable,
-        )
+for dag_id, fail_on_bad_job in (("sensor_waits_for_any_completion", False), ("sensor_fails_on_a_bad_job", True)):
+    with DAG(dag_id, schedule=None, catchup=False):
+        for task_id, mode, deferrable in SENSOR_MODES:
+            HevoSensor(
+                task_id=task_id,
+                pipeline_id=PIPELINE,
+                completed_after="{{ dag_run.conf['since'] }}",
+                fail_on_bad_job=fail_on_bad_job,
+                poke_interval=5,
+                mode=mode,
+                deferrable=deferrable,
+            )
 
 with DAG("sensor_finds_the_active_job", schedule=None, catchup=False):
     HevoSensor(task_id="sensor", pipeline_id=PIPELINE, poke_interval=1)
