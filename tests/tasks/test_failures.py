@@ -184,6 +184,13 @@ def _refused_action(stage: Stage) -> None:
     stage.runs()
 
 
+def _stalled(stage: Stage) -> None:
+    job = stage.hevo.add_pipeline(7, name=NAME).start_job(ago=60, duration=1e6)
+    stale = {"job_id": job.id, "type": "INCREMENTAL", "status": "SOMETHING_NEW", "updated_ts": 1}
+    stage.hevo.inject("get_job", Fault.json(stale), times=None)
+    stage.runs(on_active_job="follow")
+
+
 def _sensor_timed_out(stage: Stage) -> None:
     stage.hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
     stage.waits(timeout=100)
@@ -263,7 +270,7 @@ SITUATIONS: dict[Code, Situation] = {
     codes.SKIPPED: with_pipeline(ends="SKIPPED"),
     codes.DEFERRED: with_pipeline(ends="DEFERRED"),
     codes.DEFERRED_WITH_FAILURES: with_pipeline(ends="DEFERRED_WITH_FAILURES"),
-    codes.STALLED: with_pipeline(ends="SOMETHING_NEW"),
+    codes.STALLED: _stalled,
     codes.NOT_STARTED_IN_TIME: beside_a_job(on_active_job="wait", timeout=100),
     codes.NOT_ENDED_IN_TIME: with_pipeline(duration=None, task={"timeout": 100}),
     codes.SENSOR_TIMED_OUT: _sensor_timed_out,
