@@ -27,7 +27,7 @@ from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clients import WireTime
 from tests.stage.clock import START, VirtualClock
 from tests.stage.marks import for_every_action, in_both_modes
-from tests.stage.tasks import TaskInstance, operator, operator_of, play
+from tests.stage.tasks import ACTIONS, TaskInstance, operator, operator_of, play
 
 NO_WORKER = {"error": "No worker is free", "message": "try later"}  # under a 200
 IN_PROGRESS = {"error": "Internal Server Error", "message": "job is in progress"}
@@ -71,9 +71,17 @@ def restart_before_the_second_call(hevo: Sandbox, pipeline: SandboxPipeline) -> 
 
 
 @in_both_modes
-@for_every_action
-@pytest.mark.parametrize("parallel_jobs", [True, False], ids=["parallel-jobs", "one-job-at-a-time"])
-@pytest.mark.parametrize("appear_after", [0.0, 15.0], ids=["shows-at-once", "shows-late"])
+@pytest.mark.parametrize(
+    ("action", "appear_after", "parallel_jobs"),
+    [
+        ("SYNC_NOW", 0.0, False),
+        ("SYNC_NOW", 15.0, True),
+        ("SYNC_NOW", 15.0, False),
+        ("RESYNC", 15.0, True),
+        ("RESYNC_OBJECTS", 15.0, False),
+    ],
+    ids=["sync-shows-at-once", "sync-beside-others", "sync-alone", "resync-beside-others", "objects-alone"],
+)
 @applied_or_not
 @pytest.mark.parametrize("lost", LOST)
 def test_an_answer_that_is_lost_costs_no_second_job(
@@ -81,9 +89,9 @@ def test_an_answer_that_is_lost_costs_no_second_job(
     ti: TaskInstance,
     lost: str,
     applied: bool,
+    action: str,
     appear_after: float,
     parallel_jobs: bool,
-    action: str,
     deferrable: bool,
 ) -> None:
     pipeline = hevo.add_pipeline(
@@ -403,10 +411,13 @@ def started_workers(task: Any, ti: TaskInstance) -> int:
     return workers
 
 
-@for_every_action
-@pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}, {"Retry-After": "30"}], ids=["untold", "1-s", "30-s"])
+@pytest.mark.parametrize(
+    ("action", "headers"),
+    [("SYNC_NOW", {}), ("RESYNC", {"Retry-After": "1"}), ("RESYNC_OBJECTS", {"Retry-After": "30"})],
+    ids=ACTIONS,
+)
 def test_an_action_that_hevo_never_has_time_for_takes_a_worker_every_two_minutes_at_most(
-    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], headers: dict[str, str], action: str
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], action: str, headers: dict[str, str]
 ) -> None:
     hevo.add_pipeline(7)
     hevo.inject(action.lower(), Fault.status(429, headers=headers), times=None)
