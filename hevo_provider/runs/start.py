@@ -179,13 +179,6 @@ class Start:
             return run.waiting()
         if not listing.active or run.order.on_active_job is OnActiveJob.START:
             return None
-        if _are_about_to_end(listing):
-            return self._let_end(listing)
-        if self._may_be_cancelled and not run.put_off:
-            # A new try of a cleared task comes a second or two before its old trigger cancels the job (seen on 2.11.2).
-            there = jobs_in_words(listing.active)
-            why = f"{there} is active, and may be that of the try before, which Airflow may be about to end"
-            return put_off(run, HevoRunError(why), self._clock.now(), self._log, least=CANCELLED_WITHIN)
         return await self._give_way(listing, "nothing was started")
 
     async def _go_on(self, listing: Listing) -> Run | None:
@@ -197,7 +190,7 @@ class Start:
         if run.refused and any(cannot_be_own(job, run) for job in listing.active):
             await self._was_not_applied(run.not_applied())
             why = f"Hevo refused {run.order.action} ({run.note})"
-            return await self._give_way(listing, why, may_follow=True)
+            return await self._give_way(listing, why, refused=True)
         if listing.active and run.order.on_active_job is not OnActiveJob.START:
             why = "no job of this task's own appeared, and none is started beside it"
             are_others = all(cannot_be_own(job, run) for job in listing.active)
@@ -218,25 +211,33 @@ class Start:
         )
         return None
 
-    async def _give_way(self, listing: Listing, why: str, *, may_follow: bool = False) -> Run:
+    async def _give_way(self, listing: Listing, why: str, *, refused: bool = False) -> Run:
         """
         Wait for the active jobs, cancel them, follow one, or fail: as the user wants it.
 
-        :param may_follow: whether who wants to start a job all the same follows one: Hevo has refused that.
+        :param refused: whether Hevo has refused to start a job beside them. Then who wants to start one all the same
+            follows one, and the job that Hevo speaks of may not show yet.
         """
-        run, active = self.run, listing.active
+        run, active, asked_for = self.run, listing.active, self.run.order.on_active_job
         if _are_about_to_end(listing):
             return self._let_end(listing)
-        if run.order.on_active_job is OnActiveJob.WAIT:
+        if self._may_be_cancelled and not run.posts and not run.put_off:
+            # A new try of a cleared task comes a second or two before its old trigger cancels the job (seen on 2.11.2).
+            about_to_end = "may be that of the try before, which Airflow may be about to end"
+            return self._put_off(f"{_in_words(active)}, and {about_to_end}", CANCELLED_WITHIN)
+        if asked_for is OnActiveJob.CANCEL and active:
+            return await self._cancel_others(active)
+        if asked_for in {OnActiveJob.WAIT, OnActiveJob.CANCEL}:
+            if not active:
+                return self._put_off(run.note or why, min(run.order.poll_interval, SHOWS_WITHIN))
             self._tell_wait(active)
             return run.waiting()
-        if run.order.on_active_job is OnActiveJob.CANCEL:
-            return await self._cancel_others(active)
-        if run.order.on_active_job is OnActiveJob.FOLLOW or (
-            may_follow and run.order.on_active_job is OnActiveJob.START
-        ):
+        if asked_for is OnActiveJob.FOLLOW or (refused and asked_for is OnActiveJob.START):
             return self._adopt(listing)
         raise self._busy(active, why)
+
+    def _put_off(self, why: str, least: float) -> Run:
+        return put_off(self.run, HevoRunError(why), self._clock.now(), self._log, least=least)
 
     def _let_end(self, listing: Listing) -> Run:
         """Wait for jobs that are being cancelled, whatever ``on_active_job`` says of others."""
@@ -362,23 +363,7 @@ class Start:
             if not any(cannot_be_own(job, run) for job in listing.active):
                 return run.searching(Fate.UNKNOWN)
         await self._was_not_applied(run.not_applied())
-        return await self._refused(error, listing)
-
-    async def _refused(self, error: HevoConflictError, listing: Listing) -> Run:
-        """Wait, follow or fail, now that nothing was applied."""
-        run = self.run
-        if self._may_be_cancelled and not run.put_off:
-            return put_off(run, error, self._clock.now(), self._log, least=CANCELLED_WITHIN)
-        if _are_about_to_end(listing):
-            return self._let_end(listing)
-        if run.order.on_active_job is OnActiveJob.FAIL:
-            raise self._busy(listing.active, f"Hevo refused {run.order.action} ({error.message})")
-        if run.order.on_active_job is OnActiveJob.CANCEL and listing.active:
-            return await self._cancel_others(listing.active)
-        if run.order.on_active_job in {OnActiveJob.WAIT, OnActiveJob.CANCEL}:
-            least = min(run.order.poll_interval, SHOWS_WITHIN)
-            return put_off(run, error, self._clock.now(), self._log, least=least)
-        return self._adopt(listing)
+        return await self._give_way(listing, f"Hevo refused {run.order.action} ({error.message})", refused=True)
 
     def _adopt(self, listing: Listing) -> Run:
         """Follow the active job if it is of the expected type. One that reloads objects may reload others."""
@@ -399,13 +384,16 @@ class Start:
 
     def _busy(self, active: tuple[Job, ...], what: str) -> HevoPipelineBusyError:
         run = self.run
-        there = f"{jobs_in_words(active)} is active" if active else "a job is active that does not show yet"
         return HevoPipelineBusyError(
-            f"Pipeline {run.pipeline_id}: {there}; {what}. To let the task wait for it, cancel it, follow it, or "
+            f"Pipeline {run.pipeline_id}: {_in_words(active)}; {what}. To let the task wait for it, cancel it, follow it, or "
             'start another all the same, set on_active_job to "wait", "cancel", "follow" or "start".',
             pipeline_id=run.pipeline_id,
             job_id=active[0].job_id if active else None,
         )
+
+
+def _in_words(active: tuple[Job, ...]) -> str:
+    return f"{jobs_in_words(active)} is active" if active else "a job is active that does not show yet"
 
 
 def _are_about_to_end(listing: Listing) -> bool:
