@@ -183,7 +183,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self._begin_work()
         with self._failing_like_a_sensor():
             told = read_event(event)
-            run = told.run or told.run_under(self._ordered(context, told.pipeline_id))  # version 1.0.0 sent none along
+            run = self._run_of(context, told)
             with self._going_on_if_silent(context, run):
                 if told.error is not None:
                     raise told.error
@@ -357,22 +357,22 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         )
 
     def _ordered(self, context: Context, pipeline_id: int | None = None) -> Order:
-        """
-        Return what the rendered parameters ask for.
-
-        :param pipeline_id: the pipeline, where it is known.
-        :raises HevoConfigError: one makes no sense.
-        """
-        from hevo_provider.runs.order import Order
-
         self._check()
         completed_after = None
         if self.completed_after is not None:
             completed_after = int(moment_of("completed_after", self.completed_after).timestamp() * 1000)
-        return Order(
-            pipeline_id=self._pipeline() if pipeline_id is None else pipeline_id,
-            connection_id=self.connection_id,
+        return replace(
+            self._ordered_by_literals(context, self._pipeline() if pipeline_id is None else pipeline_id),
             job_types=member_of(JobType, "job_type", self.job_type).wire_names,
+            completed_after=completed_after,
+        )
+
+    def _ordered_by_literals(self, context: Context, pipeline_id: int) -> Order:
+        from hevo_provider.runs.order import Order
+
+        return Order(
+            pipeline_id=pipeline_id,
+            connection_id=self._connection_if_it_is_one(),
             cancel_on_kill=False,
             poll_interval=self.poll_interval,
             poll_growth=2.0 if self.deferrable and self.exponential_backoff else 1.0,
@@ -382,7 +382,6 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             find_interval=self.wait_for_job_interval,
             api_outage_tolerance=self.api_outage_tolerance,
             deadline=deadline_of(context, self.timeout, self.execution_timeout) if self.deferrable else None,
-            completed_after=completed_after,
             accept_completed_with_failures=self.accept_completed_with_failures,
             on_deferred=self.on_deferred,
         )

@@ -385,8 +385,8 @@ class Start:
     def _busy(self, active: tuple[Job, ...], what: str) -> HevoPipelineBusyError:
         run = self.run
         return HevoPipelineBusyError(
-            f"Pipeline {run.pipeline_id}: {_in_words(active)}; {what}. To let the task wait for it, cancel it, follow it, or "
-            'start another all the same, set on_active_job to "wait", "cancel", "follow" or "start".',
+            f"Pipeline {run.pipeline_id}: {_in_words(active)}; {what}. To let the task wait for it, cancel it, follow it, "
+            'or start another all the same, set on_active_job to "wait", "cancel", "follow" or "start".',
             pipeline_id=run.pipeline_id,
             job_id=active[0].job_id if active else None,
         )
