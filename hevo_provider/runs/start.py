@@ -190,7 +190,7 @@ class Start:
         if run.refused and any(cannot_be_own(job, run) for job in listing.active):
             await self._was_not_applied(run.not_applied())
             why = f"Hevo refused {run.order.action} ({run.note})"
-            return await self._give_way(listing, why, refused=True)
+            return await self._give_way(listing, why)
         if listing.active and run.order.on_active_job is not OnActiveJob.START:
             why = "no job of this task's own appeared, and none is started beside it"
             are_others = all(cannot_be_own(job, run) for job in listing.active)
@@ -211,12 +211,12 @@ class Start:
         )
         return None
 
-    async def _give_way(self, listing: Listing, why: str, *, refused: bool = False) -> Run:
+    async def _give_way(self, listing: Listing, why: str) -> Run:
         """
         Wait for the active jobs, cancel them, follow one, or fail: as the user wants it.
 
-        :param refused: whether Hevo has refused to start a job beside them. Then who wants to start one all the same
-            follows one, and the job that Hevo speaks of may not show yet.
+        None may show where Hevo has refused to start a job beside one. Who wants to start one all the same comes here
+        only after a refusal, and follows one.
         """
         run, active, asked_for = self.run, listing.active, self.run.order.on_active_job
         if _are_about_to_end(listing):
@@ -232,12 +232,13 @@ class Start:
                 return self._put_off(run.note or why, min(run.order.poll_interval, SHOWS_WITHIN))
             self._tell_wait(active)
             return run.waiting()
-        if asked_for is OnActiveJob.FOLLOW or (refused and asked_for is OnActiveJob.START):
-            return self._adopt(listing)
-        raise self._busy(active, why)
+        if asked_for is OnActiveJob.FAIL:
+            raise self._busy(active, why)
+        return self._adopt(listing)
 
-    def _put_off(self, why: str, least: float) -> Run:
-        return put_off(self.run, HevoRunError(why), self._clock.now(), self._log, least=least)
+    def _put_off(self, why: HevoError | str, least: float) -> Run:
+        error = HevoRunError(why) if isinstance(why, str) else why
+        return put_off(self.run, error, self._clock.now(), self._log, least=least)
 
     def _let_end(self, listing: Listing) -> Run:
         """Wait for jobs that are being cancelled, whatever ``on_active_job`` says of others."""
@@ -261,8 +262,7 @@ class Start:
         except HevoError as error:
             if not may_pass(error, knows_hevo=True):
                 raise
-            asked = error.retry_after if isinstance(error, HevoAPIError) else None
-            return put_off(run, error, self._clock.now(), self._log, least=max(asked or 0.0, NEXT_TRIES_AFTER))
+            return self._put_off(error, NEXT_TRIES_AFTER)
 
     async def _send(self) -> Run:
         before = self.run.waiting()
@@ -293,12 +293,12 @@ class Start:
             if not isinstance(error, HevoTransportError | HevoRateLimitError):
                 raise
             await self._was_not_applied(before)
-            asked = error.retry_after if isinstance(error, HevoRateLimitError) else None
-            return put_off(self.run, error, self._clock.now(), self._log, least=max(asked or 0.0, NEXT_TRIES_AFTER))
+            return self._put_off(error, NEXT_TRIES_AFTER)
 
     def _hevo_time(self, moment: float) -> int | None:
         """Return Hevo's clock, ms, at a moment by ours, as far as the list of jobs told it."""
-        return None if self._listing is None else self._listing.server_time_at(moment)
+        assert self._listing is not None, "nothing is sent before it was read"
+        return self._listing.server_time_at(moment)
 
     async def _act(self) -> ActionResponse:
         run = self.run
@@ -363,7 +363,7 @@ class Start:
             if not any(cannot_be_own(job, run) for job in listing.active):
                 return run.searching(Fate.UNKNOWN)
         await self._was_not_applied(run.not_applied())
-        return await self._give_way(listing, f"Hevo refused {run.order.action} ({error.message})", refused=True)
+        return await self._give_way(listing, f"Hevo refused {run.order.action} ({error.message})")
 
     def _adopt(self, listing: Listing) -> Run:
         """Follow the active job if it is of the expected type. One that reloads objects may reload others."""
@@ -385,8 +385,8 @@ class Start:
     def _busy(self, active: tuple[Job, ...], what: str) -> HevoPipelineBusyError:
         run = self.run
         return HevoPipelineBusyError(
-            f"Pipeline {run.pipeline_id}: {_in_words(active)}; {what}. To let the task wait for it, cancel it, follow it, "
-            'or start another all the same, set on_active_job to "wait", "cancel", "follow" or "start".',
+            f"Pipeline {run.pipeline_id}: {_in_words(active)}; {what}. To let the task wait for it, cancel it, follow "
+            'it, or start another all the same, set on_active_job to "wait", "cancel", "follow" or "start".',
             pipeline_id=run.pipeline_id,
             job_id=active[0].job_id if active else None,
         )
@@ -414,12 +414,12 @@ def put_off(run: Run, error: HevoError, now: float, logger: Logger = log, *, lea
 
     :param error: why.
     :param now: seconds since the epoch.
-    :param least: seconds; None: what Hevo asks for, or else the ``poll_interval``.
+    :param least: seconds, where Hevo does not ask for more; None: what it asks for, or else the ``poll_interval``.
     """
+    asked = error.retry_after if isinstance(error, HevoAPIError) else None
     if least is None:
-        asked = error.retry_after if isinstance(error, HevoAPIError) else None
-        least = run.order.poll_interval if asked is None else asked
+        least = run.order.poll_interval if asked is None else 0.0
     grown = NEXT_TRIES_AFTER * 2.0 ** min(run.put_off - 1, 10) if run.put_off else 0.0
-    pause = min(max(least, grown), LONGEST_RETRY_AFTER)
+    pause = min(max(least, asked or 0.0, grown), LONGEST_RETRY_AFTER)
     logger.info("Pipeline %s: trying again in %.0f s (%s).", run.pipeline_id, pause, error)
     return run.postponed(now + pause, str(error))
