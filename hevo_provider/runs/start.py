@@ -265,7 +265,7 @@ class Start:
             return self._put_off(error, NEXT_TRIES_AFTER)
 
     async def _send(self) -> Run:
-        before = self.run.waiting()
+        before = self.run.settled()
         if before.order.is_over(self._clock.now()):
             return before
         self.run = before.sending(self._hevo_time(self._clock.monotonic()))
