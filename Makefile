@@ -25,8 +25,10 @@ venv: $(VENV_3)/.installed ## create .venv with Airflow 3.3.2 and the test tools
 demo: $(VENV_3)/.installed ## watch a real Airflow run the examples, a failure and three disasters (KEEP=0: end by itself)
 	@$(VENV_3)/bin/python -m tests.e2e.demo
 
+# What pytest compiles for its asserts is kept, also where the environment asks Python for no bytecode: all of it anew costs
+# each of the processes 3 s.
 test: $(VENV_3)/.installed ## run the fast suite
-	$(VENV_3)/bin/python -m pytest --numprocesses=logical --dist=worksteal
+	PYTHONDONTWRITEBYTECODE= $(VENV_3)/bin/python -m pytest --numprocesses=logical --dist=worksteal
 
 soak: $(VENV_3)/.installed ## play 1,000 runs through faults and dying processes (SEED=… plays them again, RUNS=…)
 	$(VENV_3)/bin/python -W ignore -m tests.soak --runs $(or $(RUNS),1000) $(if $(SEED),--seed $(SEED))

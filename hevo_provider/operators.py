@@ -223,7 +223,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             if told.error is not None:
                 self._note(context, told.run, told.error)
                 raise told.error
-            run = told.run or told.run_under(self._ordered(context, told.pipeline_id))  # version 1.0.0 sent none along
+            self._run = run = self._run_of(context, told)
             if run.order.accept_completed_with_failures is None:  # nor this, with what it had deferred
                 accepts = self.accept_completed_with_failures
                 run = run.under(replace(run.order, accept_completed_with_failures=accepts))
@@ -379,7 +379,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         """Put on record how far a run has come that ended without its job's end, so that a retry finds the job."""
         from hevo_provider.runs.run import Phase
 
-        if run is None:
+        if run is None or run.order.action is None:  # what was asked for cannot be told any more: it is on record
             return
         # While it waits for its turn, what is on record of a call before is all that a retry can find its job by; but
         # where a job was deferred and no call made since, a retry has to know that.
@@ -408,21 +408,20 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     # From parameters to an order
 
     def _ordered(self, context: Context, pipeline_id: int | None = None) -> Order:
-        """
-        Return what the rendered parameters ask for.
+        checks = self._checks()
+        if pipeline_id is not None:
+            checks = {name: check for name, check in checks.items() if name not in self._checks_of_pipeline()}
+        self._check_values(checks, only_literals=False)
+        if pipeline_id is None:
+            pipeline_id = self._pipeline(None if self.deferrable else self._deadline(context))
+        return self._with_action(self._ordered_by_literals(context, pipeline_id))
 
-        :param pipeline_id: the pipeline, where it is known.
-        :raises HevoConfigError: one makes no sense.
-        """
+    def _ordered_by_literals(self, context: Context, pipeline_id: int) -> Order:
         from hevo_provider.runs.order import SHOWS_WITHIN, Order
 
-        self._check_values(self._checks(), only_literals=False)
-        deadline = self._deadline(context)
-        order = Order(
-            pipeline_id=pipeline_id
-            if pipeline_id is not None
-            else self._pipeline(None if self.deferrable else deadline),
-            connection_id=self.connection_id,
+        return Order(
+            pipeline_id=pipeline_id,
+            connection_id=self._connection_if_it_is_one(),
             on_active_job=self.on_active_job or (OnActiveJob.FAIL if self.ensure_new_job else OnActiveJob.START),
             wait_for_completion=self.wait_for_completion,
             cancel_on_kill=self.cancel_on_kill,
@@ -434,9 +433,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             retry_limit=self.retry_limit,
             find_window=SHOWS_WITHIN,
             api_outage_tolerance=self.api_outage_tolerance,
-            deadline=deadline,
+            deadline=self._deadline(context),
         )
-        return self._with_action(order)
 
     def _deadline(self, context: Context) -> float:
         """Return when the task's time is over, in seconds since the epoch."""

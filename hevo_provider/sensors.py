@@ -215,9 +215,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self._begin_work()
         with self._telling_failures(), self._failing_like_a_sensor():
             told = read_event(event)
-            self._run = run = told.run or told.run_under(
-                self._ordered(context, told.pipeline_id)
-            )  # version 1.0.0 sent none along
+            self._run = run = self._run_of(context, told)
             with self._going_on_if_silent(context, run):
                 if told.error is not None:
                     raise told.error
@@ -464,16 +462,22 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         :param pipeline_id: the pipeline, where it is known.
         :raises HevoConfigError: one makes no sense.
         """
-        from hevo_provider.runs.order import Order
-
         self._check(only_literals=context is None)
         completed_after = None
         if self.completed_after is not None and context is not None:
             completed_after = int(moment_of("completed_after", self.completed_after).timestamp() * 1000)
-        return Order(
-            pipeline_id=self._pipeline() if pipeline_id is None else pipeline_id,
-            connection_id=self.connection_id,
+        return replace(
+            self._ordered_by_literals(context, self._pipeline() if pipeline_id is None else pipeline_id),
             job_types=member_of(JobType, "job_type", self.job_type).wire_names,
+            completed_after=completed_after,
+        )
+
+    def _ordered_by_literals(self, context: Context | None, pipeline_id: int) -> Order:
+        from hevo_provider.runs.order import Order
+
+        return Order(
+            pipeline_id=pipeline_id,
+            connection_id=self._connection_if_it_is_one(),
             cancel_on_kill=False,
             poll_interval=self.poll_interval,
             poll_growth=2.0 if self.deferrable and self.exponential_backoff else 1.0,
@@ -485,7 +489,6 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             deadline=(
                 deadline_of(context, self.timeout, self.execution_timeout) if self.deferrable and context else None
             ),
-            completed_after=completed_after,
             accept_completed_with_failures=self.accept_completed_with_failures,
             on_deferred=self.on_deferred,
             fail_on_bad_job=self.fail_on_bad_job,

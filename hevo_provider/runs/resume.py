@@ -151,6 +151,8 @@ def _without_job(run: Run, found: _Found, *, age: float) -> Run | None:
         # It will be followed only if no better one shows, and a job that failed is never followed again.
         is_good = is_success(fallback, run.order) or goes_on(fallback, run.order)
         return None if fallback.is_terminal and not is_good else run
+    # By the record's age, though a search counts readable answers only: a search that began hours later would have to
+    # take what anybody starts meanwhile for its own.
     return run if found.may_show or (age < UNKNOWN_FATE_WINDOW and not run.in_vain) else None
 
 
@@ -178,7 +180,7 @@ async def _make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float
         logger.info("Pipeline %s: waiting for the job of the cleared try to show.", run.pipeline_id)
         return run.settled_first()
     if age < SHOWS_WITHIN:
-        return run.postponed(hevo.clock.now() + max(1.0, SHOWS_WITHIN - age), "the cleared try's job may yet show")
+        return run.postponed(hevo.clock.now() + SHOWS_WITHIN - age, "the cleared try's job may yet show")
     return None
 
 

@@ -90,11 +90,13 @@ class Run:
     :param afford: how many requests Hevo's limit must have room for before a worker takes the run up again; 0 where the
         limit is not what keeps it.
     :param expected: how long the job may take, see :data:`hevo_provider.runs.urgency.Expectation`.
-    :param put_off: how many times in a row the action was put off because Hevo did not take it.
+    :param put_off: how many times the action was put off, for whatever reason, since Hevo has accepted one. It makes
+        the pauses grow, and tells a first wait for what a clear leaves behind from a second.
     :param answered: whether Hevo has answered this task well, in this try or an earlier one: then it knows the key and
         the pipeline, and a 401 or 404 is a stumble.
     :param in_vain: whether a search for its job has ended without one: it will not show any more.
-    :param settling: whether the pipeline was seen RESTARTING: after that, its job needs some seconds to show.
+    :param settling: whether the pipeline was seen RESTARTING, until the action is sent: after that, its job needs some
+        seconds to show.
     :param yield_to: a job that is being cancelled, by this very task or by others: its end is waited for.
     :param note: what Hevo said last, for messages; None once it has accepted the action.
     :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
@@ -193,6 +195,10 @@ class Run:
     def settled_first(self) -> Self:
         """Wait until the pipeline is no longer RESTARTING, and a job of that has had its time to show."""
         return replace(self, phase=Phase.READY, settling=True)
+
+    def settled(self) -> Self:
+        """Take note that the job of a restart has had its time: no later wait gives it that again."""
+        return replace(self, phase=Phase.READY, settling=False)
 
     def resting(self, until: float) -> Self:
         """

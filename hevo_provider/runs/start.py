@@ -193,13 +193,6 @@ class Start:
             return run.watching(self.fresh, Ownership.ADOPTED)
         if not listing.active or run.order.on_active_job is OnActiveJob.START:
             return None
-        if _are_about_to_end(listing):
-            return self._let_end(listing)
-        if self._may_be_cancelled and not run.put_off:
-            # A new try of a cleared task comes a second or two before its old trigger cancels the job (seen on 2.11.2).
-            there = jobs_in_words(listing.active)
-            why = f"{there} is active, and may be that of the try before, which Airflow may be about to end"
-            return put_off(run, HevoRunError(why), self._clock.now(), self._log, least=CANCELLED_WITHIN)
         return await self._give_way(listing, "nothing was started")
 
     async def _go_on(self, listing: Listing) -> Run | None:
@@ -211,7 +204,7 @@ class Start:
         if run.refused and any(cannot_be_own(job, run) for job in listing.active):
             await self._was_not_applied(run.not_applied())
             why = f"Hevo refused {run.order.action} ({run.note})"
-            return await self._give_way(listing, why, may_follow=True)
+            return await self._give_way(listing, why)
         if listing.active and run.order.on_active_job is not OnActiveJob.START:
             why = "no job of this task's own appeared, and none is started beside it"
             are_others = all(cannot_be_own(job, run) for job in listing.active)
@@ -233,26 +226,36 @@ class Start:
         )
         return None
 
-    async def _give_way(self, listing: Listing, why: str, code: Code = codes.BUSY, *, may_follow: bool = False) -> Run:
+    async def _give_way(self, listing: Listing, why: str, code: Code = codes.BUSY) -> Run:
         """
         Wait for the active jobs, cancel them, follow one, or fail: as the user wants it.
 
+        None may show where Hevo has refused to start a job beside one. Who wants to start one all the same comes here
+        only after a refusal, and follows one.
+
         :param code: of the error, where it comes to one.
-        :param may_follow: whether who wants to start a job all the same follows one: Hevo has refused that.
         """
-        run, active = self.run, listing.active
+        run, active, asked_for = self.run, listing.active, self.run.order.on_active_job
         if _are_about_to_end(listing):
             return self._let_end(listing)
-        if run.order.on_active_job is OnActiveJob.WAIT:
+        if self._may_be_cancelled and not run.posts and not run.put_off:
+            # A new try of a cleared task comes a second or two before its old trigger cancels the job (seen on 2.11.2).
+            about_to_end = "may be that of the try before, which Airflow may be about to end"
+            return self._put_off(f"{_in_words(active)}, and {about_to_end}", CANCELLED_WITHIN)
+        if asked_for is OnActiveJob.CANCEL and active:
+            return await self._cancel_others(active)
+        if asked_for in {OnActiveJob.WAIT, OnActiveJob.CANCEL}:
+            if not active:
+                return self._put_off(run.note or why, min(run.order.poll_interval, SHOWS_WITHIN))
             self._tell_wait(active)
             return run.waiting()
-        if run.order.on_active_job is OnActiveJob.CANCEL:
-            return await self._cancel_others(active)
-        if run.order.on_active_job is OnActiveJob.FOLLOW or (
-            may_follow and run.order.on_active_job is OnActiveJob.START
-        ):
-            return self._adopt(listing)
-        raise self._busy(active, why, code)
+        if asked_for is OnActiveJob.FAIL:
+            raise self._busy(active, why, code)
+        return self._adopt(listing)
+
+    def _put_off(self, why: HevoError | str, least: float) -> Run:
+        error = HevoRunError(why) if isinstance(why, str) else why
+        return put_off(self.run, error, self._clock.now(), self._log, least=least)
 
     def _let_end(self, listing: Listing) -> Run:
         """Wait for jobs that are being cancelled, whatever ``on_active_job`` says of others."""
@@ -276,11 +279,10 @@ class Start:
         except HevoError as error:
             if not may_pass(error, knows_hevo=True):
                 raise
-            asked = error.retry_after if isinstance(error, HevoAPIError) else None
-            return put_off(run, error, self._clock.now(), self._log, least=max(asked or 0.0, NEXT_TRIES_AFTER))
+            return self._put_off(error, NEXT_TRIES_AFTER)
 
     async def _send(self) -> Run:
-        before = self.run.waiting()
+        before = self.run.settled()
         if before.order.is_over(self._clock.now()):
             return before
         self.run = before.sending(self._hevo_time(self._clock.monotonic()))
@@ -314,12 +316,12 @@ class Start:
             if not isinstance(error, HevoTransportError | HevoRateLimitError):
                 raise
             await self._was_not_applied(before)
-            asked = error.retry_after if isinstance(error, HevoRateLimitError) else None
-            return put_off(self.run, error, self._clock.now(), self._log, least=max(asked or 0.0, NEXT_TRIES_AFTER))
+            return self._put_off(error, NEXT_TRIES_AFTER)
 
     def _hevo_time(self, moment: float) -> int | None:
         """Return Hevo's clock, ms, at a moment by ours, as far as the list of jobs told it."""
-        return None if self._listing is None else self._listing.server_time_at(moment)
+        assert self._listing is not None, "nothing is sent before it was read"
+        return self._listing.server_time_at(moment)
 
     async def _act(self) -> ActionResponse:
         run = self.run
@@ -385,23 +387,7 @@ class Start:
             if not any(cannot_be_own(job, run) for job in listing.active):
                 return run.searching(Fate.UNKNOWN)
         await self._was_not_applied(run.not_applied())
-        return await self._refused(error, listing)
-
-    async def _refused(self, error: HevoConflictError, listing: Listing) -> Run:
-        """Wait, follow or fail, now that nothing was applied."""
-        run = self.run
-        if self._may_be_cancelled and not run.put_off:
-            return put_off(run, error, self._clock.now(), self._log, least=CANCELLED_WITHIN)
-        if _are_about_to_end(listing):
-            return self._let_end(listing)
-        if run.order.on_active_job is OnActiveJob.FAIL:
-            raise self._busy(listing.active, f"Hevo refused {run.order.action} ({error.message})")
-        if run.order.on_active_job is OnActiveJob.CANCEL and listing.active:
-            return await self._cancel_others(listing.active)
-        if run.order.on_active_job in {OnActiveJob.WAIT, OnActiveJob.CANCEL}:
-            least = min(run.order.poll_interval, SHOWS_WITHIN)
-            return put_off(run, error, self._clock.now(), self._log, least=least)
-        return self._adopt(listing)
+        return await self._give_way(listing, f"Hevo refused {run.order.action} ({error.message})")
 
     def _adopt(self, listing: Listing) -> Run:
         """Follow the active job if it is of the expected type. One that reloads objects may reload others."""
@@ -424,13 +410,16 @@ class Start:
 
     def _busy(self, active: tuple[Job, ...], what: str, code: Code = codes.BUSY) -> HevoPipelineBusyError:
         run = self.run
-        there = f"{jobs_in_words(active)} is active" if active else "a job is active that does not show yet"
         return HevoPipelineBusyError(
-            f"Pipeline {run.pipeline_id}: {there}; {what}.",
+            f"Pipeline {run.pipeline_id}: {_in_words(active)}; {what}.",
             pipeline_id=run.pipeline_id,
             job_id=active[0].job_id if active else None,
             code=code,
         )
+
+
+def _in_words(active: tuple[Job, ...]) -> str:
+    return f"{jobs_in_words(active)} is active" if active else "a job is active that does not show yet"
 
 
 def _are_about_to_end(listing: Listing) -> bool:
@@ -451,18 +440,18 @@ def put_off(run: Run, error: HevoError, now: float, logger: Logger = log, *, lea
 
     :param error: why.
     :param now: seconds since the epoch.
-    :param least: seconds; None: what Hevo asks for, or else the ``poll_interval``.
+    :param least: seconds, where Hevo does not ask for more; None: what it asks for, or else the ``poll_interval``.
     """
+    asked = error.retry_after if isinstance(error, HevoAPIError) else None
     if least is None:
-        asked = error.retry_after if isinstance(error, HevoAPIError) else None
-        least = run.order.poll_interval if asked is None else asked
+        least = run.order.poll_interval if asked is None else 0.0
     grown = NEXT_TRIES_AFTER * 2.0 ** min(run.put_off - 1, 10) if run.put_off else 0.0
     if isinstance(error, HevoRateLimitError):
         # When the limit has room is for the triggerer to know. Only where that is not all, as with a quota of another
         # kind, are there pauses too.
-        least = error.retry_after or 0.0
+        least = 0.0
         grown = grown if run.put_off >= QUICK_TRIES else 0.0
-    pause = min(max(least, grown), LONGEST_RETRY_AFTER)
+    pause = min(max(least, asked or 0.0, grown), LONGEST_RETRY_AFTER)
     logger.info("Pipeline %s: trying again in %.0f s (%s).", run.pipeline_id, pause, error.text)
     afford = REQUESTS_OF_A_START if isinstance(error, HevoRateLimitError) else 0
     return run.postponed(now + pause, error.text, afford=afford)

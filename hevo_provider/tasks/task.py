@@ -24,7 +24,7 @@ from hevo_provider.exceptions import (
 )
 from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.models.ids import check_that_one_is_given, pipeline_id_of, pipeline_name_of
-from hevo_provider.parameters import is_unrendered
+from hevo_provider.parameters import DEFAULT_CONNECTION_ID, connection_id_of, is_unrendered
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hevo_provider.client.calls import HevoAsyncClient
     from hevo_provider.hooks import HevoHook
     from hevo_provider.models.answers import Job
+    from hevo_provider.runs.events import Event
     from hevo_provider.runs.order import Order
     from hevo_provider.runs.run import Run
     from hevo_provider.runs.verdict import Verdict
@@ -129,6 +130,41 @@ class HevoTask(Base):
     def _checks_of_pipeline(self) -> dict[str, Callable[[Any], object]]:
         """Return how the field that says which pipeline is meant is checked."""
         return {"pipeline_name": pipeline_name_of} if self.is_named else {"pipeline_id": pipeline_id_of}
+
+    def _run_of(self, context: Context, told: Event) -> Run:
+        """
+        Return the run that an event is about. Version 1.0.0 sent none along: the DAG says what was asked for.
+
+        What a template renders to by now is not needed for the end of a job that the event names. So one that renders
+        to nonsense, or not at all, is no error any more.
+        """
+        if told.run is not None:
+            return told.run
+        assert told.pipeline_id is not None
+        try:
+            return told.run_under(self._ordered(context, told.pipeline_id))
+        except HevoConfigError as error:
+            self.log.warning("The task's parameters make no sense any more (%s). Its job is told all the same.", error)
+            return told.run_under(self._ordered_by_literals(context, told.pipeline_id))
+
+    def _ordered(self, context: Context, pipeline_id: int | None = None) -> Order:
+        """
+        Return what the rendered parameters ask for.
+
+        :param pipeline_id: the pipeline, where it is known.
+        :raises HevoConfigError: one makes no sense.
+        """
+        raise NotImplementedError
+
+    def _ordered_by_literals(self, context: Context, pipeline_id: int) -> Order:
+        """Return what those of the parameters ask for that are no templates."""
+        raise NotImplementedError
+
+    def _connection_if_it_is_one(self) -> str:
+        try:
+            return connection_id_of(self.connection_id)
+        except HevoConfigError:
+            return DEFAULT_CONNECTION_ID
 
     def _pipeline(self, wait_until: float | None = None) -> int:
         """

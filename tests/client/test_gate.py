@@ -70,7 +70,7 @@ async def test_the_wait_for_a_slot_is_not_part_of_a_requests_timeout(clock: Virt
         wire.advance(20)
     await turns()
     wire.advance(20)
-    await asyncio.sleep(0.01)
+    await turns()
     answer.set()
 
     await queued
@@ -119,13 +119,13 @@ async def test_requests_that_hang_keep_half_of_the_slots_at_most_while_others_wa
         assert await given_up(hung) == list(range(SLOTS // 2)), "the oldest of them"
 
 
-@pytest.fixture
-def often_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what happens at each check show in hundredths of a second: requests on the wire go by real time."""
-    monkeypatch.setattr(gate, "CHECK_EVERY", 0.01)
+async def checks(wire: WireTime, number: int) -> None:
+    """Let the gate check, each time in time, whether requests that hang keep others waiting."""
+    for _ in range(number):
+        wire.advance(1.1 * gate.CHECK_EVERY)
+        await turns()
 
 
-@pytest.mark.usefixtures("often_checked")
 async def test_requests_that_hang_are_left_alone_while_nobody_waits(
     hevo: Sandbox, clock: VirtualClock, wire: WireTime
 ) -> None:
@@ -135,12 +135,11 @@ async def test_requests_that_hang_are_left_alone_while_nobody_waits(
         hung = await hung_requests(hevo, client, wire, SLOTS)
         queued = await queued_request(client)
         queued.cancel()
-        await asyncio.sleep(2 * gate.CHECK_EVERY)
+        await checks(wire, 2)
 
         assert await given_up(hung) == []
 
 
-@pytest.mark.usefixtures("often_checked")
 async def test_requests_are_not_given_up_where_the_server_takes_as_long_anyway(
     hevo: Sandbox, clock: VirtualClock, wire: WireTime
 ) -> None:
@@ -151,15 +150,14 @@ async def test_requests_are_not_given_up_where_the_server_takes_as_long_anyway(
             assert await asks(client, 7) == "answered"
         hevo.on_request = None
         hung = await hung_requests(hevo, client, wire, SLOTS)
-        queued = asyncio.create_task(asks(client, 7))
-        await asyncio.sleep(3 * gate.CHECK_EVERY)
+        queued = await queued_request(client)
+        await checks(wire, 3)
         queued.cancel()
 
         assert await given_up(hung) == []
         await asyncio.wait([queued])
 
 
-@pytest.mark.usefixtures("often_checked")
 async def test_requests_are_not_given_up_because_this_process_was_busy(
     hevo: Sandbox, clock: VirtualClock, wire: WireTime
 ) -> None:
@@ -192,20 +190,24 @@ async def test_a_request_that_was_cancelled_gives_its_slot_back(
             assert await asyncio.gather(*(asks(client, 7) for _ in range(SLOTS))) == ["answered"] * SLOTS
 
 
-async def test_each_request_ends_at_its_own_timeout(clock: VirtualClock) -> None:
-    gate = Gate(clock.clock, 0.05)
-    loop = asyncio.get_running_loop()
+async def test_each_request_ends_at_its_own_timeout(clock: VirtualClock, wire: WireTime) -> None:
+    gate, under_way = Gate(clock.clock, timeout=30), list[asyncio.Task[None]]()
+    ended = []
 
-    async def request(after: float) -> float:
-        await asyncio.sleep(after)
-        began = loop.time()
+    async def request() -> None:
         with pytest.raises(TimeoutError):
             async with Passage(gate):
                 await asyncio.Event().wait()  # for ever
-        return loop.time() - began
 
-    for took in await asyncio.gather(*(request(n * 0.02) for n in range(5))):
-        assert 0.045 <= took < 5
+    for _ in range(6):
+        under_way.append(asyncio.create_task(request()))
+        await turns()
+        ended.append([task.done() for task in under_way].count(True))
+        wire.advance(12)
+
+    assert ended == [0, 0, 0, 1, 2, 3]
+    wire.advance(30)
+    await asyncio.gather(*under_way)
 
 
 async def test_a_cancellation_at_the_moment_of_the_timeout_is_a_cancellation(clock: VirtualClock) -> None:

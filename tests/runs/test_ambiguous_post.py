@@ -21,14 +21,16 @@ from hevo_provider.exceptions import (
     HevoJobNotFoundError,
     HevoPipelineBusyError,
     HevoPipelineStateError,
+    HevoRunError,
     HevoTransportError,
 )
+from hevo_provider.runs.start import put_off
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
-from tests.stage.clients import WireTime
+from tests.stage.clients import WireTime, run_of
 from tests.stage.clock import START, VirtualClock
 from tests.stage.failures import fails, told_by
 from tests.stage.marks import for_every_action, in_both_modes
-from tests.stage.tasks import TaskInstance, operator, operator_of, play
+from tests.stage.tasks import ACTIONS, TaskInstance, deferred, operator, operator_of, play
 
 NO_WORKER = {"error": "No worker is free", "message": "try later"}  # under a 200
 IN_PROGRESS = {"error": "Internal Server Error", "message": "job is in progress"}
@@ -72,9 +74,17 @@ def restart_before_the_second_call(hevo: Sandbox, pipeline: SandboxPipeline) -> 
 
 
 @in_both_modes
-@for_every_action
-@pytest.mark.parametrize("parallel_jobs", [True, False], ids=["parallel-jobs", "one-job-at-a-time"])
-@pytest.mark.parametrize("appear_after", [0.0, 15.0], ids=["shows-at-once", "shows-late"])
+@pytest.mark.parametrize(
+    ("action", "appear_after", "parallel_jobs"),
+    [
+        ("SYNC_NOW", 0.0, False),
+        ("SYNC_NOW", 15.0, True),
+        ("SYNC_NOW", 15.0, False),
+        ("RESYNC", 15.0, True),
+        ("RESYNC_OBJECTS", 15.0, False),
+    ],
+    ids=["sync-shows-at-once", "sync-beside-others", "sync-alone", "resync-beside-others", "objects-alone"],
+)
 @applied_or_not
 @pytest.mark.parametrize("lost", LOST)
 def test_an_answer_that_is_lost_costs_no_second_job(
@@ -82,9 +92,9 @@ def test_an_answer_that_is_lost_costs_no_second_job(
     ti: TaskInstance,
     lost: str,
     applied: bool,
+    action: str,
     appear_after: float,
     parallel_jobs: bool,
-    action: str,
     deferrable: bool,
 ) -> None:
     pipeline = hevo.add_pipeline(
@@ -404,10 +414,13 @@ def started_workers(task: Any, ti: TaskInstance) -> int:
     return workers
 
 
-@for_every_action
-@pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}, {"Retry-After": "30"}], ids=["untold", "1-s", "30-s"])
+@pytest.mark.parametrize(
+    ("action", "headers"),
+    [("SYNC_NOW", {}), ("RESYNC", {"Retry-After": "1"}), ("RESYNC_OBJECTS", {"Retry-After": "30"})],
+    ids=ACTIONS,
+)
 def test_an_action_that_hevo_never_has_time_for_takes_a_worker_every_two_minutes_at_most(
-    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], headers: dict[str, str], action: str
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], action: str, headers: dict[str, str]
 ) -> None:
     hevo.add_pipeline(7)
     hevo.inject(action.lower(), Fault.status(429, headers=headers), times=None)
@@ -431,6 +444,43 @@ def test_a_job_that_hevo_names_and_never_shows_takes_a_worker_every_two_minutes_
     assert workers <= TWO_HOURS / 120
     assert len(re.findall(r"trying again in \d+ s \(Hevo answered 409 to ", story())) == workers, "each says why"
     assert len(pipeline.jobs) == 1
+
+
+def over_the_limit(status: int, **headers: str) -> Fault:
+    names = {"Retry-After": headers["retry_after"]} if headers else {}
+    return Fault.status(status, body={"message": "request rate limit exceeded"}, headers=names)
+
+
+@pytest.mark.parametrize(
+    ("route", "fault", "parameters", "pause"),
+    [
+        ("sync_now", over_the_limit(429), {"poll_interval": 5}, 20),
+        ("sync_now", over_the_limit(429, retry_after="6"), {}, 20),
+        ("sync_now", over_the_limit(429, retry_after="90"), {}, 90),
+        ("sync_now", over_the_limit(429, retry_after="9000"), {}, 300),
+        ("sync_now", over_the_limit(400), {}, 20),
+        ("sync_now", Fault.status(409), {"on_active_job": "wait", "poll_interval": 5}, 5),
+        ("sync_now", Fault.status(409), {"on_active_job": "wait", "poll_interval": 60}, 20),
+        ("sync_now", Fault.status(409), {"on_active_job": "cancel", "poll_interval": 60}, 20),
+        ("get_pipeline", over_the_limit(429), {"poll_interval": 45}, 45),
+        ("get_pipeline", over_the_limit(429, retry_after="6"), {"poll_interval": 45}, 6),
+    ],
+)
+def test_what_hevo_has_no_time_for_is_put_off(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, route: str, fault: Fault, parameters: Any, pause: float
+) -> None:
+    hevo.add_pipeline(7)
+    hevo.inject(route, fault, times=None)
+
+    left_behind = deferred(operator(**parameters), ti)
+
+    assert left_behind.kwargs["not_before"] == pytest.approx(clock.now() + pause, abs=0.01)
+
+
+def test_what_is_put_off_for_days_is_put_off_once_more(hevo: Sandbox, clock: VirtualClock) -> None:
+    run = run_of(pipeline_id=7, put_off=5000)
+
+    assert put_off(run, HevoRunError("busy"), clock.now()).not_before == clock.now() + 300
 
 
 @in_both_modes

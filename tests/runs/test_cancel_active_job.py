@@ -16,7 +16,7 @@ from tests.stage.clock import VirtualClock
 from tests.stage.death import lose_worker
 from tests.stage.failures import fails, told_by
 from tests.stage.marks import for_every_action, in_both_modes, whether_it_waits_or_not
-from tests.stage.tasks import ACTIONS, Deferral, TaskInstance, operator, operator_of, play, work
+from tests.stage.tasks import ACTIONS, Deferral, TaskInstance, deferred, operator, operator_of, play, work
 
 STARTS = [action.lower() for action in ACTIONS]
 
@@ -153,6 +153,20 @@ def test_a_cancel_whose_fate_is_not_known_is_repeated_and_nothing_is_started_bes
 
     assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
     assert other.status == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    ("fault", "pause"), [(Fault.status(503), 20), (Fault.status(429, headers={"Retry-After": "90"}), 90)]
+)
+def test_a_cancel_that_hevo_has_no_time_for_is_repeated_after_what_it_asks_for(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, fault: Fault, pause: float
+) -> None:
+    at_work(hevo.add_pipeline(7))
+    hevo.inject("cancel_job", fault, times=None)
+
+    left_behind = deferred(cancelling(poll_interval=5), ti)
+
+    assert left_behind.kwargs["not_before"] == pytest.approx(clock.now() + pause, abs=0.01)
 
 
 @in_both_modes

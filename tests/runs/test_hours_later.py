@@ -372,6 +372,57 @@ def test_a_job_that_is_being_cancelled_for_ever_is_named_when_time_is_over(
     assert pipeline.jobs_started_by_api == []
 
 
+# How far a record reaches
+
+
+def test_a_job_whose_id_is_on_record_is_told_from_one_of_the_same_second(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=1000, parallel_jobs=True)
+    left_behind = deferred(ti, cancel_on_kill=False, timeout=60)
+    other = pipeline.start_job(appear_after=30, duration=1000)
+    event = run_in_triggerer(event_of(left_behind.trigger()))
+    with pytest.raises(AirflowTaskTimeout):
+        operator().execute_complete(ti.context, event)
+    ti.next_try(cleared=True)
+
+    deferred(ti)
+
+    (own,) = pipeline.jobs_started_by_api
+    assert (own.cancel_requests, other.cancel_requests) == (1, 0)
+
+
+@pytest.mark.parametrize(("parallel_jobs", "jobs"), [(False, 1), (True, 2)], ids=["one-job-at-a-time", "parallel-jobs"])
+@in_both_modes
+def test_a_job_that_does_not_show_for_more_than_a_minute_after_its_worker_was_lost_is_only_saved_by_hevos_refusal(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, parallel_jobs: bool, jobs: int
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=200, duration=1000, parallel_jobs=parallel_jobs)
+    deferred(ti)
+    clock.advance(70)
+    ti.next_try()
+
+    with pytest.raises((HevoPipelineBusyError, HevoJobNotFoundError)):
+        play(operator(deferrable=deferrable), ti)
+
+    assert len(pipeline.jobs) == jobs
+
+
+@pytest.mark.parametrize("hours", [23.9, 24.1])
+def test_a_record_is_valid_for_a_day(hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, hours: float) -> None:
+    pipeline = hevo.add_pipeline(7, duration=24.5 * HOUR)
+    deferred(ti)
+    clock.advance(hours * HOUR)
+    ti.next_try()
+
+    if hours < 24:
+        assert play(operator(), ti) == pipeline.jobs[0].id
+    else:
+        with pytest.raises(HevoPipelineBusyError, match=pipeline.jobs[0].id):
+            play(operator(), ti)
+    assert len(pipeline.jobs) == 1
+
+
 # A resync that restarts its pipeline
 
 
@@ -391,6 +442,41 @@ def test_a_resync_is_found_whenever_the_next_try_comes(
     statuses = [job.status for job in pipeline.jobs]
     assert statuses == (["CANCELLED", "COMPLETED"] if cleared else ["COMPLETED"])
     assert pipeline.jobs[-1].id == job_id
+
+
+def test_what_a_restart_may_have_brought_is_waited_for_once(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    pipeline = hevo.add_pipeline(7, restarting_for=60, appear_after=1e6, parallel_jobs=True)
+    began = clock.now()
+    deferred(ti, "RESYNC")
+    clock.advance(30)
+    ti.next_try(cleared=True)
+    left_behind = deferred(ti, "RESYNC", poll_interval=5)
+    hevo.inject("resync", Fault.status(429), times=None)
+
+    event = run_in_triggerer(event_of(left_behind.trigger()))
+    settled_at = clock.now()
+    put_off = work(lambda: operator("RESYNC").execute_complete(ti.context, event))
+
+    assert settled_at - began == pytest.approx(60 + 20, abs=6)
+    assert [request.status for request in hevo.requests_of("resync")][:2] == [200, 429]
+    assert "settling" not in put_off.kwargs
+    assert len(pipeline.jobs) == 1
+
+
+def test_a_job_that_may_yet_show_after_a_clear_is_waited_for_without_a_worker(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    hevo.add_pipeline(7, appear_after=15)
+    deferred(ti)
+    recorded = clock.now()
+    clock.advance(3)
+    ti.next_try(cleared=True)
+
+    left_behind = deferred(ti)
+
+    assert left_behind.kwargs["not_before"] == pytest.approx(recorded + 20, abs=1)
 
 
 # The record outlives what says nothing of the job's end

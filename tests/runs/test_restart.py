@@ -80,8 +80,11 @@ def test_whenever_the_worker_dies_the_retry_ends_with_the_one_job(
     assert steps > 12
 
 
-@in_both_modes
-@pytest.mark.parametrize("action", ["RESYNC", "RESYNC_OBJECTS"])
+@pytest.mark.parametrize(
+    ("action", "deferrable"),
+    [("RESYNC", True), ("RESYNC_OBJECTS", False)],
+    ids=["RESYNC-deferrable", "RESYNC_OBJECTS-blocking"],
+)
 def test_whenever_the_worker_dies_the_retry_goes_on_from_a_deferred_job_and_resyncs_nothing_again(
     hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, action: str, deferrable: bool
 ) -> None:

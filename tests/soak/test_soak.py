@@ -1,4 +1,4 @@
-"""A short soak: 200 whole runs through faults, dying workers and dying triggerers. ``make soak`` plays more of them."""
+"""A short soak: 100 whole runs through faults, dying workers and dying triggerers. ``make soak`` plays more of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.soak.plan import plan_of
 from tests.soak.stage import Stage
 
 SEED = "1"
-RUNS = 200
-SHARES = 4  # of the soak, as tests of their own
+RUNS = 100
+SHARES = 2  # of the soak, as tests of their own
 
 
 @pytest.mark.parametrize("share", range(SHARES))

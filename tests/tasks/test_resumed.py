@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.operators import HevoPipelineOperator
@@ -109,6 +110,42 @@ def test_a_template_that_cannot_be_rendered_any_more_loses_nothing(hevo: Sandbox
     task.render_template_fields(resumed.context, STRICT)
 
     assert task.execute_complete(resumed.context, event) == hevo.pipelines[7].jobs[0].id
+
+
+WITHOUT_THEIR_RUN = {"pipeline_id": "{{ gone.away }}", "connection_id": "{{ gone.away }}", "job_type": "{{ gone }}"}
+
+
+@pytest.mark.parametrize("parameters", [WITHOUT_THEIR_RUN, {"pipeline_id": "None"}], ids=["not-rendered", "none"])
+@pytest.mark.parametrize("make", [HevoPipelineOperator, HevoSensor])
+def test_an_event_of_1_0_0_that_brings_no_run_needs_no_template_either(
+    hevo: Sandbox, ti: TaskInstance, make: Any, parameters: dict[str, str]
+) -> None:
+    hevo.add_pipeline(7)
+    event = event_of_a_wait(operator(), ti)
+    del event["run"]
+    task = make(task_id="task", **{**parameters, "pipeline_id": "{{ gone.away }}"})
+    for name, value in parameters.items():
+        setattr(task, name, value)  # as it renders by now
+
+    assert task.execute_complete(ti.context, event) == hevo.pipelines[7].jobs[0].id
+    assert ti.xcoms["hevo_job"]["pipeline_id"] == 7
+
+
+def test_a_time_out_that_1_0_0_told_leaves_its_job_on_record_where_the_action_cannot_be_rendered(
+    hevo: Sandbox, ti: TaskInstance
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=300)
+    task = operator(timeout=60, cancel_on_kill=False)
+    event = event_of_a_wait(task, ti)
+    del event["run"]
+    task.action = "{{ gone.away }}"
+    with pytest.raises(AirflowTaskTimeout):
+        task.execute_complete(ti.context, event)
+    ti.next_try()
+
+    job_id = play(operator(), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
 
 
 def test_at_the_start_a_template_that_cannot_be_rendered_is_an_error(ti: TaskInstance) -> None:

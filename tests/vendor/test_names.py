@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
@@ -119,13 +117,13 @@ HevoSensor(task_id="b", pipeline_id=7, job_id="")
 
 def test_where_warnings_are_errors_the_import_fails_with_the_warning() -> None:
     """As for every other deprecation of Airflow: whoever runs tests so wants to know."""
-    code = f"{PATHS}from airflow.hevo.models import Job"
-    filters = ["-W", "error::DeprecationWarning:__main__"]
+    what = r"^airflow\.hevo\.models\.Job is deprecated: use hevo_provider\.models\.job\.Job instead\."
 
-    done = subprocess.run([sys.executable, *filters, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
-
-    assert done.returncode == 1
-    assert "airflow.hevo.models.Job is deprecated: use hevo_provider.models.job.Job instead." in done.stderr
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        warnings.filterwarnings("error", category=DeprecationWarning, module="a_dag")
+        with pytest.raises(AirflowProviderDeprecationWarning, match=what):
+            exec("from airflow.hevo.models import Job", {"__name__": "a_dag"})  # noqa: S102 - the test's own
 
 
 def test_what_the_page_about_moving_over_names_is_there() -> None:
