@@ -26,7 +26,7 @@ def report(job: dict[str, Any]) -> str:
     return f"job {job['job_id']}: {loaded}"
 
 
-with DAG("hevo_own_schedule", schedule=None, catchup=False, tags=["hevo"]):
+with DAG("hevo_own_schedule", schedule=None, catchup=False, doc_md=__doc__, tags=["hevo"]):
     wait = HevoSensor(
         task_id="wait",
         pipeline_id=6,

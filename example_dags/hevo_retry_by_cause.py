@@ -21,7 +21,7 @@ from hevo_provider.operators import HevoPipelineOperator
 if tuple(map(int, airflow_version.split(".")[:2])) >= (3, 3):
     from hevo_provider.retries import HevoRetryPolicy
 
-    with DAG("hevo_retry_by_cause", schedule=None, catchup=False, tags=["hevo"]):
+    with DAG("hevo_retry_by_cause", schedule=None, catchup=False, doc_md=__doc__, tags=["hevo"]):
         HevoPipelineOperator(
             task_id="sync",
             pipeline_id=10,

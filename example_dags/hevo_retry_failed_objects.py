@@ -26,7 +26,7 @@ def report(job: dict[str, Any]) -> str:
     return f"reloaded last: {', '.join(job.get('objects_retried', ['all objects']))}"
 
 
-with DAG("hevo_retry_failed_objects", schedule=None, catchup=False, tags=["hevo"]):
+with DAG("hevo_retry_failed_objects", schedule=None, catchup=False, doc_md=__doc__, tags=["hevo"]):
     resync = HevoPipelineOperator(
         task_id="resync",
         pipeline_id=9,

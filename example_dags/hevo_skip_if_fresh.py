@@ -25,7 +25,7 @@ def report(job: dict[str, Any]) -> str:
     return f"job {job['job_id']} " + ("was fresh enough" if job.get("fresh") else "was started for this run")
 
 
-with DAG("hevo_skip_if_fresh", schedule=None, catchup=False, tags=["hevo"]):
+with DAG("hevo_skip_if_fresh", schedule=None, catchup=False, doc_md=__doc__, tags=["hevo"]):
     sync = HevoPipelineOperator(
         task_id="sync",
         pipeline_id=6,

@@ -29,7 +29,7 @@ NAMESPACE = "hevo://127.0.0.1/warehouse"  # of the sandbox; yours may be snowfla
 ORDERS = Asset(uri_of_table(NAMESPACE, "WAREHOUSE.PUBLIC.orders"))
 CUSTOMERS = Asset(uri_of_table(NAMESPACE, "WAREHOUSE.PUBLIC.customers"))
 
-with DAG("hevo_tables", schedule=None, catchup=False, tags=["hevo"]):
+with DAG("hevo_tables", schedule=None, catchup=False, doc_md=__doc__, tags=["hevo"]):
     HevoPipelineOperator(
         task_id="load",
         pipeline_id=1,
@@ -51,6 +51,7 @@ with DAG(
     schedule=[ORDERS, CUSTOMERS],
     start_date=datetime(2026, 1, 1, tzinfo=UTC),  # which Airflow 2 wants of every DAG with a schedule
     catchup=False,
+    doc_md=__doc__,
     tags=["hevo"],
 ):
     report()

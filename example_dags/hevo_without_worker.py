@@ -29,7 +29,7 @@ def report(jobs: list[dict[str, Any]]) -> list[str]:
     return [f"pipeline {job['pipeline_id']}: {job.get('events_loaded', '?')} events loaded" for job in jobs]
 
 
-with DAG("hevo_without_worker", schedule=None, catchup=False, tags=["hevo"]):
+with DAG("hevo_without_worker", schedule=None, catchup=False, doc_md=__doc__, tags=["hevo"]):
     sensors = [
         HevoSensor(
             task_id=f"wait_{pipeline}",

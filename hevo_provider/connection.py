@@ -32,6 +32,7 @@ EXTRA = (
     "skip_tls_verification",
     "link",
     "lineage_namespaces",
+    "requests_per_minute",
 )
 _FILES = {"ca_file": "CA file", "client_cert": "client certificate", "client_key": "client key"}
 

@@ -31,7 +31,7 @@ from hevo_provider.parameters import DEFAULT_CONNECTION_ID, moment_of
 from hevo_provider.runs.by_name import pipeline_id_when_there_is_room
 from hevo_provider.runs.cancel import cancel_job_of, end_in_time
 from hevo_provider.runs.error_table import fails_for_good
-from hevo_provider.runs.events import BEGIN, JOB_KEY, event_of, event_of_error, facts_of, read_event
+from hevo_provider.runs.events import BEGIN, JOB_KEY, event_of, event_of_error, facts_told, read_event
 from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Run, unknown_in
 from hevo_provider.runs.wait import Wait
@@ -294,6 +294,7 @@ class HevoSensorTrigger(HevoJobTrigger):
         }
         self._lasts, self._limit = lasts, limit
         self._returns, self._ends_here = returns, ends_here
+        self._host: str | None = None
         self._unrendered: Exception | None = None
         self.timeout_after: datetime | None = None  # Airflow tells it
 
@@ -353,6 +354,11 @@ class HevoSensorTrigger(HevoJobTrigger):
         )
         return replace(run.under(order), searching_since=None if run.job_id else began_at)
 
+    async def _connect(self) -> HevoAsyncClient:
+        hevo = await super()._connect()
+        self._host = hevo.host
+        return hevo
+
     async def _until_done(self, wait: Wait) -> Outcome:
         return await wait.poll(self._connect) or await wait.until_done(self._connect)
 
@@ -362,8 +368,8 @@ class HevoSensorTrigger(HevoJobTrigger):
         job = told.job
         if not self._ends_here or told.ending is not Ending.ENDED or job is None or job.status != JobStatus.COMPLETED:
             return None
-        pipeline_id = self.ordered.pipeline_id
-        xcoms: dict[str, Any] = {JOB_KEY: {"pipeline_id": pipeline_id, **facts_of(job), "worker_seconds": 0.0}}
+        run = replace(told.run or self.ordered, host=self._host)
+        xcoms: dict[str, Any] = {JOB_KEY: {**facts_told(run, job), "worker_seconds": 0.0}}
         if self._returns:
             xcoms["return_value"] = job.job_id
         try:
@@ -372,6 +378,6 @@ class HevoSensorTrigger(HevoJobTrigger):
         except Exception as error:  # noqa: BLE001 - each version and XCom backend has errors of its own
             self.log.warning("A worker ends the sensor: its XComs are not kept here (%s).", type(error).__name__)
             return None
-        self.log.info("Pipeline %s: %s.", pipeline_id, end_in_words(job))
-        count_end(pipeline_id, job, process_clock().now() - began_at)
+        self.log.info("%s: %s.", pipeline_in_words(run), end_in_words(job))
+        count_end(run.pipeline_id, job, process_clock().now() - began_at)
         return TaskSuccessEvent()

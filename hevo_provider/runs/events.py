@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from hevo_provider import codes, exceptions
@@ -127,6 +128,22 @@ def facts_of(job: Job) -> dict[str, Any]:
     """Return a job's state and counters, without what Hevo did not tell."""
     facts = job.model_dump(exclude_none=True)
     return {"job_type" if name == "type" else name: value for name, value in facts.items()}
+
+
+def facts_told(run: Run, job: Job) -> dict[str, Any]:
+    """Return what the XCom ``hevo_job`` says of any job, with what a person reads beside ids and milliseconds."""
+    names = {"pipeline_name": run.pipeline_name, "connection_id": run.order.connection_id, "host": run.host}
+    times = {"created_at": job.created_ts, "updated_at": job.updated_ts}
+    return {
+        "pipeline_id": run.pipeline_id,
+        **facts_of(job),
+        **{name: value for name, value in names.items() if value is not None},
+        **{
+            name: datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="seconds")
+            for name, time in times.items()
+            if time is not None
+        },
+    }
 
 
 def read_event(event: object) -> Event:

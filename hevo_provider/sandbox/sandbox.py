@@ -67,6 +67,8 @@ class Sandbox(LocalServer, Api):
         """How many a minute somebody else sends with the same key, evenly."""
         self.on_request: Callable[[Request], None] | None = None
         """Called with each request, in the server's thread."""
+        self.has_page = True
+        """False: at the addresses of its page and of its calls is what other addresses have."""
         self.recording = True
         """False: requests are not kept, for long runs."""
         self.requests: list[Request] = []
@@ -237,7 +239,7 @@ class Sandbox(LocalServer, Api):
             target = "/" + target.partition("://")[2].partition("/")[2]
         path, _, query_string = target.partition("?")
         query = dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
-        shown = self._control.answer(request.method, path, query)
+        shown = self._control.answer(request.method, path, query) if self.has_page else None
         if shown is not None:
             return web.Response(status=shown.status, headers=shown.headers, body=shown.body)
         route, pipeline_id, sub_id = match(request.method, path)

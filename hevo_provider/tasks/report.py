@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hevo_provider.compat import has_an_event
@@ -37,9 +36,9 @@ def publish(
     :param more: other facts.
     """
     from hevo_provider.models.enums import OnDeferred
-    from hevo_provider.runs.events import JOB_KEY, facts_of
+    from hevo_provider.runs.events import JOB_KEY, facts_told
 
-    facts: dict[str, Any] = {"pipeline_id": run.pipeline_id, **facts_of(job), **_readable(run, job), **(more or {})}
+    facts: dict[str, Any] = {**facts_told(run, job), **(more or {})}
     if run.order.on_deferred is OnDeferred.CONTINUE:
         facts |= {**run.counted_with(job), "jobs": [*run.gone_before, job.job_id]}
     if run.objects_retried and run.posts:
@@ -47,17 +46,6 @@ def publish(
     held = {} if worker_seconds is None else {"worker_seconds": worker_seconds}
     push(context, JOB_KEY, facts | held, logger)
     _tell_outlets(context, outlets, facts, logger)
-
-
-def _readable(run: Run, job: Job) -> dict[str, Any]:
-    """Return what a person reads beside ids and milliseconds, without what is not known."""
-    times = {"created_at": job.created_ts, "updated_at": job.updated_ts}
-    words = {name: datetime.fromtimestamp(time / 1000, UTC) for name, time in times.items() if time is not None}
-    names = {"pipeline_name": run.pipeline_name, "connection_id": run.order.connection_id, "host": run.host}
-    return {
-        **{name: value for name, value in names.items() if value is not None},
-        **{name: time.isoformat(timespec="seconds") for name, time in words.items()},
-    }
 
 
 def push(context: Context, key: str, value: object, logger: Logger) -> bool:

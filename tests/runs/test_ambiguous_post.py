@@ -454,15 +454,15 @@ def over_the_limit(status: int, **headers: str) -> Fault:
 @pytest.mark.parametrize(
     ("route", "fault", "parameters", "pause"),
     [
-        ("sync_now", over_the_limit(429), {"poll_interval": 5}, 20),
-        ("sync_now", over_the_limit(429, retry_after="6"), {}, 20),
+        ("sync_now", over_the_limit(429), {"poll_interval": 5}, 0),  # the triggerer knows when there is room
+        ("sync_now", over_the_limit(429, retry_after="6"), {}, 6),
         ("sync_now", over_the_limit(429, retry_after="90"), {}, 90),
         ("sync_now", over_the_limit(429, retry_after="9000"), {}, 300),
-        ("sync_now", over_the_limit(400), {}, 20),
+        ("sync_now", over_the_limit(400), {}, 0),
         ("sync_now", Fault.status(409), {"on_active_job": "wait", "poll_interval": 5}, 5),
         ("sync_now", Fault.status(409), {"on_active_job": "wait", "poll_interval": 60}, 20),
         ("sync_now", Fault.status(409), {"on_active_job": "cancel", "poll_interval": 60}, 20),
-        ("get_pipeline", over_the_limit(429), {"poll_interval": 45}, 45),
+        ("get_pipeline", over_the_limit(429), {"poll_interval": 45}, 0),
         ("get_pipeline", over_the_limit(429, retry_after="6"), {"poll_interval": 45}, 6),
     ],
 )

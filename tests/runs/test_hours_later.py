@@ -418,7 +418,7 @@ def test_a_record_is_valid_for_a_day(hevo: Sandbox, ti: TaskInstance, clock: Vir
     if hours < 24:
         assert play(operator(), ti) == pipeline.jobs[0].id
     else:
-        with pytest.raises(HevoPipelineBusyError, match=pipeline.jobs[0].id):
+        with fails(HevoPipelineBusyError, says=pipeline.jobs[0].id):
             play(operator(), ti)
     assert len(pipeline.jobs) == 1
 

@@ -34,6 +34,13 @@ def test_the_page_is_there_without_a_key(page: Caller, path: str) -> None:
     assert answer.body.decode() == PAGE
 
 
+def test_a_host_without_a_page_can_be_played(page: Caller, hevo: Sandbox) -> None:
+    hevo.has_page = False
+
+    assert page.get("/pipeline/7/overview").status == 401
+    assert [request.route for request in hevo.requests] == ["unknown"]
+
+
 def test_the_page_loads_nothing_from_elsewhere(page: Caller) -> None:
     policy = page.get("/").headers["Content-Security-Policy"]
 

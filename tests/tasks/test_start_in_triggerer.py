@@ -23,6 +23,7 @@ from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock
+from tests.stage.failures import fails
 from tests.stage.tasks import TaskInstance, play
 
 AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
@@ -185,7 +186,7 @@ else:
     def test_no_return_value_is_left_where_none_is_wanted(ti: TaskInstance, pipeline: SandboxPipeline) -> None:
         pipeline.start_job(duration=60)
 
-        assert set(Triggerer(sensor(do_xcom_push=False), ti).finish()) == {"hevo_job"}
+        assert set(Triggerer(sensor(do_xcom_push=False), ti).finish()) == {"hevo_job", "hevo_job_id"}
 
     def test_xcoms_that_airflow_does_not_keep_there_are_pushed_by_a_worker(
         ti: TaskInstance, pipeline: SandboxPipeline, monkeypatch: pytest.MonkeyPatch
@@ -221,13 +222,13 @@ else:
     def test_a_job_that_failed_fails_it_in_a_worker_which_names_it(ti: TaskInstance, pipeline: SandboxPipeline) -> None:
         job = pipeline.start_job(duration=60, ends="FAILED")
 
-        with pytest.raises(HevoJobFailedError, match=f"job {job.id}.*Failing objects"):
+        with fails(HevoJobFailedError, says=f"{job.id}.*Failing objects"):
             Triggerer(sensor(), ti).finish()
 
     def test_no_job_at_any_poll_fails_it_in_a_worker(
         ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock
     ) -> None:
-        with pytest.raises(HevoJobNotFoundError, match="no active job of type INCREMENTAL was there at any poll"):
+        with fails(HevoJobNotFoundError, says="no active job of type INCREMENTAL was there at any poll"):
             Triggerer(sensor(), ti).finish()
 
         assert 50 <= clock.now() - START <= 60

@@ -264,7 +264,11 @@ def test_no_file_of_this_package_lies_where_another_may_put_its_own(build: Calla
     with ZipFile(build("wheel")) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
 
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"hevo_provider", "airflow_provider_hevo.pth"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "hevo_provider",
+        "airflow_provider_hevo",
+        "airflow_provider_hevo.pth",
+    }
 
 
 def test_the_vendors_paths_hold_nothing_but_names() -> None:
