@@ -14,6 +14,7 @@ extensions = ["myst_parser", "autoapi.extension", "sphinx_copybutton", "sphinxco
 suppress_warnings = ["autoapi.python_import_resolution"]  # of names inside the package, which the pages do not show
 
 myst_fence_as_directive = ["mermaid"]
+mermaid_fullscreen = False  # its button needs a font from elsewhere
 myst_heading_anchors = 3  # as the forge makes them
 
 autoapi_dirs = [str(ROOT / "hevo_provider")]
@@ -22,6 +23,7 @@ autoapi_python_class_content = "class"
 autoapi_options = ["members", "undoc-members"]
 autodoc_typehints = "signature"
 add_module_names = False
+python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 
 html_theme = "furo"

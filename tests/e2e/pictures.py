@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from tests.e2e.test_in_browser import Page, chromium
 
 IMAGES = ROOT / "docs/images"
 DAG, TASK, PIPELINE = "orders", "load_orders", 123
+LOG = "//*[@data-testid='virtualized-list']"
+MARGIN = 16  # pixels around what a picture shows
 MOST = 150_000  # bytes of a picture: it is on the front page
 
 
@@ -65,14 +68,21 @@ def picture_of_the_form(page: Page, browser: Any, airflow: str) -> None:
 
 
 def picture_of_the_log(browser: Any, task: str) -> None:
-    """Take the log of the task."""
+    """Take the log of the task, with what stands above it, and without the list of tasks beside it."""
     from selenium.webdriver.support.expected_conditions import presence_of_element_located
     from selenium.webdriver.support.wait import WebDriverWait
 
     browser.get(task)
-    log = "//*[@data-testid='virtualized-list' or @role='log' or self::code][contains(., 'COMPLETED')]"
-    WebDriverWait(browser, 30).until(presence_of_element_located(("xpath", log)))
-    assert browser.save_screenshot(str(IMAGES / "log.png"))
+    for words in (TASK, "ended COMPLETED"):
+        there = presence_of_element_located(("xpath", f"//*[contains(text(), '{words}')]"))
+        WebDriverWait(browser, 30).until(there)
+    browser.find_element("tag name", "body").send_keys("w")  # Airflow's key for long lines to be wrapped
+    top, log = (browser.find_element("xpath", path).rect for path in (f"//h2[.='{TASK}']", LOG))
+    left = min(top["x"], log["x"]) - MARGIN
+    area = {"x": left, "y": top["y"] - MARGIN, "width": log["x"] + log["width"] + MARGIN - left, "scale": 1}
+    area["height"] = log["y"] + log["height"] + MARGIN - area["y"]
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": area})
+    (IMAGES / "log.png").write_bytes(b64decode(taken["data"]))
 
 
 def take(element: Any, name: str) -> None:
