@@ -135,6 +135,10 @@ def test_a_test_on_a_page_passes(
         test(**{name: request.getfixturevalue(name) for name in inspect.signature(test).parameters})
 
 
+def test_each_page_has_code_that_runs() -> None:
+    assert {page for page in GUIDES if page.name != "reference.md"} == {snippet.page for snippet in OF_PYTHON}
+
+
 # Commands
 
 COMMANDS = [
