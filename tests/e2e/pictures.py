@@ -34,7 +34,7 @@ def main() -> int:
         dags.mkdir()
         (first,) = [each for each in snippets(ROOT / "README.md") if each.code.startswith("from datetime")]
         (dags / "orders.py").write_text(first.code.replace("@hourly", "@once"), encoding="utf-8")
-        hevo.add_pipeline(PIPELINE, name="orders to warehouse", appear_after=6, duration=75)
+        hevo.add_pipeline(PIPELINE, name="orders to warehouse", appear_after=6, duration=60)
         connection = {"conn_type": "hevo", "host": hevo.url, "login": hevo.key, "password": hevo.secret}
         environment = {"AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID": json.dumps(connection)}
         with (
@@ -44,7 +44,7 @@ def main() -> int:
             picture_of_the_form(Page(browser), browser, lab.api.base_url)
             runs = wait_for("the first run", lambda: lab.api.call("GET", f"/dags/{DAG}/dagRuns")["dag_runs"])
             run = runs[0]["dag_run_id"]
-            lab.api.wait_run(DAG, run, timeout=240)
+            lab.api.wait_run(DAG, run, timeout=480)
             picture_of_the_log(browser, f"{lab.api.base_url}/dags/{DAG}/runs/{run}/tasks/{TASK}")
     too_big = [each.name for each in IMAGES.glob("*.png") if each.stat().st_size > MOST]
     if too_big:
