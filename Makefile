@@ -42,6 +42,7 @@ bench-triggerer: $(VENV_3)/.installed ## let 10,000 tasks wait in a real trigger
 	@$(VENV_3)/bin/python -W ignore -m benchmarks.triggerer $(BENCH)
 
 docs: $(VENV_DOCS)/.installed ## build the documentation's site into build/site, and fail for a link that leads nowhere
+	@rm -rf build/site
 	@$(VENV_DOCS)/bin/python .ci/site/pages.py build/pages
 	@$(VENV_DOCS)/bin/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going -c .ci/site build/pages build/site
 	@echo "The site is in build/site: open build/site/index.html."
