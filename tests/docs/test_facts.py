@@ -97,7 +97,11 @@ def test_each_field_of_hevo_job_is_on_the_page() -> None:
     of_job = {"job_type" if name == "type" else name for name in Job.model_fields}
     named = [name for row in table("operators.md", "The XCom `hevo_job`") for name in code_of(row[0])]
 
-    assert set(named) == of_job | {"pipeline_id", "deferred_objects", "jobs", "worker_seconds"}
+    assert set(named) == of_job | {"pipeline_id", "pipeline_name", "connection_id", "host", "created_at", "updated_at"} | {
+        "deferred_objects",
+        "jobs",
+        "worker_seconds",
+    }
     assert len(named) == len(set(named))
 
 
