@@ -11,11 +11,12 @@ VENV_2 := .venv-2.11
 VENV_BENCH := .venv-bench
 VENV_CLUSTER := .venv-cluster
 VENV_DIST := .venv-dist
+VENV_DOCS := .venv-docs
 OURS := --editable '.[dev,openlineage]'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test soak bench bench-limit bench-triggerer matrix dist e2e e2e-3.3 e2e-2.11 browser cluster lint format clean
+.PHONY: help venv demo test soak bench bench-limit bench-triggerer docs plots pictures matrix dist e2e e2e-3.3 e2e-2.11 browser cluster lint format clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-23s %s\n' "$$target" "$$text"; done
@@ -41,6 +42,18 @@ bench-limit: $(VENV_3)/.installed ## play thousands of waits within Hevo's limit
 
 bench-triggerer: $(VENV_3)/.installed ## let 10,000 tasks wait in a real triggerer, beside as many that only sleep; 15 minutes
 	@$(VENV_3)/bin/python -W ignore -m benchmarks.triggerer $(BENCH)
+
+docs: $(VENV_DOCS)/.installed ## build the documentation's site into build/site, and fail for a link that leads nowhere
+	@rm -rf build/site
+	@$(VENV_DOCS)/bin/python .ci/site/pages.py build/pages
+	@$(VENV_DOCS)/bin/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going -c .ci/site build/pages build/site
+	@echo "The site is in build/site: open build/site/index.html."
+
+plots: $(VENV_DOCS)/.installed ## draw the plots of docs/performance.md from what the benchmarks have written into build/
+	@$(VENV_DOCS)/bin/python -m benchmarks.plots
+
+pictures: $(VENV_3)/.installed ## take the pictures of the documentation anew, with chromium, of a real Airflow 3.3.2
+	@$(VENV_3)/bin/python -m tests.e2e.pictures
 
 matrix: ## run the fast suite on every Airflow and Python that is supported, and on the lowest versions (PAIRS=…)
 	@$(PYTHON) .ci/matrix $(PAIRS)
@@ -91,6 +104,9 @@ $(VENV_2)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_
 
 $(VENV_BENCH)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_3).txt benchmarks/peers.txt
 	@.ci/venv $(VENV_BENCH) $(AIRFLOW_3) 13 $(OURS) --requirement benchmarks/peers.txt
+
+$(VENV_DOCS)/.installed: .ci/venv .ci/site/requirements.txt
+	@.ci/venv $(VENV_DOCS) none 13 --requirement .ci/site/requirements.txt
 
 $(VENV_CLUSTER)/.installed: pyproject.toml .ci/venv .ci/constraints/airflow-$(AIRFLOW_3).txt .ci/constraints/cluster.txt
 	@.ci/venv $(VENV_CLUSTER) $(AIRFLOW_3) 13 $(OURS) --editable '.[cluster]' --constraint .ci/constraints/cluster.txt

@@ -15,7 +15,7 @@ class Code(NamedTuple):
     What one kind of error means.
 
     :param name: such as ``HEVO-201``.
-    :param title: the verdict in a few words, as it follows ``Pipeline 'Orders' (7): ``.
+    :param title: the verdict in a few words, as it follows ``Pipeline 'Orders' (7):``.
     :param message: words that messages of this kind hold, to search for.
     :param meaning: what it means.
     :param advice: what to do.

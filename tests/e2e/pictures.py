@@ -1,0 +1,94 @@
+"""
+``make pictures``: the pictures of the documentation, taken of a real Airflow against the sandbox.
+
+They go to docs/images. What is in them is what a reader sees who does what the front page says.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+from hevo_provider.sandbox import Sandbox
+from tests.docs.pages import ROOT, snippets
+from tests.e2e.airflow_api import wait_for
+from tests.e2e.airflow_lab import AirflowLab
+from tests.e2e.test_in_browser import Page, chromium
+
+IMAGES = ROOT / "docs/images"
+DAG, TASK, PIPELINE = "orders", "load_orders", 123
+LOG = "//*[@data-testid='virtualized-list']"
+MARGIN = 16  # pixels around what a picture shows
+MOST = 150_000  # bytes of a picture: it is on the front page
+
+
+def main() -> int:
+    """Take all pictures; return the exit status."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="hevo-pictures-") as folder, Sandbox() as hevo:
+        dags = Path(folder, "dags")
+        dags.mkdir()
+        (first,) = [each for each in snippets(ROOT / "README.md") if each.code.startswith("from datetime")]
+        (dags / "orders.py").write_text(first.code.replace("@hourly", "@once"), encoding="utf-8")
+        hevo.add_pipeline(PIPELINE, name="orders to warehouse", appear_after=6, duration=60)
+        connection = {"conn_type": "hevo", "host": hevo.url, "login": hevo.key, "password": hevo.secret}
+        environment = {"AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID": json.dumps(connection)}
+        with (
+            AirflowLab(Path(folder, "airflow"), dags, environment=environment) as lab,
+            chromium("window-size=1280,1400", "force-device-scale-factor=1.5") as browser,
+        ):
+            picture_of_the_form(Page(browser), browser, lab.api.base_url)
+            runs = wait_for("the first run", lambda: lab.api.call("GET", f"/dags/{DAG}/dagRuns")["dag_runs"])
+            run = runs[0]["dag_run_id"]
+            lab.api.wait_run(DAG, run, timeout=480)
+            picture_of_the_log(browser, f"{lab.api.base_url}/dags/{DAG}/runs/{run}/tasks/{TASK}")
+    too_big = [each.name for each in IMAGES.glob("*.png") if each.stat().st_size > MOST]
+    if too_big:
+        sys.stderr.write(f"More than {MOST:,} bytes: {', '.join(too_big)}\n")
+    return 1 if too_big else 0
+
+
+def picture_of_the_form(page: Page, browser: Any, airflow: str) -> None:
+    """Take the form for a new connection, filled in."""
+    page.open(f"{airflow}/connections")
+    page.press("Add Connection")
+    page.choose_type("Hevo Data")
+    for label, text in {
+        "Connection ID": "hevo_airflow_conn_id",
+        "Region or host": "us",
+        "API key": "a1b2c3d4e5",
+        "API secret": "not-a-real-secret",
+    }.items():
+        page.type_into(label, text)
+    take(browser.find_element("xpath", "//*[@role='dialog']"), "connection_form")
+
+
+def picture_of_the_log(browser: Any, task: str) -> None:
+    """Take the log of the task, with what stands above it, and without the list of tasks beside it."""
+    from selenium.webdriver.support.expected_conditions import presence_of_element_located
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    browser.get(task)
+    for words in (TASK, "ended COMPLETED"):
+        there = presence_of_element_located(("xpath", f"//*[contains(text(), '{words}')]"))
+        WebDriverWait(browser, 30).until(there)
+    browser.find_element("tag name", "body").send_keys("w")  # Airflow's key for long lines to be wrapped
+    top, log = (browser.find_element("xpath", path).rect for path in (f"//h2[.='{TASK}']", LOG))
+    left = min(top["x"], log["x"]) - MARGIN
+    area = {"x": left, "y": top["y"] - MARGIN, "width": log["x"] + log["width"] + MARGIN - left, "scale": 1}
+    area["height"] = log["y"] + log["height"] + MARGIN - area["y"]
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": area})
+    (IMAGES / "log.png").write_bytes(b64decode(taken["data"]))
+
+
+def take(element: Any, name: str) -> None:
+    """Take a picture of a part of a page."""
+    assert element.screenshot(str(IMAGES / f"{name}.png"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
