@@ -37,6 +37,8 @@ OF_THE_TASK = {  # what hevo_job has that is not of Hevo's job
     "updated_at",
     "deferred_objects",
     "jobs",
+    "fresh",
+    "objects_retried",
     "worker_seconds",
 }
 
