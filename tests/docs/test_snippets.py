@@ -34,7 +34,7 @@ ALL = [snippet for page in GUIDES for snippet in snippets(page)]
 OF_PYTHON = [each for each in ALL if each.language == "python"]
 OPERATORS = "airflow.operators" if IS_AIRFLOW_2 else "airflow.providers.standard.operators"
 HAS_RETRY_POLICIES = tuple(map(int, version("apache-airflow").split(".")[:2])) >= (3, 3)
-NEEDS_AIRFLOW_3 = re.compile(r"hevo_pipeline_asset|AssetWatcher")
+NEEDS_AIRFLOW_3 = re.compile(r"hevo_pipeline_asset|AssetAlias")
 TESTS = [each for each in OF_PYTHON if "def test_" in each.code]
 DAGS = [each for each in OF_PYTHON if each not in TESTS]
 
