@@ -21,7 +21,7 @@ with DAG("sensors_that_need_a_worker", schedule=None, catchup=False, default_arg
     HevoSensor(
         task_id="of_another_task",
         pipeline_id=PIPELINE,
-        completed_after="{{ ti.xcom_pull(task_ids='nobody', default=dag_run.conf['since']) }}",
+        completed_after="{{ ti.xcom_pull(task_ids='nobody') or dag_run.conf['since'] }}",
         poke_interval=1,
     )
     HevoSensor.partial(task_id="mapped", poke_interval=1).expand(pipeline_id=[PIPELINE, PIPELINE])
