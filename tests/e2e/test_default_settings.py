@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,18 +13,10 @@ from tests.e2e.airflow_lab import AirflowLab
 
 pytestmark = pytest.mark.e2e
 
-EXAMPLES = (
-    # Before 3.3 Airflow loads no examples but its own.
-    {
-        "hevo_deferred_sync",
-        "hevo_event_driven",
-        "hevo_fleet",
-        "hevo_resync_accept_partial",
-        "hevo_trigger_then_sensor",
-    }
-    if AIRFLOW >= (3, 3)
-    else set[str]()
-)
+FOLDER = Path(__file__).parents[2] / "example_dags"
+# Before 3.3 Airflow loads no examples but its own.
+EXAMPLES = {path.stem for path in FOLDER.glob("*.py")} | {"hevo_tables_report"} if AIRFLOW >= (3, 3) else set[str]()
+DEFAULTS = {"AIRFLOW__CORE__LOAD_EXAMPLES": "True", "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +24,7 @@ def by_default(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowLab]
     """Run an Airflow that has no DAGs but examples, and no connection to Hevo."""
     home = tmp_path_factory.mktemp("default")
     (home / "no-dags").mkdir()
-    with AirflowLab(home, home / "no-dags", environment={"AIRFLOW__CORE__LOAD_EXAMPLES": "True"}) as lab:
+    with AirflowLab(home, home / "no-dags", environment=DEFAULTS) as lab:
         yield lab
 
 
