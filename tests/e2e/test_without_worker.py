@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 import pytest
-from packaging.version import Version
 
 from hevo_provider.sandbox import Sandbox
 from tests.e2e.airflow_api import AirflowApi
 from tests.e2e.airflow_lab import AirflowLab
-from tests.e2e.dags.hevo_without_worker import MANY, PIPELINE
+from tests.e2e.dags.hevo_without_worker import MANY, PIPELINE, STARTS_THERE
 
 pytestmark = pytest.mark.e2e
 
-STARTS_THERE = Version("3.3") <= Version(version("apache-airflow"))
 WITHOUT, WITH = "sensors_without_worker", "sensors_that_need_a_worker"
 
 
