@@ -53,7 +53,7 @@ async def reload_what_failed(hevo: HevoAsyncClient, run: Run, job: Job, logger: 
         len(told),
         objects_in_words(tuple(left), items),
     )
-    return run.reloading(left, left.values())
+    return run.reloading(left, left.values(), (*run.jobs_retried, job.job_id))
 
 
 class _UntoldError(Exception):

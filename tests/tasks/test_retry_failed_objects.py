@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AssetAlias
 
 from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError, HevoPipelineStateError
 from hevo_provider.operators import HevoPipelineOperator
-from hevo_provider.sandbox import MISSING, Fault, Sandbox
+from hevo_provider.sandbox import MISSING, Fault, Request, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
 from tests.stage.death import MortalStore, lose_worker
 from tests.stage.marks import in_both_modes
 from tests.stage.objects import ids, objects_operator
+from tests.stage.outlets import Events
 from tests.stage.tasks import (
     Deferral,
     TaskInstance,
@@ -294,6 +296,52 @@ def test_what_never_had_its_turn_is_reloaded_with_what_failed(
 
     assert loaded(pipeline)[1:] == [("orders", "customers")]
     assert ti.xcoms["hevo_job"]["objects_retried"] == ["orders", "customers"]
+
+
+@in_both_modes
+def test_tables_that_an_earlier_try_has_loaded_have_their_events_too(
+    ti: TaskInstance, pipeline: SandboxPipeline, events: Events, deferrable: bool
+) -> None:
+    tables = AssetAlias("tables")
+    fails(pipeline, ti, "orders", "customers", ends="FAILED", outlets=[tables])
+    fails(pipeline, ti, "customers", ends="COMPLETED_WITH_FAILURES", outlets=[tables])
+
+    play(reloading(deferrable=deferrable, outlets=[tables]), ti)
+
+    rows = {re.split("[./]", uri)[-1]: extra["rows_loaded"] for uri, extra in events.of_alias(tables).items()}
+    assert rows == {"customers": 1000, "orders": 496, "invoices": 328}  # each by the last job that loaded it
+
+
+@in_both_modes
+def test_what_is_retried_is_told_also_where_a_sync_goes_on_from_it(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
+) -> None:
+    fails(pipeline, ti, "orders", ends="FAILED", on_deferred="continue")
+    pipeline.ends = "DEFERRED"
+
+    def catch_up(_: Request) -> None:
+        pipeline.ends = "COMPLETED" if len(pipeline.jobs) > 1 and not pipeline.active_jobs else pipeline.ends
+
+    hevo.on_request = catch_up
+
+    play(reloading(deferrable=deferrable, on_deferred="continue"), ti)
+
+    assert [job.type for job in pipeline.jobs] == ["RESYNC", "RESYNC", "INCREMENTAL"]
+    assert ti.xcoms["hevo_job"]["objects_retried"] == ["orders"]
+
+
+@in_both_modes
+def test_a_sync_that_goes_on_and_is_refused_is_not_made_a_resync_of_all(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
+) -> None:
+    fails(pipeline, ti, "orders", ends="FAILED", on_deferred="continue")
+    pipeline.ends = "DEFERRED"
+    hevo.inject("sync_now", Fault.json({"message": "Not now"}, status=400), times=None)
+
+    with pytest.raises(HevoPipelineStateError):
+        play(reloading(deferrable=deferrable, on_deferred="continue"), ti)
+
+    assert [job.type for job in pipeline.jobs] == ["RESYNC", "RESYNC"]
 
 
 # Where Hevo does not say which failed, all run
