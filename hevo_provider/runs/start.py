@@ -188,7 +188,10 @@ class Start:
         if any(job.job_id == run.yield_to for job in listing.active):
             return run.waiting()
         if not run.gone_before:
-            self.fresh = await fresh_job(self._hevo, run, listing, self._object_ids, self._log)
+            try:
+                self.fresh = await fresh_job(self._hevo, run, listing, self._object_ids, self._log)
+            except HevoRateLimitError as error:
+                return put_off(run, error, self._clock.now(), self._log)
         if self.fresh is not None:
             return run.watching(self.fresh, Ownership.ADOPTED)
         if not listing.active or run.order.on_active_job is OnActiveJob.START:

@@ -493,3 +493,19 @@ def test_an_action_that_is_a_template_is_checked_when_it_is_rendered(ti: TaskIns
 
     with pytest.raises(AirflowFailException, match="goes with the action RESYNC only"):
         play(task, ti)
+
+
+@in_both_modes
+@pytest.mark.parametrize("status", [403, 429])
+def test_which_failed_is_asked_for_later_where_hevos_limit_has_no_room(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool, status: int
+) -> None:
+    fails(pipeline, ti, "orders", ends="FAILED")
+    refused = Fault.status(status, body={"message": "Request rate limit exceeded"})
+    hevo.inject("list_job_objects", refused, times=None)
+    ends = ti.clock.now() + 900
+    hevo.on_request = lambda _: hevo.clear_faults() if ti.clock.now() >= ends else None
+
+    play(reloading(deferrable=deferrable), ti)
+
+    assert loaded(pipeline)[1:] == [("orders",)]
