@@ -50,8 +50,8 @@ async def loaded_by(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[Loaded, 
     """
     Return how each object fared: GET …/jobs/{job_id}/objects and GET …/objects, as many pages as there are.
 
-    Where the run has gone on from jobs that were deferred, these count too, and so do the jobs of earlier tries where it
-    has reloaded only what these had not loaded.
+    Where the run has gone on from jobs that were deferred, these count too. So do the jobs of earlier tries where it has
+    reloaded only what these had not loaded.
 
     :raises HevoError: Hevo cannot be reached, or refuses.
     """
@@ -99,4 +99,3 @@ def summed(*values: int | None) -> int | None:
     """Return a sum of those that are known; None if none is."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
