@@ -211,7 +211,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         from hevo_provider.runs.outcome import Ending, Outcome
 
         if event == BEGIN:
-            return self.execute(context)
+            return self._begin_anew(context)
         self._check_context(context)
         self._begin_work()
         with self._telling_failures(), self._failing_like_a_sensor():
@@ -246,8 +246,18 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Context, *more: Any, **how: Any
     ) -> None:
-        try:
+        with self._telling_of_times():
             super()._do_render_template_fields(parent, template_fields, context, *more, **how)
+
+    def _check_that_all_is_rendered(self) -> None:
+        with self._telling_of_times():
+            super()._check_that_all_is_rendered()
+
+    @contextmanager
+    def _telling_of_times(self) -> Iterator[None]:
+        """Say what to do about a template that names a time that the DAG run has not."""
+        try:
+            yield
         except Exception as error:
             if isinstance(self.completed_after, str) and re.search(r"data_interval|logical_date|\bds\b", str(error)):
                 said = HevoConfigError(

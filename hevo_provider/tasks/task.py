@@ -76,6 +76,7 @@ class HevoTask(Base):
     _told_job_id: str | None = None
     _looked_up: tuple[str, str, int] | None = None
     _wrong_parameter: HevoConfigError | None = None
+    _unrendered: Exception | None = None  # why the templates are what they were, in a task that came back
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Copy what the DAG says, and not what this process knows of a run: locks, event loops, credentials."""
@@ -208,7 +209,20 @@ class HevoTask(Base):
         """
         with self._telling_failures():
             self._looked_up = self._named_in(event)
+        return self._begin_anew(context)
+
+    def _begin_anew(self, context: Context) -> Any:
+        """
+        Begin in a worker that was called with an event: there is no job yet that could be gone on with.
+
+        :raises Exception: the templates cannot be rendered.
+        """
+        self._check_that_all_is_rendered()
         return self.execute(context)
+
+    def _check_that_all_is_rendered(self) -> None:
+        if self._unrendered is not None:
+            raise self._unrendered
 
     def _named_in(self, event: Any) -> tuple[str, str, int]:
         unknown = {"error": "The trigger sent no event that is understood.", "code": codes.UNKNOWN_EVENT.name}
@@ -253,6 +267,7 @@ class HevoTask(Base):
         except Exception as error:
             if not is_resumed(context):
                 raise
+            self._unrendered = error
             self.log.warning(
                 "The task's templates cannot be rendered any more (%s: %s). It goes on with what they were when its "
                 "job was started.",
