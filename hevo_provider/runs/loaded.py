@@ -50,8 +50,8 @@ async def loaded_by(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[Loaded, 
     """
     Return how each object fared: GET …/jobs/{job_id}/objects and GET …/objects, as many pages as there are.
 
-    Where the run has gone on from jobs that were deferred, these count too. So do the jobs of earlier tries where it has
-    reloaded only what these had not loaded.
+    Where the run has gone on from jobs that were deferred, these count too. So do the jobs of earlier tries where it
+    has reloaded only what these had not loaded.
 
     :raises HevoError: Hevo cannot be reached, or refuses.
     """

@@ -13,8 +13,10 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
+from hevo_provider.client.budget import LONGEST_SLEEP
 from hevo_provider.exceptions import HevoConfigError, HevoRateLimitError, HevoServerError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.runs.course import LONGEST_WAIT_FOR_LIMIT
 from hevo_provider.sandbox import Fault, Request, Sandbox
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
@@ -347,4 +349,4 @@ def test_a_look_up_over_the_limit_holds_a_worker_for_no_longer_than_a_start_does
 
     deferred(named(kind=kind), ti)
 
-    assert clock.now() - began <= 5
+    assert clock.now() - began <= LONGEST_WAIT_FOR_LIMIT + LONGEST_SLEEP

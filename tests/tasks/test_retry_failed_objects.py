@@ -466,6 +466,16 @@ def test_where_airflow_cannot_remember_it_says_so_and_all_are_reloaded(
     assert "would reload all objects, whatever retry_failed_objects says" in story()
 
 
+def test_where_the_task_does_not_want_to_remember_it_is_not_airflow_that_cannot(
+    ti: TaskInstance, pipeline: SandboxPipeline, story: Callable[[], str]
+) -> None:
+    play(reloading(durable=False), ti)
+
+    told = story()
+    assert "With durable=False no job is remembered" in told
+    assert "This Airflow cannot remember" not in told
+
+
 # When the DAG is parsed
 
 
