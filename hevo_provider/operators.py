@@ -195,8 +195,10 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             run = self._run = Run(order=order, phase=Phase.READY, host=self._known_host())
             if (self.durable or self.retry_failed_objects) and not self._store(context).works:
                 self.log.info(
-                    "This Airflow cannot remember a job across a lost worker (3.3 and later can): a retry would start "
-                    "a new one.%s",
+                    "%s: a retry would start a new one.%s",
+                    "This Airflow cannot remember a job across a lost worker (3.3 and later can)"
+                    if task_store_of(context) is None
+                    else "With durable=False no job is remembered across a lost worker",
                     " It would reload all objects, whatever retry_failed_objects says." * self.retry_failed_objects,
                 )
             return self._start_and_wait(context, run)

@@ -181,7 +181,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self._check_context(context)
         if self.deferrable or not self.reschedule:  # in which each process knows only of itself
             self._begin_work()
-        self._show_page(context)
+        if not self.is_named:  # else the name has to be looked up first
+            self._show_page(context)
         with self._telling_failures():
             if not self.deferrable:
                 return super().execute(context)
@@ -190,7 +191,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                     run = self._run = self._new_run(context)
                 except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
                     self._defer_until_named(deadline_of(context, self.timeout, self.execution_timeout), error)
-                self._begin(run)
+                self._begin(context, run)
                 with self._going_on_if_silent(context, run):
                     outcome, wait = self._poll(run)
                     if outcome is not None:
@@ -210,7 +211,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         from hevo_provider.runs.outcome import Ending, Outcome
 
         if event == BEGIN:
-            return self.execute(context)
+            return self._begin_anew(context)
         self._check_context(context)
         self._begin_work()
         with self._telling_failures(), self._failing_like_a_sensor():
@@ -228,11 +229,13 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         with hopeless_errors_fail_for_good():
             try:
                 run = self._new_run(context)
-            except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
+            except HevoError as error:  # the name of the pipeline had to be looked up
+                if not self._may_be_looked_up_later(context, error):
+                    raise
                 self.log.info("The pipeline is looked up at the next poke: %s", error.text)
                 return PokeReturnValue(is_done=False)
             if self._wait is None and not run.answered:
-                self._begin(run)
+                self._begin(context, run)
             outcome, wait = self._poll(run)
             self._tell_job_id(context, wait.run)
             if outcome is not None:
@@ -243,8 +246,18 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Context, *more: Any, **how: Any
     ) -> None:
-        try:
+        with self._telling_of_times():
             super()._do_render_template_fields(parent, template_fields, context, *more, **how)
+
+    def _check_that_all_is_rendered(self) -> None:
+        with self._telling_of_times():
+            super()._check_that_all_is_rendered()
+
+    @contextmanager
+    def _telling_of_times(self) -> Iterator[None]:
+        """Say what to do about a template that names a time that the DAG run has not."""
+        try:
+            yield
         except Exception as error:
             if isinstance(self.completed_after, str) and re.search(r"data_interval|logical_date|\bds\b", str(error)):
                 said = HevoConfigError(
@@ -257,12 +270,36 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                     raise said from None
             raise
 
+    def _named_in(self, event: Any) -> tuple[str, str, int]:
+        with self._failing_like_a_sensor():
+            try:
+                return super()._named_in(event)
+            except AirflowTaskTimeout as late:
+                limit = self.execution_timeout
+                if limit is not None and limit.total_seconds() < self.timeout:
+                    raise
+                raise AirflowSensorTimeout(str(late)) from late.__cause__
+
+    def _may_be_looked_up_later(self, context: Context, error: HevoError) -> bool:
+        """
+        Return whether another poke may look the pipeline's name up.
+
+        A sensor that was rescheduled has been answered before, so an API that is down ends it no more than the wait for
+        a job by the pipeline's id.
+        """
+        from hevo_provider.runs.error_table import Meaning, meaning_of
+
+        meaning = meaning_of(error)
+        return meaning is Meaning.OVER_THE_LIMIT or (meaning is Meaning.OUTAGE and first_poke_of(context) is not None)
+
     # One poll
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, context: Context, run: Run) -> None:
         """Tell which pipeline is waited for, and where."""
         from hevo_provider.runs.words import place_in_words
 
+        if self.is_named:
+            self._show_page(context)
         self.log.info("%s: waiting for a job.", place_in_words(run))
 
     def _poll(self, run: Run) -> tuple[Outcome | None, Wait]:

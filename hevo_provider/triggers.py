@@ -360,7 +360,7 @@ class HevoSensorTrigger(HevoJobTrigger):
         return hevo
 
     async def _until_done(self, wait: Wait) -> Outcome:
-        return await wait.poll(self._connect) or await wait.until_done(self._connect)
+        return await wait.until_done(self._connect, at_once=True)
 
     async def _success_of(self, event: dict[str, Any], began_at: float) -> TaskSuccessEvent | None:
         """Return what ends the task here; None where a worker has to."""

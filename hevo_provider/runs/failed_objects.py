@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hevo_provider.client.calls import HevoAsyncClient
-from hevo_provider.exceptions import HevoError
+from hevo_provider.exceptions import HevoError, HevoRateLimitError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.models.object import JobObject, PipelineObject
@@ -30,12 +30,15 @@ async def reload_what_failed(hevo: HevoAsyncClient, run: Run, job: Job, logger: 
     :param run: what is asked for now.
     :param job: it has not ended well.
     :returns: None where the job is not one of which some objects failed, or Hevo does not say which.
+    :raises HevoRateLimitError: there is no room within Hevo's limit to ask.
     """
     if job.status not in SAY_WHAT_FAILED:
         return None
     try:
         told, items = await objects_of_job(hevo, run.pipeline_id, job.job_id)
         left = _left_of(job, told, items)
+    except HevoRateLimitError:  # which passes: it is no reason to reload hours of history
+        raise
     except (HevoError, _UntoldError) as why:
         logger.info(
             "Pipeline %s: which objects failed in job %s of the try before cannot be told (%s): all that it was to "
@@ -53,7 +56,7 @@ async def reload_what_failed(hevo: HevoAsyncClient, run: Run, job: Job, logger: 
         len(told),
         objects_in_words(tuple(left), items),
     )
-    return run.reloading(left, left.values())
+    return run.reloading(left, left.values(), (*run.jobs_retried, job.job_id))
 
 
 class _UntoldError(Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from hevo_provider.client.calls import HevoAsyncClient
-from hevo_provider.exceptions import HevoError
+from hevo_provider.exceptions import HevoError, HevoRateLimitError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus, JobType
 from hevo_provider.runs.identity import LARGEST_SKEW
@@ -36,6 +36,7 @@ async def fresh_job(
 
     :param listing: the newest jobs.
     :param chosen: ids of the objects that are to be reloaded; none where that is all of them.
+    :raises HevoRateLimitError: there is no room within Hevo's limit to ask.
     """
     within = run.order.fresh_within
     if within is None:
@@ -91,6 +92,8 @@ async def _why_not_whole(hevo: HevoAsyncClient, run: Run, reload: Job, chosen: C
     """Return why the reload may be one of other objects; None if it is one of all that are to be reloaded."""
     try:
         told, items = await objects_of_job(hevo, run.pipeline_id, reload.job_id)
+    except HevoRateLimitError:  # which passes: it is no reason to reload what is fresh
+        raise
     except HevoError as error:
         return f"what job {reload.job_id} has loaded cannot be read ({error})"
     by_name = ByName(items)

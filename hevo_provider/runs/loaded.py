@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +9,7 @@ from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.models.answers import Job
 from hevo_provider.models.object import JobObject, PipelineObject
 from hevo_provider.runs.chosen_objects import PAGES_APART_AT_MOST
+from hevo_provider.runs.job_objects import ByName
 from hevo_provider.runs.listing import both
 from hevo_provider.runs.run import Run
 
@@ -50,7 +50,8 @@ async def loaded_by(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[Loaded, 
     """
     Return how each object fared: GET …/jobs/{job_id}/objects and GET …/objects, as many pages as there are.
 
-    Where the run has gone on from jobs that were deferred, these count too.
+    Where the run has gone on from jobs that were deferred, these count too. So do the jobs of earlier tries where it
+    has reloaded only what these had not loaded.
 
     :raises HevoError: Hevo cannot be reached, or refuses.
     """
@@ -58,20 +59,29 @@ async def loaded_by(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[Loaded, 
     async def read_objects() -> list[PipelineObject]:
         return [item async for item in hevo.list_objects(run.pipeline_id, longest_pause=PAGES_APART_AT_MOST)]
 
-    async def read_results() -> list[JobObject]:
+    async def read_results() -> list[list[JobObject]]:
         pages = (
             hevo.list_job_objects(run.pipeline_id, job_id, longest_pause=PAGES_APART_AT_MOST)
-            for job_id in (*run.gone_before, job.job_id)
+            for job_id in (*run.jobs_retried, *run.gone_before, job.job_id)
         )
-        return [item for page in pages async for item in page]
+        return [[item async for item in page] for page in pages]
 
     objects, results = await both(read_objects(), read_results())
-    by_id = {item.object_id: item for item in objects}
-    by_name = _by_name(objects)
+    by_name = ByName(objects)
+    found: dict[str, Loaded] = {}
+    for number, of_job in enumerate(results):
+        is_anew = number <= len(run.jobs_retried)  # what such a job has loaded replaces what there was
+        fared = _fared(of_job, by_name)
+        found |= {key: each if is_anew else each.after(found.get(key)) for key, each in fared.items()}
+    return tuple(found.values())
+
+
+def _fared(results: Sequence[JobObject], by_name: ByName) -> dict[str, Loaded]:
+    """Return how each object fared in one job, by what tells them apart."""
     found: dict[str, Loaded] = {}
     for result in results:
         name = result.name or result.object_name or result.object_id or "?"
-        place = by_id.get(result.object_id or "") or by_name.get(name)
+        place = by_name.find(result)
         status = (result.status or "").upper()
         fared = Loaded(
             name=name,
@@ -82,16 +92,10 @@ async def loaded_by(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[Loaded, 
         )
         key = name if place is None else place.object_id
         found[key] = fared.after(found.get(key))
-    return tuple(found.values())
+    return found
 
 
 def summed(*values: int | None) -> int | None:
     """Return a sum of those that are known; None if none is."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
-
-def _by_name(objects: Sequence[PipelineObject]) -> dict[str, PipelineObject]:
-    """Return the objects by each of their names that no other has."""
-    names = Counter(name for item in objects for name in set(item.names))
-    return {name: item for item in objects for name in item.names if names[name] == 1}

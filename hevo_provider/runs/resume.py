@@ -81,7 +81,7 @@ async def go_on_from(hevo: HevoAsyncClient, run: Run, record: Record, logger: Lo
         return await _go_on_after_deferral(hevo, run, record, logger)
     left = None
     if earlier.objects_retried and not record.cleared:  # all others are loaded, whatever became of these
-        left = run.reloading(earlier.order.object_ids, earlier.objects_retried)
+        left = run.reloading(earlier.order.object_ids, earlier.objects_retried, earlier.jobs_retried)
     if earlier.phase is Phase.READY:
         return left
     age = hevo.clock.now() - record.time

@@ -106,6 +106,7 @@ class Run:
     :param began_as: what of the order was another one before the first of them, or before all but some objects were
         loaded: a resync is never sent twice.
     :param objects_retried: names of the only objects that are reloaded, for an earlier try has loaded the others.
+    :param jobs_retried: ids of the jobs of earlier tries that have loaded these others, first to last.
     :param pipeline_name: what the pipeline is called in Hevo; None where that has not been read.
     :param host: where the connection led when the run began; None where that is not known.
     :param destination: where the pipeline leads, as :mod:`hevo_provider.lineage.names` has it: the system's kind, its
@@ -144,6 +145,7 @@ class Run:
     counted: Mapping[str, int] | None = None
     began_as: Mapping[str, Any] | None = None
     objects_retried: tuple[str, ...] = ()
+    jobs_retried: tuple[str, ...] = ()
     pipeline_name: str | None = None
     host: str | None = None
     destination: tuple[str, ...] | None = None
@@ -405,8 +407,11 @@ class Run:
             gone_before=self.gone_before,
             counted=self.counted,
             began_as=self.began_as,
+            objects_retried=self.objects_retried,
+            jobs_retried=self.jobs_retried,
             pipeline_name=self.pipeline_name,
             host=self.host,
+            destination=self.destination,
         )
 
     def _as_begun(self) -> Mapping[str, Any]:
@@ -428,12 +433,13 @@ class Run:
 
     # A job of which some objects failed
 
-    def reloading(self, object_ids: Iterable[str], names: Iterable[str]) -> Self:
+    def reloading(self, object_ids: Iterable[str], names: Iterable[str], jobs: Iterable[str]) -> Self:
         """
-        Wait until the only objects may be reloaded that an earlier try has not loaded.
+        Wait until the only objects may be reloaded that earlier tries have not loaded.
 
         :param object_ids: their ids.
         :param names: their names.
+        :param jobs: the ids of the jobs that have loaded the others.
         """
         return replace(
             self,
@@ -442,11 +448,12 @@ class Run:
             answered=True,
             began_as=self._as_begun(),
             objects_retried=tuple(names),
+            jobs_retried=tuple(jobs),
         )
 
     def reloading_all(self) -> Self:
         """Ask for all objects again: these cannot be reloaded alone."""
-        return replace(self, order=self.order_at_first, began_as=None, objects_retried=())
+        return replace(self, order=self.order_at_first, began_as=None, objects_retried=(), jobs_retried=())
 
     # Between processes
 
@@ -525,6 +532,7 @@ _SEVERAL = {
     "told",
     "gone_before",
     "objects_retried",
+    "jobs_retried",
     "destination",
 }
 

@@ -40,7 +40,7 @@ class Share:
     def passes(self, budget: Budget) -> bool:
         """Let the next poll's requests through if there is room for them at once."""
         turn = self.turn
-        turn.purpose = _PURPOSE[self.run.phase]
+        turn.purpose = self._purpose
         if turn.purpose is Purpose.WAIT and self._budget is not budget:
             self.leave()
             self._budget = budget
@@ -94,17 +94,23 @@ class Share:
         self._seen_job, self._seen_at = job, self._clock.monotonic()
 
     @property
+    def _purpose(self) -> Purpose:
+        # A search that goes on for hours, for any job that completes, comes before no other wait.
+        return Purpose.WAIT if self.phase.is_steady else _PURPOSE[self.run.phase]
+
+    @property
     def _requests(self) -> int:
         return self.run.afford or self.phase.requests
 
     def _urgency(self, now: float) -> float:
         """Return how urgent the next poll is, at a moment of the monotonic clock."""
-        if self.run.phase is not Phase.WATCH:
+        if self._purpose is not Purpose.WAIT:
             return float(self.run.put_off)  # who was refused most often comes first
         since = now - self._seen_at
         first = 0.0 if self.phase.polls else chance_of_a_first_poll(since)
         if self._seen_job is None:
-            return first
+            since_poll = 0.0 if self.turn.asked_at is None else max(0.0, now - self.turn.asked_at)
+            return max(first, chance_of_end(0.0, since_poll, ()))  # of a job that is not known yet
         created, unseen = self._seen_job.created_ts, self._clock.now() - since
         age = 0.0 if created is None else max(0.0, unseen - created / 1000)
         return max(first, chance_of_end(age, age + since, self.run.expected))

@@ -188,7 +188,10 @@ class Start:
         if any(job.job_id == run.yield_to for job in listing.active):
             return run.waiting()
         if not run.gone_before:
-            self.fresh = await fresh_job(self._hevo, run, listing, self._object_ids, self._log)
+            try:
+                self.fresh = await fresh_job(self._hevo, run, listing, self._object_ids, self._log)
+            except HevoRateLimitError as error:
+                return put_off(run, error, self._clock.now(), self._log)
         if self.fresh is not None:
             return run.watching(self.fresh, Ownership.ADOPTED)
         if not listing.active or run.order.on_active_job is OnActiveJob.START:
@@ -293,8 +296,9 @@ class Start:
         except (HevoAPIError, HevoPipelineStateError, HevoConfigError) as error:
             # The last is a refused key, and no connection any more to read the new one from: that did not start a job.
             await self._was_not_applied(before)
-            is_of_all = before.objects_retried and before.order_at_first.action is Action.RESYNC
-            if not is_of_all or not isinstance(error, HevoPipelineStateError):
+            action, at_first = before.order.action, before.order_at_first.action
+            some_of_all = action is Action.RESYNC_OBJECTS and at_first is Action.RESYNC
+            if not some_of_all or not isinstance(error, HevoPipelineStateError):
                 raise
             # In what words Hevo reloads some objects is not documented (API.md, object-resync).
             self._log.warning("Pipeline %s: %s So all of them are reloaded.", before.pipeline_id, error.text)

@@ -65,20 +65,22 @@ class Wait:
         self._pause: float | None = None
         self._share = Share(run, self._phase, clock, logger)
 
-    async def until_done(self, connect: Connect) -> Outcome:
+    async def until_done(self, connect: Connect, *, at_once: bool = False) -> Outcome:
         """
         Wait until there is nothing more to wait for.
 
         :param connect: returns a client, the same each time while it works. Each poll asks once: what repeats is this.
+        :param at_once: begin with a poll, as a worker that hands the wait over has done.
         :returns: how it ended.
         :raises HevoJobNotFoundError: no job appeared, or it vanished.
         :raises HevoJobStalledError: the job's status leads nowhere.
         :raises HevoError: what is endured no longer: see :mod:`hevo_provider.runs.error_table`.
         """
-        rest = 0.0 if self.run.not_before is None else self.run.not_before - self._clock.now()
-        pause = max(rest, self._phase.first_pause(self.run))
         try:
-            return await self._polled_until_done(connect, pause)
+            if at_once and (outcome := await self.poll(connect)) is not None:
+                return outcome
+            rest = 0.0 if self.run.not_before is None else self.run.not_before - self._clock.now()
+            return await self._polled_until_done(connect, max(rest, self._phase.first_pause(self.run)))
         finally:
             self._share.leave()
 

@@ -76,6 +76,7 @@ class HevoTask(Base):
     _told_job_id: str | None = None
     _looked_up: tuple[str, str, int] | None = None
     _wrong_parameter: HevoConfigError | None = None
+    _unrendered: Exception | None = None  # why the templates are what they were, in a task that came back
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Copy what the DAG says, and not what this process knows of a run: locks, event loops, credentials."""
@@ -171,7 +172,7 @@ class HevoTask(Base):
         Return the pipeline's id: GET /pipelines, once in a process, where it is given by its name.
 
         :param wait_until: seconds since the epoch until which this process waits for Hevo's limit to have room. None:
-            not at all.
+            no longer than a start does that leaves the worker.
         :raises HevoConfigError: no pipeline is meant, or several are.
         :raises HevoRateLimitError: there is no room within Hevo's limit.
         :raises HevoError: Hevo cannot be reached, or refuses.
@@ -183,12 +184,16 @@ class HevoTask(Base):
             deadline = float("-inf") if wait_until is None else wait_until
 
             async def look_up() -> int:
+                from hevo_provider.client.budget import Purpose, Turn, asking_as
                 from hevo_provider.runs.by_name import pipeline_id_when_there_is_room
+                from hevo_provider.runs.course import LONGEST_WAIT_FOR_LIMIT
 
+                turn = Turn(Purpose.START, patience=LONGEST_WAIT_FOR_LIMIT if wait_until is None else None)
                 async with self._connecting(self.connection_id) as connect:
-                    return await pipeline_id_when_there_is_room(
-                        connect, name, deadline=deadline, clock=process_clock(), logger=self.log
-                    )
+                    with asking_as(turn):
+                        return await pipeline_id_when_there_is_room(
+                            connect, name, deadline=deadline, clock=process_clock(), logger=self.log
+                        )
 
             self._looked_up = self.connection_id, name, self._block_on(look_up)
             self.log.info("The pipeline %r has the id %s.", name, self._looked_up[2])
@@ -202,19 +207,35 @@ class HevoTask(Base):
         :raises AirflowTaskTimeout: Hevo's limit had no room for that in time.
         :raises HevoConfigError: no pipeline has the name, or several have.
         """
+        with self._telling_failures():
+            self._looked_up = self._named_in(event)
+        return self._begin_anew(context)
+
+    def _begin_anew(self, context: Context) -> Any:
+        """
+        Begin in a worker that was called with an event: there is no job yet that could be gone on with.
+
+        :raises Exception: the templates cannot be rendered.
+        """
+        self._check_that_all_is_rendered()
+        return self.execute(context)
+
+    def _check_that_all_is_rendered(self) -> None:
+        if self._unrendered is not None:
+            raise self._unrendered
+
+    def _named_in(self, event: Any) -> tuple[str, str, int]:
         unknown = {"error": "The trigger sent no event that is understood.", "code": codes.UNKNOWN_EVENT.name}
         about: dict[str, Any] = event if isinstance(event, dict) else unknown
-        with self._telling_failures():
-            error = about.get("error")
-            if about.get("is_late"):
-                why = f"Nothing was started when the task's time was over: Hevo's limit had no room. {error}"
-                said = HevoTimeIsOverError(why, code=codes.NOT_STARTED_IN_TIME)
-                raise AirflowTaskTimeout(said.text) from said
-            if error is not None:
-                kind = HevoHopelessError if about.get("fails_for_good") else HevoRunError
-                raise kind(error, code=codes.ALL.get(str(about.get("code")), codes.UNEXPECTED))
-        self._looked_up = about["connection_id"], about["pipeline_name"], about["pipeline_id"]
-        return self.execute(context)
+        error = about.get("error")
+        if about.get("is_late"):
+            why = f"Nothing was started when the task's time was over: Hevo's limit had no room. {error}"
+            said = HevoTimeIsOverError(why, code=codes.NOT_STARTED_IN_TIME)
+            raise AirflowTaskTimeout(said.text) from said
+        if error is not None:
+            kind = HevoHopelessError if about.get("fails_for_good") else HevoRunError
+            raise kind(error, code=codes.ALL.get(str(about.get("code")), codes.UNEXPECTED))
+        return about["connection_id"], about["pipeline_name"], about["pipeline_id"]
 
     def _defer_until_named(self, deadline: float, error: HevoRateLimitError) -> NoReturn:
         """Leave the worker; a triggerer waits for room within Hevo's limit, and calls ``execute_named``."""
@@ -246,6 +267,7 @@ class HevoTask(Base):
         except Exception as error:
             if not is_resumed(context):
                 raise
+            self._unrendered = error
             self.log.warning(
                 "The task's templates cannot be rendered any more (%s: %s). It goes on with what they were when its "
                 "job was started.",

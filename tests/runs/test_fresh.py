@@ -396,3 +396,20 @@ def test_objects_are_fresh_where_all_of_them_were_loaded(
 def test_what_makes_no_sense_is_told_when_the_dag_is_parsed(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(HevoConfigError, match=message):
         operator(**wrong)
+
+
+@in_both_modes
+@pytest.mark.parametrize("status", [403, 429])
+def test_what_cannot_be_asked_for_over_hevos_limit_is_asked_for_later(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, status: int
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    play(operator(action="RESYNC"), ti)
+    refused = Fault.status(status, body={"message": "Request rate limit exceeded"})
+    hevo.inject("list_job_objects", refused, times=None)
+    ends = clock.now() + 900
+    hevo.on_request = lambda _: hevo.clear_faults() if clock.now() >= ends else None
+
+    job_id = play(operator(action="RESYNC", deferrable=deferrable, skip_if_fresh=7200), TaskInstance(clock))
+
+    assert [job.id for job in pipeline.jobs] == [job_id]

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from hevo_provider.client.budget import Purpose, Turn
 from hevo_provider.exceptions import HevoOutageError
 from hevo_provider.runs.outcome import Ending, Outcome
+from hevo_provider.runs.run import Phase
 from hevo_provider.runs.wait import Wait
 from hevo_provider.sandbox import Fault, Sandbox
 from tests.stage.clients import connect, connected_to, limited_to, run_of
@@ -80,3 +82,39 @@ def test_of_an_outage_beside_the_limit_only_the_outages_time_counts(hevo: Sandbo
         asyncio.run(wait(hevo, clock, job_id=job.id, api_outage_tolerance=900))
 
     assert 2 * 3600 < clock.now() - START < 4 * 3600, "300 s of each hour"
+
+
+def test_a_search_for_any_job_that_completes_comes_before_no_other_wait(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7).start_job(appear_after=0, duration=10_000)
+    purposes: list[Purpose] = []
+
+    async def search() -> None:
+        async with connect(hevo, clock, requests_per_minute=100) as client:
+            waiting = Wait(
+                run_of(pipeline_id=7, phase=Phase.FIND, job_types=("INCREMENTAL",), completed_after=int(START * 1000)),
+                client.clock,
+            )
+            for _ in range(2):
+                await waiting.poll(connected_to(client))
+                purposes.extend(turn.purpose for turn in client.budget.waits)
+                clock.advance(60)
+
+    asyncio.run(search())
+
+    assert purposes == [Purpose.WAIT, Purpose.WAIT]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_wait_that_is_over_shares_hevos_limit_no_longer(hevo: Sandbox, clock: VirtualClock, at_once: bool) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, ago=100, duration=60)
+    left: list[Turn] = []
+
+    async def watch() -> None:
+        async with connect(hevo, clock, requests_per_minute=100) as client:
+            waiting = Wait(run_of(pipeline_id=7, job_id=job.id), client.clock)
+            assert (await waiting.until_done(connected_to(client), at_once=at_once)).ending is Ending.ENDED
+            left.extend(client.budget.waits)
+
+    asyncio.run(watch())
+
+    assert left == []

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 
+from hevo_provider.client.budget import LONGEST_SLEEP
 from hevo_provider.exceptions import HevoConfigError, HevoRateLimitError, HevoServerError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.runs.course import LONGEST_WAIT_FOR_LIMIT
 from hevo_provider.sandbox import Fault, Request, Sandbox
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
@@ -16,7 +24,7 @@ from tests.stage.death import lose_worker
 from tests.stage.failures import fails
 from tests.stage.marks import in_both_modes, in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense
-from tests.stage.tasks import TaskInstance, play, work
+from tests.stage.tasks import TaskInstance, deferred, play, work
 
 KINDS: list[Any] = [HevoPipelineOperator, HevoResyncObjectsOperator, HevoSensor]
 
@@ -287,3 +295,58 @@ def test_one_that_fails_for_long_fails_the_task_as_a_start_does(
         play(named(deferrable=deferrable), ti)
 
     assert hevo.requests_of("sync_now") == []
+
+
+@in_every_sensor_mode
+@pytest.mark.parametrize(("soft_fail", "raised"), [(False, AirflowSensorTimeout), (True, AirflowSkipException)])
+def test_a_sensors_look_up_for_which_there_is_never_room_ends_as_its_time_out_does(
+    hevo: Sandbox, ti: TaskInstance, mode: str, soft_fail: bool, raised: type[Exception]
+) -> None:
+    hevo.add_pipeline(47, name="orders")
+    hevo.inject("list_pipelines", OVER_THE_LIMIT[0], times=None)
+
+    with pytest.raises(raised):
+        sense(mode, ti, pipeline_id=None, pipeline_name="orders", timeout=1800, soft_fail=soft_fail)
+
+
+@in_every_sensor_mode
+def test_a_name_that_fits_none_skips_a_sensor_that_fails_softly_wherever_that_is_found_out(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    hevo.add_pipeline(47, name="order")
+    no_room(hevo, clock, OVER_THE_LIMIT[0], seconds=FOR_A_QUARTER_OF_AN_HOUR)
+
+    with fails(AirflowSkipException, says=r"No pipeline is called 'orders'"):
+        sense(mode, ti, pipeline_id=None, pipeline_name="orders", soft_fail=True)
+
+
+@in_every_sensor_mode
+def test_a_sensor_that_waits_endures_an_api_that_is_down(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=3600)
+    began = clock.now()
+
+    def be_down_for_a_while(_: Request) -> None:
+        hevo.clear_faults()
+        if 300 <= clock.now() - began < 1500:
+            for route in ("list_pipelines", "list_jobs", "get_job"):
+                hevo.inject(route, Fault.status(503))
+
+    hevo.on_request = be_down_for_a_while
+
+    assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
+
+
+@pytest.mark.parametrize("fault", [*OVER_THE_LIMIT, Fault.status(429, headers={"Retry-After": "4"})])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_look_up_over_the_limit_holds_a_worker_for_no_longer_than_a_start_does(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, kind: Any, fault: Fault
+) -> None:
+    hevo.add_pipeline(47, name="orders")
+    no_room(hevo, clock, fault, seconds=FOR_A_QUARTER_OF_AN_HOUR)
+    began = clock.now()
+
+    deferred(named(kind=kind), ti)
+
+    assert clock.now() - began <= LONGEST_WAIT_FOR_LIMIT + LONGEST_SLEEP

@@ -153,3 +153,19 @@ def test_at_the_start_a_template_that_cannot_be_rendered_is_an_error(ti: TaskIns
 
     with pytest.raises(jinja2.UndefinedError):
         task.render_template_fields(ti.context, STRICT)
+
+
+@pytest.mark.parametrize("make", [HevoPipelineOperator, HevoSensor])
+def test_nor_can_it_begin_without_it_once_the_pipelines_name_is_known(
+    hevo: Sandbox, ti: TaskInstance, make: Any
+) -> None:
+    hevo.add_pipeline(7, name="orders")
+    resumed = Resumed(ti.clock, store=ti.store)
+    task = make(task_id="task", pipeline_name="{{ gone.away }}")
+    task.render_template_fields(resumed.context, STRICT)
+    event = {"pipeline_name": "orders", "connection_id": "hevo_airflow_conn_id", "pipeline_id": 7}
+
+    with pytest.raises(jinja2.UndefinedError):
+        task.execute_named(resumed.context, event)
+
+    assert hevo.requests == []

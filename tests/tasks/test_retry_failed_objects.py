@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AssetAlias
 
 from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError, HevoPipelineStateError
 from hevo_provider.operators import HevoPipelineOperator
-from hevo_provider.sandbox import MISSING, Fault, Sandbox
+from hevo_provider.sandbox import MISSING, Fault, Request, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
 from tests.stage.death import MortalStore, lose_worker
 from tests.stage.marks import in_both_modes
 from tests.stage.objects import ids, objects_operator
+from tests.stage.outlets import Events
 from tests.stage.tasks import (
     Deferral,
     TaskInstance,
@@ -296,6 +298,52 @@ def test_what_never_had_its_turn_is_reloaded_with_what_failed(
     assert ti.xcoms["hevo_job"]["objects_retried"] == ["orders", "customers"]
 
 
+@in_both_modes
+def test_tables_that_an_earlier_try_has_loaded_have_their_events_too(
+    ti: TaskInstance, pipeline: SandboxPipeline, events: Events, deferrable: bool
+) -> None:
+    tables = AssetAlias("tables")
+    fails(pipeline, ti, "orders", "customers", ends="FAILED", outlets=[tables])
+    fails(pipeline, ti, "customers", ends="COMPLETED_WITH_FAILURES", outlets=[tables])
+
+    play(reloading(deferrable=deferrable, outlets=[tables]), ti)
+
+    rows = {re.split("[./]", uri)[-1]: extra["rows_loaded"] for uri, extra in events.of_alias(tables).items()}
+    assert rows == {"customers": 1000, "orders": 496, "invoices": 328}  # each by the last job that loaded it
+
+
+@in_both_modes
+def test_what_is_retried_is_told_also_where_a_sync_goes_on_from_it(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
+) -> None:
+    fails(pipeline, ti, "orders", ends="FAILED", on_deferred="continue")
+    pipeline.ends = "DEFERRED"
+
+    def catch_up(_: Request) -> None:
+        pipeline.ends = "COMPLETED" if len(pipeline.jobs) > 1 and not pipeline.active_jobs else pipeline.ends
+
+    hevo.on_request = catch_up
+
+    play(reloading(deferrable=deferrable, on_deferred="continue"), ti)
+
+    assert [job.type for job in pipeline.jobs] == ["RESYNC", "RESYNC", "INCREMENTAL"]
+    assert ti.xcoms["hevo_job"]["objects_retried"] == ["orders"]
+
+
+@in_both_modes
+def test_a_sync_that_goes_on_and_is_refused_is_not_made_a_resync_of_all(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
+) -> None:
+    fails(pipeline, ti, "orders", ends="FAILED", on_deferred="continue")
+    pipeline.ends = "DEFERRED"
+    hevo.inject("sync_now", Fault.json({"message": "Not now"}, status=400), times=None)
+
+    with pytest.raises(HevoPipelineStateError):
+        play(reloading(deferrable=deferrable, on_deferred="continue"), ti)
+
+    assert [job.type for job in pipeline.jobs] == ["RESYNC", "RESYNC"]
+
+
 # Where Hevo does not say which failed, all run
 
 
@@ -418,6 +466,16 @@ def test_where_airflow_cannot_remember_it_says_so_and_all_are_reloaded(
     assert "would reload all objects, whatever retry_failed_objects says" in story()
 
 
+def test_where_the_task_does_not_want_to_remember_it_is_not_airflow_that_cannot(
+    ti: TaskInstance, pipeline: SandboxPipeline, story: Callable[[], str]
+) -> None:
+    play(reloading(durable=False), ti)
+
+    told = story()
+    assert "With durable=False no job is remembered" in told
+    assert "This Airflow cannot remember" not in told
+
+
 # When the DAG is parsed
 
 
@@ -445,3 +503,19 @@ def test_an_action_that_is_a_template_is_checked_when_it_is_rendered(ti: TaskIns
 
     with pytest.raises(AirflowFailException, match="goes with the action RESYNC only"):
         play(task, ti)
+
+
+@in_both_modes
+@pytest.mark.parametrize("status", [403, 429])
+def test_which_failed_is_asked_for_later_where_hevos_limit_has_no_room(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool, status: int
+) -> None:
+    fails(pipeline, ti, "orders", ends="FAILED")
+    refused = Fault.status(status, body={"message": "Request rate limit exceeded"})
+    hevo.inject("list_job_objects", refused, times=None)
+    ends = ti.clock.now() + 900
+    hevo.on_request = lambda _: hevo.clear_faults() if ti.clock.now() >= ends else None
+
+    play(reloading(deferrable=deferrable), ti)
+
+    assert loaded(pipeline)[1:] == [("orders",)]

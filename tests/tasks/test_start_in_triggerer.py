@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
     Asset,
 )
+from jinja2 import Environment, StrictUndefined
 
 from hevo_provider.exceptions import HevoConfigError, HevoJobFailedError, HevoJobNotFoundError
 from hevo_provider.sandbox import Fault, Sandbox
@@ -297,6 +298,17 @@ else:
         triggerer.task.completed_after = NOW - timedelta(hours=1)  # as the worker has rendered it
 
         assert triggerer.finish() == job.id
+
+    def test_a_time_that_the_run_does_not_have_is_told_by_the_worker_that_begins(
+        ti: TaskInstance, pipeline: SandboxPipeline
+    ) -> None:
+        triggerer = Triggerer(sensor(completed_after="{{ data_interval_end }}"), ti)
+        event = triggerer.event().payload
+        ti.next_method = "execute_complete"  # type: ignore[attr-defined]
+        triggerer.task.render_template_fields(ti.context, Environment(undefined=StrictUndefined, autoescape=True))
+
+        with fails(AirflowFailException, says="this DAG run has no such time"):
+            triggerer.task.execute_complete(ti.context, event)
 
     # Triggerers that are lost, or late
 
