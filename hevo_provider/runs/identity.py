@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus, JobType
-from hevo_provider.runs.listing import Listing
+from hevo_provider.runs.listing import Listing, ended_at
 from hevo_provider.runs.order import SHOWS_WITHIN, Action
 from hevo_provider.runs.run import Fate, Run
 
@@ -221,7 +221,7 @@ def _came_and_went(job: Job, run: Run) -> bool:
         # Hevo touches jobs long after their end, so that their updated_ts alone tells nothing.
         return job.job_id in run.at_work or not (_was_there(job, run) or _had_ended(job, run))
     if run.created_after is not None:  # a time, where no process has lived long enough to make a baseline
-        return max(job.created_ts or 0, job.updated_ts or 0) >= run.created_after
+        return max(_created(job), ended_at(job)) >= run.created_after
     return run.polled and not _was_there(job, run)
 
 

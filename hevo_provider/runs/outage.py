@@ -66,12 +66,11 @@ class Outage:
     def is_over(self) -> None:
         """Take note of a usable answer."""
         self._knows_hevo = True
-        if self._failures:
-            if self._is_told:
-                lasted = self._lasted(self._clock.monotonic())
-                self._log.info("Pipeline %s: Hevo answers again after %.0f s.", self._pipeline_id, lasted)
-            self._failures, self._meaning, self._kind, self._is_told = 0, None, None, False
-            self._bad_at, self._bad_for, self._meaning_for = None, 0.0, 0.0
+        if self._is_told:
+            lasted = self._lasted(self._clock.monotonic())
+            self._log.info("Pipeline %s: Hevo answers again after %.0f s.", self._pipeline_id, lasted)
+        self._failures, self._meaning, self._kind, self._is_told = 0, None, None, False
+        self._bad_at, self._bad_for, self._meaning_for = None, 0.0, 0.0
 
     def pause_after(self, error: HevoError, job_id: str | None, *, queued: float = 0.0) -> float:
         """

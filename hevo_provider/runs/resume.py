@@ -122,7 +122,7 @@ async def _follow_earlier(
     found = await _find(hevo, continued, logger)
     job = found.choice.job
     if job is None:
-        return _without_job(continued, found, age=age)
+        return _without_job(run, continued, found, age=age, now=hevo.clock.now(), logger=logger)
     continued = continued.watching(job, Ownership.ASSUMED if found.choice.has_rivals else None)
     if job.status == JobStatus.CANCELLING:
         logger.info("Pipeline %s: waiting for job %s of an earlier try to be cancelled.", run.pipeline_id, job.job_id)
@@ -144,16 +144,30 @@ async def _follow_earlier(
     return continued
 
 
-def _without_job(run: Run, found: _Found, *, age: float) -> Run | None:
-    """Decide on a run whose job is not, or not surely, among those that Hevo shows; None: start anew."""
+def _without_job(run: Run, continued: Run, found: _Found, *, age: float, now: float, logger: Logger) -> Run | None:
+    """
+    Decide on a run whose job is not, or not surely, among those that Hevo shows.
+
+    :param run: what is asked for now.
+    :param continued: the run on record, for that.
+    :param age: seconds since it was recorded.
+    :param now: seconds since the epoch.
+    :returns: the run to wait for; None: start anew.
+    """
     fallback = found.second.job or found.choice.fallback
     if fallback is not None:
         # It will be followed only if no better one shows, and a job that failed is never followed again.
         is_good = is_success(fallback, run.order) or goes_on(fallback, run.order)
-        return None if fallback.is_terminal and not is_good else run
-    # By the record's age, though a search counts readable answers only: a search that began hours later would have to
-    # take what anybody starts meanwhile for its own.
-    return run if found.may_show or (age < UNKNOWN_FATE_WINDOW and not run.in_vain) else None
+        return None if fallback.is_terminal and not is_good else continued
+    if found.may_show or (age < UNKNOWN_FATE_WINDOW and not continued.in_vain):
+        return continued
+    if continued.in_vain or run.in_vain:
+        return None
+    # Hevo may have been down in all the time since the call. So its job gets a minute to show, as after any call of
+    # unknown fate; but by the record, which is gone through once more then: a search that began hours later would have
+    # to take what anybody starts meanwhile for its own.
+    logger.info("Pipeline %s: no job of the earlier try shows; it gets a minute for that.", run.pipeline_id)
+    return run.postponed(now + UNKNOWN_FATE_WINDOW, "the earlier try's job may yet show").searched_in_vain()
 
 
 async def _make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float, logger: Logger) -> Run | None:

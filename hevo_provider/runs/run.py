@@ -94,7 +94,8 @@ class Run:
         the pauses grow, and tells a first wait for what a clear leaves behind from a second.
     :param answered: whether Hevo has answered this task well, in this try or an earlier one: then it knows the key and
         the pipeline, and a 401 or 404 is a stumble.
-    :param in_vain: whether a search for its job has ended without one: it will not show any more.
+    :param in_vain: whether a search for its job has ended without one: it will not show any more. Before the action is
+        sent: the same of the job of the try before.
     :param settling: whether the pipeline was seen RESTARTING, until the action is sent: after that, its job needs some
         seconds to show.
     :param yield_to: a job that is being cancelled, by this very task or by others: its end is waited for.
@@ -268,7 +269,8 @@ class Run:
 
         :param now: Hevo's clock, ms.
         """
-        return replace(self, phase=Phase.READY, posts=self.posts + 1, posted_at=now or self.posted_at, refused=False)
+        posted_at = now or self.posted_at
+        return replace(self, phase=Phase.READY, posts=self.posts + 1, posted_at=posted_at, refused=False, in_vain=False)
 
     def accepted(self, *, at: int | None, earliest: int | None) -> Self:
         """

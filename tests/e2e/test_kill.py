@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -145,6 +146,30 @@ def test_a_template_that_cannot_be_rendered_when_the_task_comes_back_loses_nothi
     assert airflow.wait_task("by_variable", "renamed", "task", ("success", "failed")) == "success"
     assert airflow.xcom("by_variable", "renamed", "task") == job.id
     assert airflow.xcom("by_variable", "renamed", "task", "hevo_job")["pipeline_id"] == pipeline.id
+
+
+def test_what_a_task_is_mapped_over_is_edited_while_it_waits_and_each_tells_of_the_job_that_it_has_started(
+    airflow: AirflowApi, lab: AirflowLab, hevo: Sandbox, new_pipeline: PipelineMaker
+) -> None:
+    inserted, *pipelines = (new_pipeline(duration=LONG) for _ in range(3))
+    mapped_over = lab.home / "mapped_over.json"
+    mapped_over.write_text(json.dumps([each.id for each in pipelines]), encoding="utf-8")
+    airflow.trigger("mapped_by_file", "edited")
+    jobs = [job_of(each) for each in pipelines]
+    for job in jobs:
+        polled(hevo, job)
+
+    mapped_over.write_text(json.dumps([inserted.id, *(each.id for each in pipelines)]), encoding="utf-8")
+    for job in jobs:
+        job.end()
+
+    for index, (pipeline, job) in enumerate(zip(pipelines, jobs, strict=True)):
+        task = ("mapped_by_file", "edited", "task")
+        assert airflow.wait_task(*task, ("success", "failed"), map_index=index) == "success"
+        assert airflow.xcom(*task, map_index=index) == job.id
+        facts = airflow.xcom(*task, "hevo_job", map_index=index)
+        assert (facts["pipeline_id"], facts["job_id"]) == (pipeline.id, job.id)
+    assert inserted.jobs == []
 
 
 def test_sigterm_to_a_blocking_task_cancels_its_job(

@@ -394,10 +394,10 @@ def test_a_job_whose_id_is_on_record_is_told_from_one_of_the_same_second(
 
 @pytest.mark.parametrize(("parallel_jobs", "jobs"), [(False, 1), (True, 2)], ids=["one-job-at-a-time", "parallel-jobs"])
 @in_both_modes
-def test_a_job_that_does_not_show_for_more_than_a_minute_after_its_worker_was_lost_is_only_saved_by_hevos_refusal(
+def test_a_job_that_does_not_show_for_minutes_after_its_worker_was_lost_is_only_saved_by_hevos_refusal(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, parallel_jobs: bool, jobs: int
 ) -> None:
-    pipeline = hevo.add_pipeline(7, appear_after=200, duration=1000, parallel_jobs=parallel_jobs)
+    pipeline = hevo.add_pipeline(7, appear_after=300, duration=1000, parallel_jobs=parallel_jobs)
     deferred(ti)
     clock.advance(70)
     ti.next_try()
@@ -406,6 +406,22 @@ def test_a_job_that_does_not_show_for_more_than_a_minute_after_its_worker_was_lo
         play(operator(deferrable=deferrable), ti)
 
     assert len(pipeline.jobs) == jobs
+
+
+@in_both_modes
+@pytest.mark.parametrize("later", [300, 5 * HOUR])
+@pytest.mark.parametrize("action", ["SYNC_NOW", "RESYNC"])
+def test_minutes_in_which_hevo_was_down_are_no_proof_that_a_lost_worker_has_started_nothing(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, later: float, action: str
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=later + 30, duration=later + 100, parallel_jobs=True)
+    deferred(ti, action)
+    clock.advance(later)  # and Hevo shows what it has done meanwhile a moment after it is back
+    ti.next_try()
+
+    job_id = play(operator(action, deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
 
 
 @pytest.mark.parametrize("hours", [23.9, 24.1])

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError
-from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sandbox import Fault, Request, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
-from tests.stage.clock import VirtualClock
+from tests.stage.clock import START, VirtualClock
 from tests.stage.failures import fails, told_by
 from tests.stage.marks import in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
@@ -85,6 +85,22 @@ def test_a_job_that_had_ended_before_is_not_taken(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
     pipeline.start_job(ago=60, duration=55)
+
+    with pytest.raises(HevoJobNotFoundError):
+        sense(mode, ti)
+
+
+@in_every_sensor_mode
+def test_a_job_that_ended_two_hours_ago_is_not_taken_though_hevo_has_touched_it_since(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, pipeline: SandboxPipeline, mode: str
+) -> None:
+    over = pipeline.start_job(ago=7200, duration=60)
+
+    def touch(_: Request) -> None:
+        if clock.now() >= START + 10:  # while the sensor polls
+            over.override = {"updated_ts": int(START + 10) * 1000}
+
+    hevo.on_request = touch
 
     with pytest.raises(HevoJobNotFoundError):
         sense(mode, ti)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow.providers.common.compat.sdk import DAG
 
 from hevo_provider.operators import HevoPipelineOperator
 
+MAPPED_OVER = Path(os.environ["AIRFLOW_HOME"], "mapped_over.json")  # what is written there, a test edits
 PIPELINE = "{{ dag_run.conf['task'] }}"
 RETRY_SOON: dict[str, Any] = {"retries": 1, "retry_delay": timedelta(seconds=1)}
 
@@ -44,3 +47,9 @@ for mode, deferrable in (("deferred", True), ("blocking", False)):
 
 with DAG("by_variable", schedule=None, catchup=False):
     HevoPipelineOperator(task_id="task", pipeline_id="{{ var.value.pipeline }}", poll_interval=1)
+
+if MAPPED_OVER.exists():
+    with DAG("mapped_by_file", schedule=None, catchup=False):
+        HevoPipelineOperator.partial(task_id="task", poll_interval=1).expand(
+            pipeline_id=json.loads(MAPPED_OVER.read_text(encoding="utf-8"))
+        )
