@@ -37,7 +37,7 @@ soak: $(VENV_3)/.installed ## play 1,000 runs through faults and dying processes
 bench: $(VENV_BENCH)/.installed ## measure what waiting costs, beside a bare aiohttp loop and other providers; 15 minutes
 	@$(VENV_BENCH)/bin/python -W ignore -m benchmarks $(BENCH)
 
-bench-limit: $(VENV_3)/.installed ## play thousands of waits within Hevo's limit, in virtual time; 15 minutes
+bench-limit: $(VENV_3)/.installed ## play thousands of waits within Hevo's limit, in virtual time; 8 minutes
 	@$(VENV_3)/bin/python -W ignore -m benchmarks.limit $(BENCH)
 
 bench-triggerer: $(VENV_3)/.installed ## let 10,000 tasks wait in a real triggerer, beside as many that only sleep; 15 minutes

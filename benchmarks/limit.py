@@ -4,7 +4,7 @@ Many waits within Hevo's limit: ``python -m benchmarks.limit [--quick] [--json F
 In virtual time, and otherwise real: the provider's waits and client, over HTTP, against the sandbox and its limit. Jobs
 begin spread over as long as one of them takes and are followed until they end; how late that is seen is measured, once
 the waits have settled. A job that has ended is followed by another one. Other providers are played beside that, by what
-their code does: how often it polls, and what it does with a refusal.
+their code does: how often it polls, and what it does with a refusal. Storms come last: many tasks that start at once.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from heapq import heapify, heappop, heappush
 from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.report import table
+from hevo_provider import __version__
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.client.budget import Budget
 from hevo_provider.exceptions import HevoError
@@ -34,6 +35,7 @@ from hevo_provider.runs.urgency import expectation_of
 from hevo_provider.runs.wait import Wait
 from hevo_provider.sandbox import Limit, Sandbox
 from hevo_provider.sandbox.limit import Window
+from tests.stage.storm import LONGEST_HELD, MOST_STARTS, STARTED_WITHIN, TASKS, Quiet, Storm
 from tests.stage.virtual_loop import VirtualLoop, run
 
 LIMIT = 100
@@ -43,16 +45,6 @@ SHORT, LONG = (600.0, 2400.0), (3600.0, 14_400.0)  # seconds that jobs take
 VARIES_BY = 0.1
 ENDS = 300  # of jobs that are measured, about, where waits are few
 HOUR, RETRY_DELAY = 3600.0, 300.0  # seconds; the second is Airflow's own default
-
-
-class Quiet:
-    """A log that nobody reads."""
-
-    def info(self, message: str, *args: object) -> None:
-        """Say nothing."""
-
-    def warning(self, message: str, *args: object) -> None:
-        """Say nothing."""
 
 
 @dataclass
@@ -217,8 +209,12 @@ def cells(found: dict[str, Any]) -> list[str]:
         f"{found['mean_delay']:.0f} s",
         f"{found['p95_delay']:.0f} s",
         f"{found['beside_even_round']:.2f}",
-        "MISSED: " + ", ".join(missed(found)) if missed(found) else "reached",
+        _verdict(missed(found)),
     ]
+
+
+def _verdict(targets: list[str]) -> str:
+    return "MISSED: " + ", ".join(targets) if targets else "reached"
 
 
 HEAD = ["waits", "jobs", "history", "Retry-After", "triggerers", "others/min", "failed", "refused"]
@@ -260,6 +256,60 @@ def play_other(interval: float, waits: int) -> tuple[int, int, float]:
     return len(delays), failed, mean(delays) if delays else float("nan")
 
 
+Refusal = tuple[int, int | Literal["room"] | None]
+"""How Hevo refuses: the status, and ``Retry-After``."""
+
+STORM_HEAD = ["status", "Retry-After", "failed", "all started after", "worker starts of a task", "slot held", "targets"]
+
+
+def storms(*, quick: bool) -> list[Refusal]:
+    """Return how Hevo refuses in each of the storms."""
+    return [(429, None)] if quick else list(product((400, 403, 429, 500, 503), (None, 7, "room")))
+
+
+def storm(refusal: Refusal) -> dict[str, Any]:
+    """Play a storm, in a process of its own."""
+    logging.disable(logging.WARNING)
+    status, retry_after = refusal
+    played = Storm(Limit(LIMIT, status=status, retry_after=retry_after))
+    played.play()
+    created = played.jobs_created_after
+    return {
+        "status": status,
+        "retry_after": retry_after,
+        "tasks": TASKS,
+        "started": len(created),
+        "failed": len(played.failed),
+        "all_started_after": max(created, default=float("inf")),
+        "worker_starts": played.most_worker_starts,
+        "slot_held": played.longest_held,
+    }
+
+
+def missed_in_storm(found: dict[str, Any]) -> list[str]:
+    """Return the targets that a storm has missed."""
+    targets = {
+        "failed": (found["failed"] + found["tasks"] - found["started"], 0),
+        "time": (found["all_started_after"], STARTED_WITHIN),
+        "worker starts": (found["worker_starts"], MOST_STARTS),
+        "slot": (found["slot_held"], LONGEST_HELD),
+    }
+    return [name for name, (value, target) in targets.items() if value > target]
+
+
+def cells_of_storm(found: dict[str, Any]) -> list[str]:
+    """Return the row of a storm."""
+    return [
+        str(found["status"]),
+        str(found["retry_after"] or "no"),
+        str(found["failed"]),
+        f"{found['all_started_after'] / 60:.1f} min",
+        str(found["worker_starts"]),
+        f"{found['slot_held']:.1f} s",
+        _verdict(missed_in_storm(found)),
+    ]
+
+
 def stages(*, quick: bool) -> list[Stage]:
     """Return what is played."""
     if quick:
@@ -298,6 +348,7 @@ def main() -> int:
     options = parser.parse_args()
     with ProcessPoolExecutor(min(4, os.cpu_count() or 1)) as processes:
         found = list(processes.map(played, stages(quick=options.quick)))
+        stormy = list(processes.map(storm, storms(quick=options.quick)))
     others = [
         {
             "provider": name,
@@ -311,7 +362,10 @@ def main() -> int:
         for seen, failed, delay in [play_other(interval, waits)]
     ]
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"stages": found, "others": others}, indent=2) + "\n", encoding="utf-8")
+    options.json.write_text(
+        json.dumps({"version": __version__, "stages": found, "others": others, "storms": stormy}, indent=2) + "\n",
+        encoding="utf-8",
+    )
     lines = [["provider", "polls every", "waits", "ends seen in an hour", "tries that failed in it", "mean delay"]]
     lines += [
         [
@@ -324,8 +378,9 @@ def main() -> int:
         ]
         for other in others
     ]
-    sys.stdout.write(f"{table([HEAD, *map(cells, found)])}\n{table(lines)}")
-    return 1 if any(map(missed, found)) else 0
+    shown = [table([HEAD, *map(cells, found)]), table(lines), table([STORM_HEAD, *map(cells_of_storm, stormy)])]
+    sys.stdout.write("\n".join(shown))
+    return 1 if any(map(missed, found)) or any(map(missed_in_storm, stormy)) else 0
 
 
 if __name__ == "__main__":

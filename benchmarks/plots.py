@@ -69,7 +69,7 @@ def from_limit(found: dict[str, Any], when: str) -> dict[str, Any]:
         }
         for stage in sorted(stages, key=lambda stage: stage["waits"])
     ]
-    return {"limit": {"of": when, "stages": kept}}
+    return {"limit": {"of": f"{found['version']}, {when}", "stages": kept}}
 
 
 def draw_cpu(figures: dict[str, Any]) -> None:
