@@ -35,8 +35,10 @@ RUN = "demo"
 CONNECTION = "hevo_airflow_conn_id"
 # Those of one pipeline run one after the other: it has one job at a time.
 PIPELINE_OF = {
-    "hevo_own_schedule": 6,  # first, for the schedule falls due within a minute
+    # First those that wait for long: for a schedule, which falls due within a minute, or a minute before a retry.
+    "hevo_own_schedule": 6,
     "hevo_without_worker": 11,  # and 6, of which it starts no job either
+    "hevo_retry_by_cause": 10,
     "hevo_deferred_sync": 1,
     "hevo_resync_accept_partial": 2,
     "hevo_trigger_then_sensor": 1,
@@ -44,11 +46,10 @@ PIPELINE_OF = {
     "hevo_fleet": 101,
     "hevo_skip_if_fresh": 6,
     "hevo_retry_failed_objects": 9,
-    "hevo_retry_by_cause": 10,
 }
 BY_ITSELF, WATCHED = "hevo_event_driven", 6
 FLEET = [101, 102, 103]  # of the example's thirty
-MOST_AT_ONCE = 2  # DAGs: Airflow on SQLite and a small machine has enough to do with them
+MOST_AT_ONCE = 3  # DAGs: Airflow on SQLite and a small machine has enough to do with them
 FAILURE, DISASTERS = "demo_failure", "demo_disasters"
 INVOICES, LEDGER = 3, 40
 ALL_PIPELINES = {
@@ -390,6 +391,8 @@ class Play:
                 with suppress(AirflowApiError):  # it may have come to no try, and so to no log
                     log = self.airflow.log(dag_id, self.runs[dag_id], task["task_id"], map_index=task["map_index"])
                     found.append(f"the log of {name_of(dag_id, task)}:\n{log}")
+        if found:
+            found.append(f"Airflow's errors:\n{self.lab.errors()}")
         return found
 
 
