@@ -1,4 +1,4 @@
-"""What a person sees of the connection, and of a task that failed, in Airflow 3.3's pages. Screenshots go to build/screenshots."""
+"""What a person sees of a connection and of a failed task in Airflow 3.3's pages. Screenshots: build/screenshots."""
 
 from __future__ import annotations
 
