@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -97,7 +97,7 @@ def demonstrate(folder: Path) -> int:
     story = Story()
     dags = shutil.copytree(EXAMPLES, folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(BAD_DAYS, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    with Sandbox() as hevo:
+    with Sandbox() as hevo, ExitStack() as running:
         # A little slower than usual, a job takes 8 s: long enough to see what is held meanwhile.
         add_demo_pipelines(hevo, speed=0.75)
         hevo.add_pipeline(LEDGER, name="ledger to warehouse", appear_after=3.0, duration=None)
@@ -106,20 +106,19 @@ def demonstrate(folder: Path) -> int:
         database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow/airflow.db?timeout=60"}
         lab = AirflowLab(folder / "airflow", dags, environment=database)
         with story.waiting("Airflow starts: scheduler, DAG processor, API server, triggerer"):
-            lab.__enter__()
-        with lab:
-            story.tell(f"Airflow {lab.version} is up, on {lab.api.base_url}")
-            play = Play(hevo, lab, story)
-            play.connect()
-            play.examples()
-            play.failure()
-            play.disasters()
-            print(table(lab.api, play.runs), flush=True)
-            surprises = play.surprises()
-            for surprise in surprises:
-                print(f"\nNot as expected: {surprise}", flush=True)
-            stay(hevo, lab)
-            story.tell("Airflow stops, for a few seconds")
+            running.enter_context(lab)
+        story.tell(f"Airflow {lab.version} is up, on {lab.api.base_url}")
+        play = Play(hevo, lab, story)
+        play.connect()
+        play.examples()
+        play.failure()
+        play.disasters()
+        print(table(lab.api, play.runs), flush=True)
+        surprises = play.surprises()
+        for surprise in surprises:
+            print(f"\nNot as expected: {surprise}", flush=True)
+        stay(hevo, lab)
+        story.tell("Airflow stops, for a few seconds")
     left = lab.processes()
     print(f"\nAll of it took {story.seconds():.0f} s. Left running: {left or 'nothing'}.", flush=True)
     return 1 if surprises or left else 0
