@@ -75,7 +75,13 @@ class AirflowLab:
         self.stop()
 
     def start(self, component: str) -> None:
-        """Start a component, also again after it was killed, or one more triggerer (``triggerer-2``)."""
+        """
+        Start a component, also again after it was killed, or one more triggerer (``triggerer-2``).
+
+        :raises RuntimeError: it is running. Two schedulers on SQLite, which locks no rows, start every task twice.
+        """
+        if component in self._processes and self._processes[component].poll() is None:
+            raise RuntimeError(f"{component} is running")
         command, settings = self._how_to_run(component)
         folder = self.home / component
         folder.mkdir(exist_ok=True)

@@ -17,11 +17,10 @@ from hevo_provider.sandbox import Sandbox
 from tests.docs.pages import ROOT, snippets
 from tests.e2e.airflow_api import wait_for
 from tests.e2e.airflow_lab import AirflowLab
-from tests.e2e.test_in_browser import Page, chromium
+from tests.e2e.test_in_browser import LOG, Page, chromium
 
 IMAGES = ROOT / "docs/images"
 DAG, TASK, PIPELINE = "orders", "load_orders", 123
-LOG = "//*[@data-testid='virtualized-list']"
 MARGIN = 16  # pixels around what a picture shows
 MOST = 150_000  # bytes of a picture: it is on the front page
 

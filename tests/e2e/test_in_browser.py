@@ -1,4 +1,4 @@
-"""What a person sees of the connection in Airflow 3.3's pages. Screenshots go to build/screenshots."""
+"""What a person sees of a connection and of a failed task in Airflow 3.3's pages. Screenshots: build/screenshots."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from yarl import URL
 from hevo_provider.provider_info import CONNECTION_FORM
 from hevo_provider.sandbox import Sandbox
 from tests.e2e.airflow_api import AirflowApi
+from tests.e2e.conftest import PipelineMaker
 
 pytestmark = pytest.mark.browser
 
+LOG = "//*[@data-testid='virtualized-list']"
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 # Without the last four, Chromium calls home.
 FLAGS = (
@@ -61,6 +63,22 @@ class Page:
     def says(self, words: str, within: str = "") -> bool:
         """Wait until the words are shown."""
         return bool(self._find(f"{within}/descendant-or-self::*[contains(normalize-space(.), '{words}')]"))
+
+    def is_in_sight(self, words: str, within: str = "") -> bool:
+        """Wait for the words, and tell whether the window shows all of them, without any scrolling."""
+        found = self._find(f"{within}//*[contains(text(), '{words}')]")
+        return bool(
+            self._driver.execute_script(
+                "const text = [...arguments[0].childNodes].find(each => each.nodeType === Node.TEXT_NODE"
+                " && each.data.includes(arguments[1])), range = document.createRange();"
+                "const at = text.data.indexOf(arguments[1]);"
+                "range.setStart(text, at); range.setEnd(text, at + arguments[1].length);"
+                "const box = range.getBoundingClientRect();"
+                "return box.top >= 0 && box.bottom <= innerHeight && box.left >= 0 && box.right <= innerWidth",
+                found,
+                words,
+            )
+        )
 
     def follow(self, name: str) -> None:
         """Press the link with a name, and go on where it leads, be it in a window of its own."""
@@ -170,3 +188,18 @@ def test_the_test_button_says_how_it_went(
 
     assert page.says(words)
     page.screenshot(f"test_button_{name}")
+
+
+def test_the_log_of_a_failure_says_what_to_do_without_scrolling(
+    page: Page, airflow: AirflowApi, new_pipeline: PipelineMaker
+) -> None:
+    pipeline = new_pipeline(name="invoices of the shop", ends="FAILED")
+    airflow.trigger("links", "failure", {"operator": pipeline.id, "sensor": pipeline.id})
+    assert airflow.wait_task("links", "failure", "operator") == "failed"
+
+    page.open(f"{airflow.base_url}/dags/links/runs/failure/tasks/operator")
+
+    assert page.says("(INCREMENTAL) ended FAILED.", within=LOG)
+    page.screenshot("log_of_a_failure")
+    for words in ("its job ended FAILED. HEVO-701", "Failing objects: ", "What to do: Look at the job in Hevo"):
+        assert page.is_in_sight(words, within=LOG)
