@@ -86,8 +86,9 @@ class Outage:
         """
         now = self._clock.monotonic()
         meaning = meaning_of(error)
-        if meaning is None or not may_pass(error, knows_hevo=self._knows_hevo):
+        if not may_pass(error, knows_hevo=self._knows_hevo):
             raise error
+        assert meaning is not None, "a verdict about a run does not pass"
         since_last = max(0.0, self._lasted(now) - self._bad_for - queued)
         self._bad_for, self._meaning_for = self._bad_for + since_last, self._meaning_for + since_last
         self._failures += 1

@@ -19,11 +19,14 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.exceptions import (
+    HevoAuthError,
     HevoJobNotFoundError,
     HevoOutageError,
+    HevoRateLimitError,
     HevoResponseError,
     HevoServerError,
     HevoTimeoutError,
+    HevoTransportError,
 )
 from hevo_provider.hooks import HevoHook
 from hevo_provider.runs import wait
@@ -337,6 +340,34 @@ def test_what_is_told_of_an_outage_names_the_pipeline_once_and_is_a_sentence(clo
         outage.pause_after(error, None)
 
     assert story.warnings == ["Pipeline 7: there are too many jobs. Waiting on."]
+
+
+NO_ROOM = HevoRateLimitError(429, "GET", "/jobs", "too many requests")
+
+
+def test_a_refusal_that_lasts_is_one_although_hevos_limit_has_no_room_in_between(clock: VirtualClock) -> None:
+    refused = HevoAuthError(401, "GET", "/jobs", "refused")
+    outage = Outage(clock.clock, 7, 3600, Story(), knows_hevo=True)
+    outage.pause_after(refused, None)
+    clock.advance(29)
+    outage.pause_after(NO_ROOM, None)
+    outage.pause_after(refused, None)
+    clock.advance(1)
+
+    with pytest.raises(HevoAuthError):
+        outage.pause_after(refused, None)
+
+
+def test_time_that_hevos_limit_has_cost_makes_no_outage_shorter(clock: VirtualClock) -> None:
+    down = HevoTransportError("no answer", sent=False)
+    outage = Outage(clock.clock, 7, 600, Story(), knows_hevo=True)
+    outage.pause_after(NO_ROOM, None)
+    clock.advance(500)
+    outage.pause_after(down, None, queued=500)
+    clock.advance(600)
+
+    with pytest.raises(HevoOutageError):
+        outage.pause_after(down, None)
 
 
 def test_a_trigger_whose_answer_does_not_come_holds_up_no_other(hevo: Sandbox, wire: WireTime) -> None:

@@ -241,12 +241,16 @@ def test_an_unknown_pipeline_fails_it_for_good(hevo: Sandbox, ti: TaskInstance, 
 
 @in_every_sensor_mode
 @pytest.mark.parametrize("status", [401, 403])
-def test_refused_credentials_fail_it_for_good(hevo: Sandbox, ti: TaskInstance, mode: str, status: int) -> None:
+def test_refused_credentials_fail_it_for_good_in_the_first_second(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, status: int
+) -> None:
     hevo.add_pipeline(7).start_job(appear_after=0)
     hevo.inject("*", Fault.status(status), times=None)
 
     with fails(AirflowFailException, says=f"Hevo answered {status}"):
         sense(mode, ti)
+
+    assert clock.now() < START + 1
 
 
 @in_every_sensor_mode

@@ -65,16 +65,28 @@ def test_a_pipeline_with_two_poll_intervals_is_watched_in_both_after_every_parse
 
 
 @pytest.mark.parametrize(
-    ("pipeline_id", "other"),
-    [(902, "hevo_pipeline_asset('902', poll_interval=30.0)"), (903, "Asset.ref(name='hevo_pipeline_903')")],
-    ids=["the-same-parameters", "its-name"],
+    ("pipeline_id", "interval", "parameters", "other"),
+    [
+        (902, 30.0, "", "hevo_pipeline_asset('902', poll_interval=30.0)"),
+        (903, 30.0, "", "Asset.ref(name='hevo_pipeline_903')"),
+        # Its name is its author's, so that it cannot tell the interval: who uses it elsewhere repeats that, or refers.
+        (904, 10.0, ", name='hevo_pipeline_904', poll_interval=10", "Asset.ref(name='hevo_pipeline_904')"),
+        (
+            905,
+            10.0,
+            ", name='hevo_pipeline_905', poll_interval=10",
+            "hevo_pipeline_asset(905, name='hevo_pipeline_905', poll_interval=10)",
+        ),
+    ],
+    ids=["the-same-parameters", "its-name", "a-given-name", "the-same-parameters-with-a-name"],
 )
 def test_who_names_the_same_asset_in_another_file_leaves_it_its_watcher(
-    folder: Path, pipeline_id: int, other: str
+    folder: Path, pipeline_id: int, interval: float, parameters: str, other: str
 ) -> None:
-    parse(folder / "one.py", f"hevo_pipeline_asset({pipeline_id})")  # Airflow 3.0 watches it from the second parse on
+    watching = f"hevo_pipeline_asset({pipeline_id}{parameters})"
+    parse(folder / "one.py", watching)  # Airflow 3.0 watches it from the second parse on
     for _ in range(3):
-        parse(folder / "one.py", f"hevo_pipeline_asset({pipeline_id})")
-        assert watched(pipeline_id) == {f"hevo_pipeline_{pipeline_id}": [30.0]}
+        parse(folder / "one.py", watching)
+        assert watched(pipeline_id) == {f"hevo_pipeline_{pipeline_id}": [interval]}
         parse(folder / "other.py", other)
-        assert watched(pipeline_id) == {f"hevo_pipeline_{pipeline_id}": [30.0]}
+        assert watched(pipeline_id) == {f"hevo_pipeline_{pipeline_id}": [interval]}
