@@ -303,6 +303,25 @@ def shared_stream_of(rounds: Callable[[], AsyncGenerator[T, None]]) -> Any:
 # The connection form, which Airflow before 3.2 asks the hook for; later ones read the provider's metadata
 
 
+@contextmanager
+def as_a_command() -> Iterator[None]:
+    """
+    Let connections be looked up as Airflow's own commands do it: in the database too.
+
+    Outside of a task Airflow 3 asks for them in the environment and in secrets backends only, unless the process says
+    that it is one of Airflow's own; ``airflow connections test`` says so by this variable. Airflow 2 does not read it.
+    """
+    name = "_AIRFLOW_PROCESS_CONTEXT"
+    before = os.environ.get(name)
+    os.environ[name] = "server"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
 def connection_form_fields() -> dict[str, Any]:
     """Return the form's own fields, which Airflow stores in the connection's extra."""
     # Only Airflow 2 is sure to have these two; a later one puts something in their place when it calls this.

@@ -45,7 +45,9 @@ def by_connection(connection_id: str) -> WayIn:
 
     :raises HevoConfigError: there is no such connection, or it cannot be used.
     """
-    from hevo_provider.hooks import HevoHook  # needs Airflow
+    from hevo_provider.compat import as_a_command  # needs Airflow
+    from hevo_provider.hooks import HevoHook
 
-    settings = HevoHook(connection_id).settings
+    with as_a_command():
+        settings = HevoHook(connection_id).settings
     return WayIn(settings.access, settings.timeout or TIMEOUT, own_page=settings.link is not None)

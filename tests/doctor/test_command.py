@@ -6,9 +6,11 @@ import io
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from hevo_provider.links import USUAL_PATH
 from hevo_provider.sandbox import Fault
 from hevo_provider.sandbox.like import Alike
 from tests.doctor.account import KEY, MOODS, SECRET, Doctor, account
+from tests.stage.airflow_home import copy_migrated_database
 from tests.stage.clock import VirtualClock
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +151,30 @@ def test_the_connection_of_an_airflow_is_used_with_its_headers(
 def test_a_connection_that_is_not_there_ends_with_2(capsys: pytest.CaptureFixture[str], airflow_database: None) -> None:
     assert main(["--connection", "no_such_connection"]) == 2
     assert "no_such_connection" in capsys.readouterr().err
+
+
+def test_a_connection_that_was_added_to_airflows_database_is_found(clock: VirtualClock, tmp_path: Path) -> None:
+    database = tmp_path / "airflow.db"
+    copy_migrated_database(database)
+    with account(WELL, clock) as hevo, closing(sqlite3.connect(database)) as airflow:
+        hevo.unauthorized = True
+        airflow.execute(
+            "INSERT INTO connection (conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted) "
+            "VALUES ('my_hevo', 'hevo', ?, ?, ?, FALSE, FALSE)",
+            (hevo.url, KEY, SECRET),
+        )
+        airflow.commit()
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "hevo_provider.doctor", "--connection", "my_hevo"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert "Hevo refuses the key (401" in done.stderr
+    assert done.returncode == 2
 
 
 def test_with_a_host_nothing_of_airflow_is_loaded(clock: VirtualClock) -> None:
