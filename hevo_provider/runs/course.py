@@ -18,7 +18,7 @@ from hevo_provider.runs.run import Fate, Phase, Run
 from hevo_provider.runs.start import Start, put_off
 from hevo_provider.runs.wait import Connect, Wait
 
-LONGEST_WAIT_FOR_LIMIT = 4.5  # seconds in all that a start waits for Hevo's limit in a worker; then, in the triggerer
+LONGEST_WAIT_FOR_LIMIT = 4.0  # seconds of a worker's five that a start waits for Hevo's limit; then, in the triggerer
 
 
 class Store(Protocol):
