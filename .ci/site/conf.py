@@ -31,3 +31,5 @@ html_title = f"{project} {release}"
 html_show_sourcelink = False
 html_copy_source = False
 copybutton_prompt_text = "$ "
+html_static_path = ["static"]
+html_css_files = ["site.css"]

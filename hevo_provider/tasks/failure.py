@@ -9,6 +9,7 @@ said stands in the lines.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -35,6 +36,7 @@ class Logger(Protocol):
 
 
 LONGEST_NAME = 40  # characters of a pipeline's name in a verdict, of whose first 120 every one counts
+WIDEST_LINE = 100  # characters; Airflow 3.3 shows 104 of a line at 1,440 pixels, and cuts off the rest
 HAPPENED = "What happened"
 TO_DO = "What to do"
 
@@ -89,8 +91,19 @@ class Report:
 
     @property
     def all_lines(self) -> tuple[str, ...]:
-        """Return every line as it is logged."""
+        """Return the verdict, and a line for each heading."""
         return (self.verdict, *(f"{heading}: {said}" for heading, said in self.lines))
+
+    @property
+    def logged_lines(self) -> tuple[str, ...]:
+        """Return what is logged: the verdict in one piece, for searches, and the rest no wider than a screen."""
+        verdict, *rest = self.all_lines
+        return (verdict, *(part for line in rest for part in _wrapped(line)))
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return a line in parts, of which none is cut off; what may be copied, such as an address, stays whole."""
+    return textwrap.wrap(line, WIDEST_LINE, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def report_of(error: HevoError, place: Place) -> Report:
@@ -168,7 +181,7 @@ class TellingFailures:
 
         report = report_of(said, self._place(said))
         tell = self._log.warning if isinstance(error, AirflowSkipException) else self._log.error
-        for line in report.all_lines:
+        for line in report.logged_lines:
             tell("%s", line)
         ending: Any
         if error is not said:

@@ -164,7 +164,7 @@ def test_a_connection_that_was_added_to_airflows_database_is_found(clock: Virtua
             (hevo.url, KEY, SECRET),
         )
         airflow.commit()
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [sys.executable, "-m", "hevo_provider.doctor", "--connection", "my_hevo"],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(tmp_path)},
