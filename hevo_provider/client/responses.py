@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 
 import aiohttp
@@ -163,6 +164,7 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (until - now) / 1000) if until is not None and now is not None else None
 
 
+@lru_cache(maxsize=4)  # all answers of a second have the same
 def milliseconds_of(date: str | None) -> int | None:
     """Return an HTTP date as milliseconds since the epoch; None if it is none."""
     if not date:
