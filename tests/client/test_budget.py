@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from hevo_provider.client.budget import FOR_OTHERS, Budget, Purpose, Turn
-from hevo_provider.client.pace import BURST
+from hevo_provider.client.pace import BURST, LONGEST_REST
 from hevo_provider.sandbox import Limit, Sandbox
 from hevo_provider.sandbox.limit import Window
 from tests.stage.clients import connect
@@ -178,11 +178,59 @@ async def test_a_process_that_comes_later_has_its_fair_share_within_minutes(cloc
     assert first + later >= 0.85 * 15 * 100
 
 
-async def test_nothing_is_sent_before_the_time_that_hevo_asks_for(clock: VirtualClock) -> None:
+@pytest.mark.parametrize(
+    ("asked_for", "rests"),
+    [((40,), 40), ((40, 5), 40), ((40, None), 40), ((7 * 86_400,), LONGEST_REST)],
+    ids=["once", "then less", "then nothing", "a week"],
+)
+async def test_nothing_is_sent_before_the_time_that_hevo_asks_for_within_reason(
+    clock: VirtualClock, asked_for: tuple[float | None, ...], rests: float
+) -> None:
     budget = Budget(clock.clock, 100)
-    budget.refused(40, clock.now())
+    for retry_after in asked_for:
+        budget.refused(retry_after, clock.now())
 
-    assert [at for _, at in await let_through(budget, clock, [Turn(Purpose.CANCEL)])] == [pytest.approx(40, abs=1)]
+    assert [at for _, at in await let_through(budget, clock, [Turn(Purpose.CANCEL)])] == [pytest.approx(rests, abs=1)]
+
+
+async def test_a_limit_that_is_changed_in_the_connection_holds_from_then_on(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
+
+    budget.limit_to(600)
+
+    order = await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST + 10)])
+    assert order[-1][1] == pytest.approx(1, abs=0.2)
+
+
+async def test_a_start_knows_how_long_those_before_it_will_take(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
+    starts = [asyncio.ensure_future(budget.enter(Turn(Purpose.START))) for _ in range(10)]
+    await asyncio.sleep(0)
+
+    assert budget.expected_pause() == pytest.approx(10 * BURST, abs=2)
+    await asyncio.gather(*starts)
+
+
+async def test_who_comes_later_does_not_overtake_the_queue(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
+    first = asyncio.ensure_future(budget.enter(Turn(Purpose.WAIT), BURST))
+    await asyncio.sleep(0)
+    clock.advance(BURST)
+
+    assert not budget.passes(Turn(Purpose.WAIT))
+    assert await first
+
+
+async def test_what_was_waited_for_the_limit_is_known(clock: VirtualClock) -> None:
+    budget, turn = Budget(clock.clock, 60), Turn(Purpose.WAIT)
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
+
+    await budget.enter(turn)
+
+    assert turn.waited == pytest.approx(1, abs=0.1)
 
 
 async def test_an_order_that_fails_keeps_nobody_waiting(clock: VirtualClock) -> None:
