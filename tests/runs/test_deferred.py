@@ -15,7 +15,7 @@ from hevo_provider.sandbox import Fault, Request, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
-from tests.stage.death import lose_worker
+from tests.stage.death import MortalStore, lose_worker
 from tests.stage.failures import fails, told_by
 from tests.stage.marks import for_every_action, in_both_modes, in_every_sensor_mode, whether_it_waits_or_not
 from tests.stage.sensors import RescheduledTaskInstance, sense
@@ -328,6 +328,25 @@ def test_a_retry_after_a_lost_worker_goes_on_and_resyncs_nothing_again(
     assert started(hevo) == [action.lower(), "sync_now"]
     assert ti.xcoms["hevo_job"]["jobs"] == [job.id for job in pipeline.jobs]
     assert pipeline.jobs[-1].id == job_id
+
+
+@in_both_modes
+def test_a_retry_after_a_worker_that_was_lost_in_the_pause_takes_no_other_job_for_the_sync_that_was_to_come(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7)
+    jobs_end(hevo, pipeline, "DEFERRED", "COMPLETED")
+    ti.store = MortalStore()
+    lose_worker(going_on("RESYNC", deferrable=False), ti, before="get_pipeline", after="get_job")
+    clock.advance(300)
+    pipeline.start_job(appear_after=0, duration=10)
+    clock.advance(60)
+    ti.next_try()
+
+    job_id = play(going_on("RESYNC", deferrable=deferrable), ti)
+
+    assert started(hevo) == ["resync", "sync_now"]
+    assert [job.id for job in pipeline.jobs_started_by_api][1:] == [job_id]
 
 
 @in_both_modes

@@ -181,3 +181,13 @@ def test_a_trigger_knows_the_objects_after_the_database(ti: TaskInstance, pipeli
     assert isinstance(left_behind, Deferral)
     assert json.loads(json.dumps(left_behind.kwargs))["objects"] == ["inv*"]
     assert left_behind.trigger().ordered.order.objects == ("inv*",)
+
+
+@pytest.mark.parametrize("name", ["objects", "object_ids"])
+def test_a_set_has_one_order_at_every_parse_and_in_every_run(name: str) -> None:
+    letters = "abcdefghijklmnop"
+
+    task: Any = HevoResyncObjectsOperator(task_id="task", pipeline_id=7, **{name: set(letters)})
+
+    assert getattr(task, name) == list(letters)
+    assert several_of(name, set(letters)) == tuple(letters)  # as a template may render to

@@ -87,6 +87,22 @@ def test_a_retry_starts_the_job_if_the_worker_was_killed_before_the_post(
     assert [job.id for job in pipeline.jobs] == [job_id]
 
 
+@in_both_modes
+def test_a_retry_that_has_waited_in_vain_is_lost_itself_and_the_next_finds_its_job(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=15, duration=100)
+    lose_worker(operator(), ti, before="sync_now")
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+    lose_worker(operator(deferrable=False), ti, before="list_jobs", after="sync_now")
+    ti.next_try()
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
 def test_a_retry_returns_at_once_if_the_job_has_succeeded_meanwhile(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
