@@ -12,16 +12,18 @@ import tempfile
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from hevo_provider.sandbox import Sandbox
 from tests.docs.pages import ROOT, snippets
 from tests.e2e.airflow_api import wait_for
 from tests.e2e.airflow_lab import AirflowLab
-from tests.e2e.test_in_browser import LOG, Page, chromium
+from tests.e2e.test_in_browser import Page, chromium
 
 IMAGES = ROOT / "docs/images"
 DAG, TASK, PIPELINE = "orders", "load_orders", 123
-MARGIN = 16  # pixels around what a picture shows
+LOG = "//*[@data-testid='virtualized-list']"
+MARGIN = 4  # pixels around what a picture shows
 MOST = 150_000  # bytes of a picture: it is on the front page
 
 
@@ -38,13 +40,16 @@ def main() -> int:
         environment = {"AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID": json.dumps(connection)}
         with (
             AirflowLab(Path(folder, "airflow"), dags, environment=environment) as lab,
-            chromium("window-size=1280,1400", "force-device-scale-factor=1.5") as browser,
+            chromium("window-size=1280,1400", "force-device-scale-factor=1.35", "disable-lcd-text") as browser,
         ):
             picture_of_the_form(Page(browser), browser, lab.api.base_url)
             runs = wait_for("the first run", lambda: lab.api.call("GET", f"/dags/{DAG}/dagRuns")["dag_runs"])
             run = runs[0]["dag_run_id"]
             lab.api.wait_run(DAG, run, timeout=480)
-            picture_of_the_log(browser, f"{lab.api.base_url}/dags/{DAG}/runs/{run}/tasks/{TASK}")
+            said = lab.api.log_entries(DAG, run, TASK)
+            ours = {each.logger for each in said if each.event.startswith(("Pipeline ", "Waiting in the triggerer"))}
+            query = urlencode({"log_source": sorted(ours)}, doseq=True)
+            picture_of_the_log(browser, f"{lab.api.base_url}/dags/{DAG}/runs/{run}/tasks/{TASK}?{query}")
     too_big = [each.name for each in IMAGES.glob("*.png") if each.stat().st_size > MOST]
     if too_big:
         sys.stderr.write(f"More than {MOST:,} bytes: {', '.join(too_big)}\n")
@@ -67,7 +72,11 @@ def picture_of_the_form(page: Page, browser: Any, airflow: str) -> None:
 
 
 def picture_of_the_log(browser: Any, task: str) -> None:
-    """Take the log of the task, with what stands above it, and without the list of tasks beside it."""
+    """
+    Take the log of the task alone, with long lines wrapped: it is read at the width of the front page.
+
+    :param task: the address of its page, with a filter for what the package says: Airflow logs the whole event too.
+    """
     from selenium.webdriver.support.expected_conditions import presence_of_element_located
     from selenium.webdriver.support.wait import WebDriverWait
 
@@ -76,9 +85,9 @@ def picture_of_the_log(browser: Any, task: str) -> None:
         there = presence_of_element_located(("xpath", f"//*[contains(text(), '{words}')]"))
         WebDriverWait(browser, 30).until(there)
     browser.find_element("tag name", "body").send_keys("w")  # Airflow's key for long lines to be wrapped
-    top, log = (browser.find_element("xpath", path).rect for path in (f"//h2[.='{TASK}']", LOG))
-    left = min(top["x"], log["x"]) - MARGIN
-    area = {"x": left, "y": top["y"] - MARGIN, "width": log["x"] + log["width"] + MARGIN - left, "scale": 1}
+    log = browser.find_element("xpath", LOG).rect
+    first = browser.find_element("xpath", f"{LOG}//*[contains(text(), 'it is INITIALIZED')]").rect
+    area = {"x": log["x"] - MARGIN, "y": first["y"] - MARGIN, "width": log["width"] + 2 * MARGIN, "scale": 1}
     area["height"] = log["y"] + log["height"] + MARGIN - area["y"]
     taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": area})
     (IMAGES / "log.png").write_bytes(b64decode(taken["data"]))
