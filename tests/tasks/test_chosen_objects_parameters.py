@@ -186,8 +186,9 @@ def test_a_trigger_knows_the_objects_after_the_database(ti: TaskInstance, pipeli
 @pytest.mark.parametrize("name", ["objects", "object_ids"])
 def test_a_set_has_one_order_at_every_parse_and_in_every_run(name: str) -> None:
     letters = "abcdefghijklmnop"
+    parameters: dict[str, Any] = {name: set(letters)}
 
-    task: Any = HevoResyncObjectsOperator(task_id="task", pipeline_id=7, **{name: set(letters)})
+    task = HevoResyncObjectsOperator(task_id="task", pipeline_id=7, **parameters)
 
     assert getattr(task, name) == list(letters)
     assert several_of(name, set(letters)) == tuple(letters)  # as a template may render to
