@@ -20,7 +20,6 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from hevo_provider import __version__
 from hevo_provider.client.access import Access
 from hevo_provider.client.failures import NO_ANSWER, transport_error_of
 from hevo_provider.client.responses import printable, read_limited
@@ -150,7 +149,6 @@ class Asker:
         path = _path_of(question)
         method = "POST" if question.call is Call.SYNC else "GET"
         headers = self._access.all_headers()
-        headers["User-Agent"] = f"airflow-provider-hevo/{__version__} doctor"
         if question.call in _WITHOUT_CREDENTIALS:
             headers = headers.__class__({"User-Agent": headers["User-Agent"], "Accept": "text/html"})
         kwargs = {

@@ -75,7 +75,6 @@ NO_QUESTION_OF_VERSION = {
     ("doctor.__main__", "ImportError"),  # the doctor needs an Airflow only for its connection
     ("client.access", "__version__"),  # of this package
     ("doctor.anonymous", "__version__"),
-    ("doctor.asker", "__version__"),
 }
 PRIVATE_NAME = re.compile(r"_[A-Z]\w*__\w*[a-z]")  # as Python writes the private attribute of a class
 VERSION_NAME = re.compile(r"AIRFLOW_V\w*|__version__|airflow_version|apache-airflow\S*")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from hevo_provider import __version__
 from hevo_provider.doctor.__main__ import build_parser, main
 from hevo_provider.doctor.exchange import Observations
 from hevo_provider.doctor.progress import Progress
@@ -357,6 +358,7 @@ def test_a_pipelines_page_is_told_from_one_that_cannot_be(
     pages = [request for request in hevo.requests if request.route == "unknown"]
     assert pages[0].path == USUAL_PATH.format(pipeline_id=1)
     assert all("Authorization" not in request.headers for request in pages)
+    assert {request.headers["User-Agent"] for request in hevo.requests} == {f"airflow-provider-hevo/{__version__}"}
 
 
 def test_credentials_go_to_the_api_alone_and_no_redirect_is_followed(doctor: Doctor, clock: VirtualClock) -> None:
