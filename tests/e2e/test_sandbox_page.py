@@ -41,7 +41,7 @@ def page(browser: Any) -> Page:
 def test_it_shows_what_happens_as_it_happens(demo: Sandbox, page: Page) -> None:
     page.open(f"{demo.url}/")
     row = "//tr[contains(., 'orders to warehouse')]"
-    assert page.says("38 in all")
+    assert page.says(f"{len(demo.pipelines)} in all")
 
     Caller(demo).post("/1/actions/sync-now")
 
@@ -125,7 +125,7 @@ def test_nothing_sticks_out_at_the_side(
 def test_no_error_is_logged_and_nothing_is_loaded_from_elsewhere(demo: Sandbox, page: Page, browser: Any) -> None:
     browser.get_log("browser")
     page.open(f"{demo.url}/")
-    page.says("38 in all")
+    page.says(f"{len(demo.pipelines)} in all")
 
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map(each => each.name)")
 
