@@ -139,7 +139,7 @@ def test_the_button_of_a_task_leads_to_it(
     pipeline = new_pipeline(name="orders of the shop")
     airflow.trigger("links", "button", {"operator": pipeline.id, "sensor": pipeline.id})
     airflow.wait_task("links", "button", "operator")
-    page.open(f"{airflow.base_url}/dags/links/runs/button/tasks/operator")
+    page.open(f"{airflow.base_url}/dags/links/runs/button/tasks/operator/details")
 
     page.follow("Hevo pipeline")
 
