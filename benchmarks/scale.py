@@ -26,6 +26,7 @@ BASELINE = [f"11111111-2222-4333-a444-{number:012d}" for number in range(20)]
 
 def deferred(number: int, interval: float) -> HevoJobTrigger:
     """Return the trigger of a task that has just started its pipeline."""
+    now = int(time.time() * 1000)
     return HevoJobTrigger(
         number,
         run_token=f"token-{number:030d}",
@@ -39,8 +40,8 @@ def deferred(number: int, interval: float) -> HevoJobTrigger:
         posts=1,
         find_window=20.0,
         baseline=[f"{job_id[:24]}{number:012d}" for job_id in BASELINE],
-        created_after=1_700_000_000_000,
-        posted_at=1_700_000_000_000,
+        created_after=now,
+        posted_at=now,
     )
 
 

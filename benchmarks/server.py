@@ -60,6 +60,7 @@ class World:
     requests: int = 0
     connections: int = 0
     last_seen: dict[int, float] = field(default_factory=dict)
+    created: dict[int, int] = field(default_factory=dict)
     longest_gap: float = 0.0
 
     def end_of(self, number: int) -> float | None:
@@ -93,8 +94,9 @@ def job_json(number: int, world: World) -> dict[str, object]:
     over = end is not None and now >= end
     stamp = int((end if over and end is not None else now) * 1000)
     status = "COMPLETED" if over else "IN_PROGRESS"
+    created = world.created.setdefault(number, int(now * 1000))
     job_id = f"00000000-0000-4000-8000-{number:012d}"
-    return {"job_id": job_id, "status": status, "created_ts": stamp - 731_000, "updated_ts": stamp, **JOB}
+    return {"job_id": job_id, "status": status, "created_ts": created, "updated_ts": stamp, **JOB}
 
 
 def hevo_answer(method: str, parts: list[str], world: World) -> object:
