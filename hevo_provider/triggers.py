@@ -78,6 +78,7 @@ class HevoJobTrigger(BaseTrigger):
         **run: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.logger()  # one for all: of its own each would have 1 KB, and a triggerer has thousands
         self.connection_id = connection_id
         self.marks = {RUN_TOKEN_KEY: run_token, RUN_MARK_KEY: run_mark}
         try:

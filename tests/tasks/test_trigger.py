@@ -73,6 +73,11 @@ def test_what_a_later_version_means_by_another_word_fails_the_task_and_not_the_t
         HevoJobTrigger(7, **stored)
 
 
+def test_triggers_share_one_logger() -> None:
+    """Airflow makes one for each otherwise, of a kilobyte, for as long as the task waits."""
+    assert HevoJobTrigger(7).log is HevoJobTrigger(8).log
+
+
 def test_what_is_stored_of_a_wait_starts_the_same_wait_again(hevo: Sandbox, ti: TaskInstance) -> None:
     pipeline = hevo.add_pipeline(7)
     pipeline.start_job(ago=30)
