@@ -347,6 +347,8 @@ class HevoTransport:
                     content = await read_limited(response)
             return self._response(response, content, access, sent_at, method=method, path=path)
         except HevoError as error:
+            if isinstance(error, HevoRateLimitError):
+                turn.has_been_refused()
             error.sent_at = sent_at
             raise
         except NO_ANSWER as error:
