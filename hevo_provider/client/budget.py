@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -62,10 +63,11 @@ class Turn:
     :param patience: seconds in all that it may wait for the limit before it is told that it is over it.
 
     ``paid`` are requests that were let through and not sent yet; ``waited`` is for how many seconds it had to wait;
-    ``asked_at`` is when its last request was let through, and ``asked_before`` the one before that.
+    ``asked_at`` is when its last request was let through, and ``asked_before`` the one before that; ``answer`` is what
+    somebody else was answered to the request for which it was in the queue, after what that asked for.
     """
 
-    __slots__ = ("asked_at", "asked_before", "interval", "paid", "patience", "purpose", "urgency", "waited")
+    __slots__ = ("answer", "asked_at", "asked_before", "interval", "paid", "patience", "purpose", "urgency", "waited")
 
     def __init__(
         self,
@@ -83,6 +85,12 @@ class Turn:
         self.waited = 0.0
         self.asked_at: float | None = None
         self.asked_before: float | None = None
+        self.answer: tuple[str, object] | None = None
+
+    def taken_answer(self, asks: str | None) -> object | None:
+        """Return the answer that somebody else has got to the same request, once; None if there is none."""
+        answer, self.answer = self.answer, None
+        return answer[1] if answer is not None and answer[0] == asks else None
 
     def has_been_refused(self) -> None:
         """Let its last request not count: Hevo was asked for nothing."""
@@ -106,10 +114,11 @@ def asking_as(turn: Turn) -> Iterator[Turn]:
 class _Queued:
     """A request, or several, that cannot be sent at once."""
 
-    __slots__ = ("future", "number", "since", "turn", "until")
+    __slots__ = ("asks", "future", "number", "since", "turn", "until")
 
-    def __init__(self, turn: Turn, number: int, since: float, until: float) -> None:
+    def __init__(self, turn: Turn, number: int, since: float, until: float, asks: str | None) -> None:
         self.turn = turn
+        self.asks = asks
         self.number = number
         self.since = since
         self.until = until
@@ -138,6 +147,7 @@ class Budget:
         self._clock = clock
         self._queues: tuple[dict[_Queued, None], ...] = tuple({} for _ in Purpose)
         self._chosen: list[_Queued] = []  # of the waits, the next one last
+        self._under_way: deque[str] = deque(maxlen=AT_A_TIME)  # what was asked for last, perhaps not answered yet
         self._serving: asyncio.Task[None] | None = None
         self._is_told = False
         self._sent = self._refused = 0
@@ -166,18 +176,21 @@ class Budget:
         self._pass(turn, number)
         return True
 
-    async def enter(self, turn: Turn, number: int = 1, *, within: float = float("inf")) -> bool:
+    async def enter(
+        self, turn: Turn, number: int = 1, *, within: float = float("inf"), asks: str | None = None
+    ) -> bool:
         """
-        Wait until requests may be sent.
+        Wait until requests may be sent, or until somebody else has got the answer: then ``turn.answer`` is that.
 
         :param number: how many.
         :param within: seconds.
+        :param asks: path and query of the request, where it is one and an answer to another will do.
         :returns: False: not within that time.
         """
         if self.passes(turn, number):
             return True
         now = self._clock.monotonic()
-        queued = _Queued(turn, number, now, now + within)
+        queued = _Queued(turn, number, now, now + within, asks)
         queue = self._queues[turn.purpose]
         queue[queued] = None
         if self._serving is None:
@@ -187,6 +200,24 @@ class Budget:
         finally:
             queue.pop(queued, None)
             turn.waited += self._clock.monotonic() - now
+
+    def share(self, asks: str, answer: object, sent_at: float) -> None:
+        """
+        Give an answer to all in the queue who wait or watch and ask for the same.
+
+        What was sent before they asked does not count: what they ask for may have changed since. An error is nobody
+        else's, and whoever has none of this keeps its place.
+
+        :param asks: path and query of the request.
+        :param sent_at: when it was sent.
+        """
+        for queue in self._queues[Purpose.WAIT :]:
+            for queued in [queued for queued in queue if queued.asks == asks and queued.since < sent_at]:
+                del queue[queued]
+                queued.turn.answer = asks, answer
+                queued.turn.asked_at = sent_at
+                if not queued.future.done():
+                    queued.future.set_result(True)
 
     def expected_pause(self) -> float:
         """Return the seconds until a request of a start would be let through, as far as can be told."""
@@ -215,6 +246,7 @@ class Budget:
                     continue
                 self._queues[queued.turn.purpose].pop(queued, None)
                 if not queued.future.done():  # else whoever asked was cancelled, and has not run since
+                    self._under_way.append(queued.asks or "")
                     self._pass(queued.turn, queued.number)
                     queued.future.set_result(True)
                 await asyncio.sleep(0)
@@ -270,12 +302,18 @@ class Budget:
 
             def key(queued: _Queued) -> float:
                 turn = queued.turn
+                if queued.asks in self._under_way:
+                    return -1.0
                 late = now - _asked_at(queued)
                 if late > longest:
                     return 1.0 + late
                 return turn.urgency(now) if turn.urgency is not None else late / longest
 
-            self._chosen = nlargest(AT_A_TIME, queue, key=key)[::-1]
+            chosen: dict[object, _Queued] = {}
+            for queued in nlargest(AT_A_TIME, queue, key=key):
+                # One at a time of those that ask for the same: its answer may serve the others.
+                chosen.setdefault(queued.asks or queued, queued)
+            self._chosen = [*chosen.values()][::-1]
         return self._chosen[-1]
 
     def _pass(self, turn: Turn, number: int) -> None:
