@@ -14,7 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from enum import IntEnum
 from heapq import nlargest
 from weakref import WeakKeyDictionary
@@ -194,7 +194,8 @@ class Budget:
         queue = self._queues[turn.purpose]
         queue[queued] = None
         if self._serving is None:
-            self._serving = asyncio.ensure_future(self._serve())
+            # It goes on for all when the first who waits has gone: what is known of that one's task is not to go along.
+            self._serving = asyncio.get_running_loop().create_task(self._serve(), context=Context())
         try:
             return await queued.future
         finally:

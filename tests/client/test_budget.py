@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from hevo_provider.client.budget import Budget, Purpose, Turn, asking_as
+from hevo_provider.client.budget import TURN, Budget, Purpose, Turn, asking_as
 from hevo_provider.client.pace import BURST, LONGEST_REST, MARGIN, SLOWEST
 from hevo_provider.exceptions import HevoRateLimitError
 from hevo_provider.sandbox import Limit, Sandbox
@@ -199,6 +200,21 @@ async def test_starts_that_are_cancelled_keep_no_other_waiting(clock: VirtualClo
     await asyncio.wait(starts)
 
     assert budget.expected_pause() <= 1
+
+
+async def test_the_queue_outlives_the_first_who_waits_and_is_not_taken_for_its_task(clock: VirtualClock) -> None:
+    seen: list[Turn | None] = []
+
+    async def sleep(seconds: float) -> None:
+        seen.append(TURN.get())
+        await clock.sleep(seconds)
+
+    budget = Budget(replace(clock.clock, sleep=sleep), 60)
+    budget.refused(5, clock.now())
+    with asking_as(Turn(Purpose.WAIT)) as first:
+        await let_through(budget, clock, [first, Turn(Purpose.WAIT)])
+
+    assert set(seen) == {None}
 
 
 async def test_after_a_refusal_there_is_no_burst(clock: VirtualClock) -> None:
