@@ -43,6 +43,7 @@ INTERVAL = 15.0
 FOREIGN = 30.0
 SHORT, LONG = (600.0, 2400.0), (3600.0, 14_400.0)  # seconds that jobs take
 VARIES_BY = 0.1
+MORE_ENDS = 0.85  # of an even round, where more jobs end than there are requests (docs/performance.md, arithmetic)
 ENDS = 300  # of jobs that are measured, about, where waits are few
 HOUR, RETRY_DELAY = 3600.0, 300.0  # seconds; the second is Airflow's own default
 
@@ -184,7 +185,7 @@ def missed(found: dict[str, Any]) -> list[str]:
     """Return the targets that a stage has missed, by more than chance: when a job ends between two polls is a lot."""
     most = {"none": 1.15, "usual": 0.5, "misleading": 1.5}[found["history"]]
     if found["waits"] / mean(found["lasts"]) * 60 > LIMIT - found["others"]:
-        most = max(most, 1.15)  # more jobs end than there are requests: no history can help
+        most = max(most, MORE_ENDS)
     if found["mean_delay"] <= INTERVAL / 2 * 1.15:
         most = float("inf")  # no limit would make it less
     targets = {
@@ -256,44 +257,53 @@ def play_other(interval: float, waits: int) -> tuple[int, int, float]:
     return len(delays), failed, mean(delays) if delays else float("nan")
 
 
-Refusal = tuple[int, int | Literal["room"] | None]
-"""How Hevo refuses: the status, and ``Retry-After``."""
+Weather = tuple[int, int | Literal["room"] | None, int]
+"""How Hevo refuses in a storm: the status, and ``Retry-After``; and how many tasks wait already."""
 
-STORM_HEAD = ["status", "Retry-After", "failed", "all started after", "worker starts of a task", "slot held", "targets"]
-
-
-def storms(*, quick: bool) -> list[Refusal]:
-    """Return how Hevo refuses in each of the storms."""
-    return [(429, None)] if quick else list(product((400, 403, 429, 500, 503), (None, 7, "room")))
+STORM_HEAD = ["status", "Retry-After", "waits", "failed", "all started after", "worker starts of a task", "slot held"]
+STORM_HEAD += ["rounds without a poll", "targets"]
+MOST_ROUNDS = 3
 
 
-def storm(refusal: Refusal) -> dict[str, Any]:
+def storms(*, quick: bool) -> list[Weather]:
+    """Return what the storms are like."""
+    headers: tuple[int | Literal["room"] | None, ...] = (None,) if quick else (None, 7, "room")
+    statuses = (429,) if quick else (400, 403, 429, 500, 503)
+    return [*product(statuses, headers, (0,)), *product((429,), headers, (100, 500))]
+
+
+def storm(weather: Weather) -> dict[str, Any]:
     """Play a storm, in a process of its own."""
     logging.disable(logging.WARNING)
-    status, retry_after = refusal
-    played = Storm(Limit(LIMIT, status=status, retry_after=retry_after))
+    status, retry_after, waits = weather
+    played = Storm(Limit(LIMIT, status=status, retry_after=retry_after), waits)
     played.play()
     created = played.jobs_created_after
     return {
         "status": status,
         "retry_after": retry_after,
+        "waits": waits,
         "tasks": TASKS,
         "started": len(created),
         "failed": len(played.failed),
         "all_started_after": max(created, default=float("inf")),
         "worker_starts": played.most_worker_starts,
         "slot_held": played.longest_held,
+        "rounds": played.waits.most_rounds,
     }
 
 
 def missed_in_storm(found: dict[str, Any]) -> list[str]:
-    """Return the targets that a storm has missed."""
+    """Return the targets that a storm has missed. Beside many waits, how soon all are started is told only."""
     targets = {
         "failed": (found["failed"] + found["tasks"] - found["started"], 0),
-        "time": (found["all_started_after"], STARTED_WITHIN),
-        "worker starts": (found["worker_starts"], MOST_STARTS),
         "slot": (found["slot_held"], LONGEST_HELD),
     }
+    if found["waits"]:
+        targets["waits"] = (found["rounds"], MOST_ROUNDS)
+    else:
+        targets["time"] = (found["all_started_after"], STARTED_WITHIN)
+        targets["worker starts"] = (found["worker_starts"], MOST_STARTS)
     return [name for name, (value, target) in targets.items() if value > target]
 
 
@@ -302,10 +312,12 @@ def cells_of_storm(found: dict[str, Any]) -> list[str]:
     return [
         str(found["status"]),
         str(found["retry_after"] or "no"),
+        str(found["waits"]),
         str(found["failed"]),
         f"{found['all_started_after'] / 60:.1f} min",
         str(found["worker_starts"]),
         f"{found['slot_held']:.1f} s",
+        f"{found['rounds']:.1f}" if found["waits"] else "",
         _verdict(missed_in_storm(found)),
     ]
 

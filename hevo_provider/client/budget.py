@@ -3,16 +3,18 @@ The budget of an API key: who may send the next request, where Hevo's limit does
 
 All that one event loop sends with a key goes through one :class:`Budget`. How fast that is, its
 :mod:`~hevo_provider.client.pace` says. Whose turn comes first is the order of :class:`Purpose`; among waits, their
-urgency decides, and whoever has waited for more than an even round comes before them all.
+urgency decides, and whoever has waited for more than an even round comes before them all. A wait that would starve
+comes before starts too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from enum import IntEnum
 from heapq import nlargest
 from weakref import WeakKeyDictionary
@@ -26,7 +28,9 @@ AT_A_TIME = 8  # waits that are chosen at once: choosing reads all of them
 # Even rounds after which a wait has its turn, however unlikely its end is. Where every history misleads, the mean delay
 # is longer than in an even round by no more than that.
 LATE = 1.4
-FOR_OTHERS = 16  # in a row; then comes a wait, whatever else there is
+# Even rounds after which a wait comes before starts and searches, so that none waits for three, however many start.
+# As many waits as the limit is too small for have two fifths of it then.
+STARVES = 2.5
 LONGEST_SLEEP = 1.0  # seconds after which is seen whose time is over
 STRETCHED, NOT_STRETCHED = 2.0, 1.5  # times the poll_interval: polls that are further apart are told of
 TOLD_EVERY = 10.0  # seconds
@@ -59,10 +63,11 @@ class Turn:
     :param patience: seconds in all that it may wait for the limit before it is told that it is over it.
 
     ``paid`` are requests that were let through and not sent yet; ``waited`` is for how many seconds it had to wait;
-    ``asked_at`` is when its last request was let through.
+    ``asked_at`` is when its last request was let through, and ``asked_before`` the one before that; ``answer`` is what
+    somebody else was answered to the request for which it was in the queue, after what that asked for.
     """
 
-    __slots__ = ("asked_at", "interval", "paid", "patience", "purpose", "urgency", "waited")
+    __slots__ = ("answer", "asked_at", "asked_before", "interval", "paid", "patience", "purpose", "urgency", "waited")
 
     def __init__(
         self,
@@ -79,6 +84,17 @@ class Turn:
         self.paid = 0
         self.waited = 0.0
         self.asked_at: float | None = None
+        self.asked_before: float | None = None
+        self.answer: tuple[str, object] | None = None
+
+    def taken_answer(self, asks: str | None) -> object | None:
+        """Return the answer that somebody else has got to the same request, once; None if there is none."""
+        answer, self.answer = self.answer, None
+        return answer[1] if answer is not None and answer[0] == asks else None
+
+    def has_been_refused(self) -> None:
+        """Let its last request not count: Hevo was asked for nothing."""
+        self.asked_at = self.asked_before
 
 
 TURN: ContextVar[Turn | None] = ContextVar("hevo_turn", default=None)
@@ -98,14 +114,20 @@ def asking_as(turn: Turn) -> Iterator[Turn]:
 class _Queued:
     """A request, or several, that cannot be sent at once."""
 
-    __slots__ = ("future", "number", "since", "turn", "until")
+    __slots__ = ("asks", "future", "number", "since", "turn", "until")
 
-    def __init__(self, turn: Turn, number: int, since: float, until: float) -> None:
+    def __init__(self, turn: Turn, number: int, since: float, until: float, asks: str | None) -> None:
         self.turn = turn
+        self.asks = asks
         self.number = number
         self.since = since
         self.until = until
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+
+def _asked_at(queued: _Queued) -> float:
+    """Return when it was last let through, or else began to wait."""
+    return queued.since if queued.turn.asked_at is None else queued.turn.asked_at
 
 
 class Budget:
@@ -125,7 +147,7 @@ class Budget:
         self._clock = clock
         self._queues: tuple[dict[_Queued, None], ...] = tuple({} for _ in Purpose)
         self._chosen: list[_Queued] = []  # of the waits, the next one last
-        self._in_a_row = 0  # requests that were for no wait
+        self._under_way: deque[str] = deque(maxlen=AT_A_TIME)  # what was asked for last, perhaps not answered yet
         self._serving: asyncio.Task[None] | None = None
         self._is_told = False
         self._sent = self._refused = 0
@@ -154,27 +176,49 @@ class Budget:
         self._pass(turn, number)
         return True
 
-    async def enter(self, turn: Turn, number: int = 1, *, within: float = float("inf")) -> bool:
+    async def enter(
+        self, turn: Turn, number: int = 1, *, within: float = float("inf"), asks: str | None = None
+    ) -> bool:
         """
-        Wait until requests may be sent.
+        Wait until requests may be sent, or until somebody else has got the answer: then ``turn.answer`` is that.
 
         :param number: how many.
         :param within: seconds.
+        :param asks: path and query of the request, where it is one and an answer to another will do.
         :returns: False: not within that time.
         """
         if self.passes(turn, number):
             return True
         now = self._clock.monotonic()
-        queued = _Queued(turn, number, now, now + within)
+        queued = _Queued(turn, number, now, now + within, asks)
         queue = self._queues[turn.purpose]
         queue[queued] = None
         if self._serving is None:
-            self._serving = asyncio.ensure_future(self._serve())
+            # It goes on for all when the first who waits has gone: what is known of that one's task is not to go along.
+            self._serving = asyncio.get_running_loop().create_task(self._serve(), context=Context())
         try:
             return await queued.future
         finally:
             queue.pop(queued, None)
             turn.waited += self._clock.monotonic() - now
+
+    def share(self, asks: str, answer: object, sent_at: float) -> None:
+        """
+        Give an answer to all in the queue who wait or watch and ask for the same.
+
+        What was sent before they asked does not count: what they ask for may have changed since. An error is nobody
+        else's, and whoever has none of this keeps its place.
+
+        :param asks: path and query of the request.
+        :param sent_at: when it was sent.
+        """
+        for queue in self._queues[Purpose.WAIT :]:
+            for queued in [queued for queued in queue if queued.asks == asks and queued.since < sent_at]:
+                del queue[queued]
+                queued.turn.answer = asks, answer
+                queued.turn.asked_at = sent_at
+                if not queued.future.done():
+                    queued.future.set_result(True)
 
     def expected_pause(self) -> float:
         """Return the seconds until a request of a start would be let through, as far as can be told."""
@@ -196,14 +240,14 @@ class Budget:
     async def _serve(self) -> None:
         try:
             while (queued := self._next()) is not None:
-                pause = self.pace.pause(queued.number)
+                pause = self.pace.pause(queued.number, of_a_start=queued.turn.purpose is Purpose.START)
                 if pause > 0:
                     await self._clock.sleep(min(pause, LONGEST_SLEEP))
                     self._end_late()
                     continue
-                self._in_a_row = 0 if queued.turn.purpose >= Purpose.WAIT else self._in_a_row + 1
                 self._queues[queued.turn.purpose].pop(queued, None)
                 if not queued.future.done():  # else whoever asked was cancelled, and has not run since
+                    self._under_way.append(queued.asks or "")
                     self._pass(queued.turn, queued.number)
                     queued.future.set_result(True)
                 await asyncio.sleep(0)
@@ -228,12 +272,25 @@ class Budget:
         """Return who is next."""
         waits = self._queues[Purpose.WAIT]
         for purpose in Purpose:
-            if waits and (purpose is Purpose.WAIT or (purpose is Purpose.START and self._in_a_row >= FOR_OTHERS)):
-                return self._next_wait(waits)
             queue = self._queues[purpose]
-            if queue:
-                return max(queue, key=lambda queued: queued.turn.urgency(0.0) if queued.turn.urgency else 0.0)
+            if not queue:
+                continue
+            if purpose in {Purpose.START, Purpose.SEARCH} and (starving := self._starving(waits)) is not None:
+                return starving
+            if purpose is Purpose.WAIT:
+                return self._next_wait(queue)
+            return max(queue, key=lambda queued: queued.turn.urgency(0.0) if queued.turn.urgency else 0.0)
         return None
+
+    def _starving(self, waits: dict[_Queued, None]) -> _Queued | None:
+        """Return the wait that comes before starts, because it would starve."""
+        now, even_round = self._clock.monotonic(), self.round
+
+        def overdue(queued: _Queued) -> float:
+            return now - _asked_at(queued) - STARVES * max(even_round, queued.turn.interval)
+
+        latest = max(waits, key=overdue, default=None)
+        return latest if latest is not None and overdue(latest) > 0 else None
 
     def _next_wait(self, queue: dict[_Queued, None]) -> _Queued:
         """Return the most urgent wait, of those that were chosen when there was last none left."""
@@ -246,17 +303,24 @@ class Budget:
 
             def key(queued: _Queued) -> float:
                 turn = queued.turn
-                late = now - (queued.since if turn.asked_at is None else turn.asked_at)
+                if queued.asks in self._under_way:
+                    return -1.0
+                late = now - _asked_at(queued)
                 if late > longest:
                     return 1.0 + late
                 return turn.urgency(now) if turn.urgency is not None else late / longest
 
-            self._chosen = nlargest(AT_A_TIME, queue, key=key)[::-1]
+            chosen: dict[object, _Queued] = {}
+            for queued in nlargest(AT_A_TIME, queue, key=key):
+                # One at a time of those that ask for the same: its answer may serve the others.
+                chosen.setdefault(queued.asks or queued, queued)
+            self._chosen = [*chosen.values()][::-1]
         return self._chosen[-1]
 
     def _pass(self, turn: Turn, number: int) -> None:
         self.pace.spend(number)
-        now = turn.asked_at = self._clock.monotonic()
+        now = self._clock.monotonic()
+        turn.asked_before, turn.asked_at = turn.asked_at, now
         self._sent += number
         if now - self._told_at >= TOLD_EVERY:
             self._told_at = now

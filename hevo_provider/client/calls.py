@@ -19,7 +19,7 @@ from urllib.parse import quote
 from hevo_provider import codes
 from hevo_provider.client.access import Access, Credentials
 from hevo_provider.client.responses import Response, message_of
-from hevo_provider.client.transport import HevoTransport, Repeatable
+from hevo_provider.client.transport import HevoTransport, Repeatable, asks_for
 from hevo_provider.exceptions import (
     HevoAPIError,
     HevoConfigError,
@@ -421,6 +421,16 @@ def _names_of(ids: Sequence[str], listed: Sequence[PipelineObject]) -> list[str]
 
 def _job(pipeline_id: int, job_id: str) -> str:
     return f"{_pipeline(pipeline_id)}/jobs/{job_id_of(job_id)}"
+
+
+def request_for_job(pipeline_id: int, job_id: str) -> str:
+    """Return what :meth:`HevoAsyncClient.poll_job` asks for: see :func:`~hevo_provider.client.transport.asks_for`."""
+    return asks_for(_job(pipeline_id, job_id))
+
+
+def request_for_jobs(pipeline_id: int, limit: int) -> str:
+    """Return what :meth:`HevoAsyncClient.newest_jobs` asks for, of its first page."""
+    return asks_for(f"{_pipeline(pipeline_id)}/jobs", _page_params(limit, None))
 
 
 def _page_params(limit: int, cursor: str | None) -> dict[str, str]:

@@ -29,6 +29,7 @@ NO_PAUSE = 0.001  # seconds: less than a clock of seconds since the epoch can te
 MARGIN = 0.5  # seconds by which a request may come earlier, after the one before it, than it was sent
 BURST = 4  # requests: those of a start that resyncs objects, the most that one has as a rule
 KEPT, KEPT_FOR = 3, 30.0  # requests of a start, and the seconds in which a worker takes it up
+SENT_LATER = 10.0  # seconds; from when a start is let through until a worker sends it, as a rule
 UNTOLD_REST = 1.0  # seconds without requests after a refusal that does not say how long
 LONGEST_REST = 300.0  # seconds
 SLOWEST = 0.2  # of the limit: the pace at which is asked whether there is room again
@@ -74,11 +75,12 @@ class Pace:
         minutes = (since - self._back_in) / 60.0 - self._rises_for
         return min(self.limit, self._too_much + self.limit * RISES_BY * minutes**3)
 
-    def pause(self, number: int = 1) -> float:
+    def pause(self, number: int = 1, *, of_a_start: bool = False) -> float:
         """
         Return the seconds until requests may be sent.
 
         :param number: how many.
+        :param of_a_start: whether a start is to be let through, which is sent later, as those before it are.
         """
         now = self._clock.monotonic()
         rate = self.per_minute / WINDOW
@@ -87,7 +89,10 @@ class Pace:
         number = min(number, BURST)
         pause = max(self._rests_until - now, (number - self._tokens - 1e-9) / rate)
         sent = self._sent_lately(now)
-        beyond = len(sent) + number - int(self.limit) + (KEPT if now < self._kept_until else 0)
+        beyond = len(sent) + number - int(self.limit)
+        if now < self._kept_until:
+            # Hevo still counts starts that were let through more than a minute ago, and those to come besides.
+            beyond += KEPT if of_a_start else max(KEPT, int(self.limit * SENT_LATER / WINDOW))
         if beyond > 0 and sent:
             pause = max(pause, sent[min(beyond, len(sent)) - 1] + WINDOW + MARGIN - now)
         return pause if pause > NO_PAUSE else 0.0

@@ -18,6 +18,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 from multidict import CIMultiDict
@@ -242,7 +243,7 @@ class HevoTransport:
         turn.waited += pause
         return pause
 
-    async def _wait_for_budget(self, turn: Turn, method: str, path: str) -> None:
+    async def _wait_for_budget(self, turn: Turn, method: str, path: str, asks: str | None) -> None:
         """
         Wait until Hevo's limit has room.
 
@@ -252,7 +253,7 @@ class HevoTransport:
         if turn.patience is not None and self.budget.pace.is_lowered:
             # Only then: a start that reads many pages would be put off for ever by the pace of its own.
             within = max(0.0, turn.patience - turn.waited)
-        if self.budget.expected_pause() > within or not await self.budget.enter(turn, within=within):
+        if self.budget.expected_pause() > within or not await self.budget.enter(turn, within=within, asks=asks):
             what = f"not sent: Hevo allows {self._requests_per_minute:g} requests a minute, and these are used up"
             raise HevoRateLimitError(HTTPStatus.TOO_MANY_REQUESTS, method, path, what)
 
@@ -333,10 +334,16 @@ class HevoTransport:
 
     async def _send(self, method: str, path: str, params: Mapping[str, str] | None, body: object) -> Response:
         turn = TURN.get() or self._turn
-        if turn.paid:
-            turn.paid -= 1
-        elif not self.budget.passes(turn):
-            await self._wait_for_budget(turn, method, path)
+        asks = asks_for(path, params) if method == "GET" else None
+        answer = turn.taken_answer(asks)
+        if answer is None:
+            if turn.paid:
+                turn.paid -= 1
+            elif not self.budget.passes(turn):
+                await self._wait_for_budget(turn, method, path, asks)
+                answer = turn.taken_answer(asks)
+        if isinstance(answer, Response):
+            return answer
         passage = Passage(self._gate)
         access, sent_at = self._access, None
         try:
@@ -345,13 +352,19 @@ class HevoTransport:
                 sent_at = self.clock.monotonic()
                 async with self._request(method, path, params, body) as response:
                     content = await read_limited(response)
-            return self._response(response, content, access, sent_at, method=method, path=path)
+            answered = self._response(response, content, access, sent_at, method=method, path=path)
         except HevoError as error:
+            if isinstance(error, HevoRateLimitError):
+                turn.has_been_refused()
             error.sent_at = sent_at
             raise
         except NO_ANSWER as error:
             allowed = min(passage.ended_after or self._gate.timeout, self._gate.timeout)
             failure = transport_error_of(error, request=f"{method} {path}", way=access.way, timeout=allowed)
+        else:
+            if asks is not None:
+                self.budget.share(asks, answered, answered.sent_at)
+            return answered
         failure.sent_at = sent_at
         raise failure  # here, so that aiohttp's exception is not even its context
 
@@ -430,6 +443,11 @@ class HevoTransport:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def asks_for(path: str, params: Mapping[str, str] | None = None) -> str:
+    """Return path and query of a GET, by which it is told that two ask for the same."""
+    return f"{path}?{urlencode(params)}" if params else path
 
 
 def backoff(attempt: int, first: float, limit: float = MAX_RETRY_PAUSE) -> float:

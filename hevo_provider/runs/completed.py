@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from hevo_provider.client.calls import HevoAsyncClient
+from hevo_provider.client.calls import HevoAsyncClient, request_for_jobs
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.runs.follow import found
@@ -52,6 +52,10 @@ class CompletedSearch(WaitPhase):
         if completed is None:
             return Step(without_completed(listing, run, self._log))
         return found(run, completed, self._log)
+
+    def asks(self, run: Run) -> str | None:
+        """Return the request for the newest jobs."""
+        return request_for_jobs(run.pipeline_id, PAGE)
 
     def pause(self, run: Run) -> float:
         """Return the ``poll_interval``, which may grow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hevo_provider import codes
-from hevo_provider.client.calls import HevoAsyncClient
+from hevo_provider.client.calls import HevoAsyncClient, request_for_job
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoJobNotFoundError, HevoJobStalledError, HevoResponseError
 from hevo_provider.models.answers import Job
@@ -63,6 +63,10 @@ class Follow(WaitPhase):
         if news is not None:
             self._log.info("Pipeline %s: job %s: %s.", run.pipeline_id, short_id(job.job_id), news)
         return _step(run, job)
+
+    def asks(self, run: Run) -> str | None:
+        """Return the request for the job."""
+        return None if run.job_id is None else request_for_job(run.pipeline_id, run.job_id)
 
     def pause(self, run: Run) -> float:
         """Return the ``poll_interval``, which may grow."""

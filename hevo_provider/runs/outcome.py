@@ -76,6 +76,10 @@ class WaitPhase(ABC):
         :raises HevoRunError: there is nothing more to wait for, and it is no good end.
         """
 
+    def asks(self, run: Run) -> str | None:  # noqa: ARG002 - as a rule each wants its own answer
+        """Return what a poll asks for first, where the answer that another wait gets to that will do."""
+        return None
+
     @abstractmethod
     def pause(self, run: Run) -> float:
         """Return the seconds from a poll to the next."""

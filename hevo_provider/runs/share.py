@@ -40,7 +40,7 @@ class Share:
     def passes(self, budget: Budget) -> bool:
         """Let the next poll's requests through if there is room for them at once."""
         turn = self.turn
-        turn.purpose = self._purpose
+        turn.purpose, turn.answer = self._purpose, None
         if turn.purpose is Purpose.WAIT and self._budget is not budget:
             self.leave()
             self._budget = budget
@@ -53,7 +53,7 @@ class Share:
 
     async def enter(self, budget: Budget, within: float, *, is_last: bool) -> bool:
         """
-        Wait until there is room for the next poll's requests.
+        Wait until there is room for the next poll's requests, or until another wait has got the answer.
 
         :param within: seconds.
         :param is_last: whether it decides if the job has to be cancelled: then no other request comes first.
@@ -62,9 +62,11 @@ class Share:
         turn = self.turn
         if is_last:
             turn.purpose = Purpose.CANCEL
-        if not await budget.enter(turn, self._requests - turn.paid, within=within):
+        asks = self.phase.asks(self.run)
+        if not await budget.enter(turn, self._requests - turn.paid, within=within, asks=asks):
             return False
-        self._has_passed(budget)
+        if turn.answer is None:
+            self._has_passed(budget)
         interval = self.run.order.poll_interval
         if not self._is_told and turn.purpose is Purpose.WAIT and turn.waited > interval * STRETCHED:
             self._is_told = True

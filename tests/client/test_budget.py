@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from hevo_provider.client.budget import FOR_OTHERS, Budget, Purpose, Turn
+from hevo_provider.client.budget import TURN, Budget, Purpose, Turn, asking_as
 from hevo_provider.client.pace import BURST, LONGEST_REST, MARGIN, SLOWEST
+from hevo_provider.exceptions import HevoRateLimitError
 from hevo_provider.sandbox import Limit, Sandbox
 from hevo_provider.sandbox.limit import Window
 from tests.stage.clients import connect
@@ -43,7 +45,7 @@ async def test_the_order_is_cancels_starts_searches_waits_and_watched_assets(clo
     budget = Budget(clock.clock, 60)
     await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
 
-    order = await let_through(budget, clock, [Turn(purpose) for purpose in reversed(Purpose)])
+    order = await let_through(budget, clock, [Turn(purpose, interval=15) for purpose in reversed(Purpose)])
 
     assert [turn.purpose for turn, _ in order] == sorted(Purpose)
 
@@ -78,15 +80,77 @@ async def test_no_wait_starves_however_unlikely_its_end_is(clock: VirtualClock) 
         assert max(gaps) <= 3 * even_round + 5
 
 
-async def test_waits_get_some_requests_while_starts_come_without_end(clock: VirtualClock) -> None:
+async def test_no_wait_starves_while_starts_come_without_end(clock: VirtualClock) -> None:
+    budget, even_round = Budget(clock.clock, 60), 40.0
+    asked: list[list[float]] = [[] for _ in range(40)]
+
+    async def wait(moments: list[float]) -> None:
+        turn = Turn(Purpose.WAIT, interval=15)
+        budget.waits[turn] = None
+        while clock.now() < START + 14 * even_round:
+            await budget.enter(turn)
+            moments.append(clock.now())
+            await clock.sleep(15)
+
+    async def start() -> None:
+        await clock.sleep(2 * even_round)
+        while clock.now() < START + 14 * even_round:
+            await budget.enter(Turn(Purpose.START), 3)
+
+    await asyncio.gather(*(start() for _ in range(50)), *(wait(moments) for moments in asked))
+
+    assert max(later - earlier for moments in asked for earlier, later in pairwise(moments)) <= 3 * even_round
+    assert sum(map(len, asked)) <= (2 + 12 * 0.45) * 40  # starts have more than half
+
+
+async def test_waits_that_are_not_late_keep_no_start_waiting(clock: VirtualClock) -> None:
     budget = Budget(clock.clock, 60)
     await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST)])
+    waits = [Turn(Purpose.WAIT, interval=15) for _ in range(10)]
+    budget.waits.update(dict.fromkeys(waits))
 
-    order = await let_through(
-        budget, clock, [Turn(Purpose.START) for _ in range(90)] + [Turn(Purpose.WAIT) for _ in range(10)]
-    )
+    order = await let_through(budget, clock, waits + [Turn(Purpose.START) for _ in range(30)])
 
-    assert sum(turn.purpose is Purpose.WAIT for turn, _ in order[: 5 * (FOR_OTHERS + 1)]) == 5
+    assert all(turn.purpose is Purpose.START for turn, _ in order[:30])
+
+
+async def test_a_wait_that_would_starve_comes_before_searches_and_not_before_cancels(clock: VirtualClock) -> None:
+    budget, wait = Budget(clock.clock, 60), Turn(Purpose.WAIT)
+    budget.waits[wait] = None
+    await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(BURST - 1)] + [wait])
+    budget.refused(30, clock.now())
+
+    order = await let_through(budget, clock, [wait, *(Turn(purpose) for purpose in (Purpose.SEARCH, Purpose.CANCEL))])
+
+    assert [turn.purpose for turn, _ in order] == [Purpose.CANCEL, Purpose.WAIT, Purpose.SEARCH]
+
+
+async def test_who_was_refused_has_not_been_asked_for(hevo: Sandbox, clock: VirtualClock) -> None:
+    hevo.add_pipeline(7)
+    turn = Turn(Purpose.WAIT)
+    async with connect(hevo, clock, budget=Budget(clock.clock, 100), retry_limit=0) as client:
+        with asking_as(turn):
+            await client.get_pipeline(7)
+            asked_at = turn.asked_at
+            clock.advance(30)
+            hevo.limit = Limit(0)
+            with pytest.raises(HevoRateLimitError):
+                await client.get_pipeline(7)
+
+    assert asked_at is not None
+    assert turn.asked_at == asked_at
+
+
+async def test_there_is_room_left_for_starts_that_are_on_their_way(clock: VirtualClock) -> None:
+    budget = Budget(clock.clock, 60)
+    await let_through(budget, clock, [Turn(Purpose.START) for _ in range(60)])
+    clock.advance(8)
+    assert budget.pace.pause() == 0
+
+    budget.pace.keep_room()
+
+    assert budget.pace.pause() == pytest.approx(10 - 8, abs=2)
+    assert budget.pace.pause(of_a_start=True) == 0
 
 
 async def test_who_has_no_time_is_told_in_time(clock: VirtualClock) -> None:
@@ -120,7 +184,7 @@ async def test_who_is_cancelled_when_its_turn_has_come_holds_up_nobody(clock: Vi
 
     cancelled = asyncio.ensure_future(budget.enter(Turn(Purpose.START, urgency=cancel)))
     await asyncio.sleep(0)
-    order = await let_through(budget, clock, [Turn(Purpose.WAIT) for _ in range(3)])
+    order = await let_through(budget, clock, [Turn(Purpose.WAIT, interval=15) for _ in range(3)])
 
     assert cancelled.cancelled()
     assert [at for _, at in order] == [pytest.approx(at, abs=0.1) for at in (1, 2, 3)]
@@ -136,6 +200,21 @@ async def test_starts_that_are_cancelled_keep_no_other_waiting(clock: VirtualClo
     await asyncio.wait(starts)
 
     assert budget.expected_pause() <= 1
+
+
+async def test_the_queue_outlives_the_first_who_waits_and_is_not_taken_for_its_task(clock: VirtualClock) -> None:
+    seen: list[Turn | None] = []
+
+    async def sleep(seconds: float) -> None:
+        seen.append(TURN.get())
+        await clock.sleep(seconds)
+
+    budget = Budget(replace(clock.clock, sleep=sleep), 60)
+    budget.refused(5, clock.now())
+    with asking_as(Turn(Purpose.WAIT)) as first:
+        await let_through(budget, clock, [first, Turn(Purpose.WAIT)])
+
+    assert set(seen) == {None}
 
 
 async def test_after_a_refusal_there_is_no_burst(clock: VirtualClock) -> None:

@@ -127,3 +127,14 @@ def test_a_job_that_was_seen_just_now_is_not_urgent(clock: VirtualClock) -> None
     share.has_seen(job_that_began(START))
 
     assert urgency_of(share, clock) == 0
+
+
+def test_an_answer_that_somebody_else_has_got_serves_the_poll_that_asked_for_it_and_no_later_one(
+    budget: Budget, clock: VirtualClock
+) -> None:
+    share = share_of(following(), clock)
+    share.turn.answer = ("/jobs", "old")  # the poll was cancelled when it came
+
+    assert share.passes(budget)
+
+    assert share.turn.answer is None

@@ -27,3 +27,13 @@ def test_all_are_started_in_little_more_than_the_limit_takes_and_none_fails(
     assert created[-1] <= STARTED_WITHIN
     assert storm.most_worker_starts <= MOST_STARTS
     assert storm.longest_held <= LONGEST_HELD
+
+
+def test_beside_it_each_wait_is_asked_for_at_least_once_in_three_even_rounds() -> None:
+    storm = Storm(Limit(), waits=100)
+
+    storm.play()
+
+    assert storm.failed == []
+    assert len(storm.jobs_created_after) == TASKS
+    assert storm.waits.most_rounds <= 3
