@@ -266,6 +266,8 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                     '"{{ data_interval_end | default(dag_run.run_after) }}" works in every run.',
                     code=codes.NO_SUCH_TIME,
                 )
+                # Airflow 2.11 and 3.3 fold up what is logged before a task's execute, and would hide this.
+                self.log.info("::endgroup::")
                 with self._telling_failures():
                     raise said from None
             raise
