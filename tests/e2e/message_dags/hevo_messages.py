@@ -26,6 +26,7 @@ class WithoutDatabase(HevoPipelineOperator):
             raise RuntimeError("the database is locked")
 
         vars(hooks)["get_async_connection"] = broken
+        hooks.HevoHook.get_connection = None  # type: ignore[assignment]  # the way that is tried first
         return super().execute(context)
 
 
