@@ -16,7 +16,7 @@ OURS := --editable '.[dev,openlineage]'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo test soak bench bench-limit bench-triggerer docs plots pictures matrix dist e2e e2e-3.3 e2e-2.11 browser cluster lint format clean
+.PHONY: help venv demo test soak bench bench-limit bench-triggerer docs plots pictures messages matrix dist upload e2e e2e-3.3 e2e-2.11 browser cluster lint format clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9.-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-23s %s\n' "$$target" "$$text"; done
@@ -52,8 +52,12 @@ docs: $(VENV_DOCS)/.installed ## build the documentation's site into build/site,
 plots: $(VENV_DOCS)/.installed ## draw the plots of docs/performance.md from what the benchmarks have written into build/
 	@$(VENV_DOCS)/bin/python -m benchmarks.plots
 
-pictures: $(VENV_3)/.installed ## take the pictures of the documentation anew, with chromium, of a real Airflow 3.3.2
+pictures: $(VENV_3)/.installed ## take the pictures of the documentation anew, with chromium and npm, of a real Airflow 3.3.2
+	@$(VENV_3)/bin/python .ci/site/diagrams.py
 	@$(VENV_3)/bin/python -m tests.e2e.pictures
+
+messages: $(VENV_3)/.installed ## look at every message of docs/troubleshooting.md in Airflow's log, with chromium; 5 minutes
+	@$(VENV_3)/bin/python -m tests.e2e.messages $(CODES)
 
 matrix: ## run the fast suite on every Airflow and Python that is supported, and on the lowest versions (PAIRS=…)
 	@$(PYTHON) .ci/matrix $(PAIRS)
@@ -64,6 +68,12 @@ dist: $(VENV_3)/.installed ## build wheel and sdist, check them, and try the whe
 	$(VENV_3)/bin/python -m twine check --strict dist/*
 	@.ci/venv $(VENV_DIST) $(AIRFLOW_3) 13 dist/*.whl
 	$(VENV_DIST)/bin/python -I .ci/try_wheel.py
+	@! grep -q '/OWNER/' pyproject.toml || echo "Not for upload yet: [project.urls] in pyproject.toml does not name the owner of the repository."
+
+upload: ## release: build, check and upload to PyPI; refused while pyproject.toml does not name the repository's owner
+	@if grep -n '/OWNER/' pyproject.toml; then echo "Put the owner of the repository in the place of OWNER first."; exit 1; fi
+	$(MAKE) dist
+	$(VENV_3)/bin/python -m twine upload dist/*
 
 e2e: e2e-3.3 e2e-2.11 ## run the tests on a real Airflow, 3.3.2 and 2.11.2
 

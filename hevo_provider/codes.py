@@ -145,7 +145,7 @@ WRONG_CONNECTION = Code(
     "the connection cannot be used",
     "in the connection's extra",
     "A field of the connection makes no sense. The message names it.",
-    "Mend that field; the README tells which there are.",
+    "Mend that field. The page on the connection, in the docs, tells which there are.",
 )
 WRONG_HOST = Code(
     "HEVO-204",
@@ -246,7 +246,7 @@ SERVER_ERROR = Code(
     "Hevo is failing (5xx)",
     "Hevo answered 5",
     "Hevo, or a gateway before it, has failed.",
-    "See https://status.hevodata.com. Retries outlive a short failure: give the task some.",
+    "Retries outlive a short failure: give the task some. For a longer one, see https://status.hevodata.com and wait.",
 )
 GATEWAY = Code(
     "HEVO-309",

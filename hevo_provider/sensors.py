@@ -246,11 +246,11 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Any, context: Context, *more: Any, **how: Any
     ) -> None:
-        with self._telling_of_times():
+        with self._telling_failures(), self._telling_of_times():
             super()._do_render_template_fields(parent, template_fields, context, *more, **how)
 
     def _check_that_all_is_rendered(self) -> None:
-        with self._telling_of_times():
+        with self._telling_failures(), self._telling_of_times():
             super()._check_that_all_is_rendered()
 
     @contextmanager
@@ -260,14 +260,14 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             yield
         except Exception as error:
             if isinstance(self.completed_after, str) and re.search(r"data_interval|logical_date|\bds\b", str(error)):
-                said = HevoConfigError(
+                # Airflow 2.11 and 3.3 fold up what is logged before a task's execute, and would hide this.
+                self.log.info("::endgroup::")
+                raise HevoConfigError(
                     f"completed_after={self.completed_after!r} cannot be rendered ({error}): this DAG run has no such "
                     "time. A run that was started by hand or by an asset has none on Airflow 3; "
                     '"{{ data_interval_end | default(dag_run.run_after) }}" works in every run.',
                     code=codes.NO_SUCH_TIME,
-                )
-                with self._telling_failures():
-                    raise said from None
+                ) from None
             raise
 
     def _named_in(self, event: Any) -> tuple[str, str, int]:

@@ -10,11 +10,9 @@ ROOT = Path(__file__).parents[2]
 project = "airflow-provider-hevo"
 author = "the authors of airflow-provider-hevo"
 release = re.search(r'__version__ = "(.+)"', (ROOT / "hevo_provider/__init__.py").read_text(encoding="utf-8"))[1]  # type: ignore[index]
-extensions = ["myst_parser", "autoapi.extension", "sphinx_copybutton", "sphinxcontrib.mermaid"]
+extensions = ["myst_parser", "autoapi.extension", "sphinx_copybutton"]
 suppress_warnings = ["autoapi.python_import_resolution"]  # of names inside the package, which the pages do not show
 
-myst_fence_as_directive = ["mermaid"]
-mermaid_fullscreen = False  # its button needs a font from elsewhere
 myst_heading_anchors = 3  # as the forge makes them
 
 autoapi_dirs = [str(ROOT / "hevo_provider")]
@@ -33,3 +31,4 @@ html_copy_source = False
 copybutton_prompt_text = "$ "
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]

@@ -7,6 +7,7 @@ Here those to pages lead to the pages; those to other files lead to the reposito
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -26,7 +27,8 @@ PAGES = {
     "tests/README.md": "tests.md",
 }
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
-TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DIAGRAMS = ROOT / "docs/images/diagrams"
 # The contents, by what a reader is there for.
 CONTENTS = {
     "For the author of a DAG": ["connection", "operators", "sensor", "assets", "testing", "sandbox", "client"],
@@ -49,13 +51,48 @@ def main(folder: Path) -> None:
     """Write the pages into a folder, and what was there before goes."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs", folder)
-    sources = {name: ROOT / source for source, name in PAGES.items()}
-    sources |= {page.name: page for page in (ROOT / "docs").glob("*.md")}
-    for name, source in sources.items():
+    there = sources()
+    for name, source in there.items():
         text = with_links_of_the_site(source.read_text(encoding="utf-8"), source.relative_to(ROOT))
+        text = with_pictures_of_diagrams(text)
         if name == "index.md":
-            text += contents(set(sources))
+            text += contents(set(there))
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def sources() -> dict[str, Path]:
+    """Return the file of each page, by how the site calls it."""
+    return {name: ROOT / source for source, name in PAGES.items()} | {
+        page.name: page for page in (ROOT / "docs").glob("*.md")
+    }
+
+
+def diagram_sources() -> list[str]:
+    """Return the source of each diagram on a page."""
+    return [found for page in sources().values() for found in DIAGRAM.findall(page.read_text(encoding="utf-8"))]
+
+
+def picture_of(diagram: str) -> Path:
+    """Name the picture of a diagram: by its source, so that it is of this one and no older."""
+    return DIAGRAMS / f"{hashlib.sha256(diagram.encode()).hexdigest()[:12]}.svg"
+
+
+def with_pictures_of_diagrams(text: str) -> str:
+    """
+    Show the pictures of a page's diagrams: the site works without the network.
+
+    :raises FileNotFoundError: a diagram has changed and was not drawn again.
+    """
+
+    def picture(diagram: re.Match[str]) -> str:
+        file = picture_of(diagram[1])
+        if not file.exists():
+            raise FileNotFoundError(f"There is no picture of this diagram; make pictures draws it:\n{diagram[1]}")
+        address = file.relative_to(ROOT / "docs")
+        words = " ".join(diagram[1].split())
+        return f"```{{image}} {address}\n:class: diagram\n:alt: {words}\n:target: {address}\n```"
+
+    return DIAGRAM.sub(picture, text)
 
 
 def contents(there: set[str]) -> str:
@@ -75,7 +112,7 @@ def with_links_of_the_site(text: str, source: Path) -> str:
     :raises FileNotFoundError: a link leads to no file.
     """
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("urls", {})
-    repository = urls.get("Source")
+    repository = None if "/OWNER/" in urls.get("Source", "/OWNER/") else urls["Source"]  # its owner is not known yet
 
     def leads(link: re.Match[str]) -> str:
         image, words, path, anchor = link[1], link[2], link[3], link[4] or ""

@@ -67,16 +67,16 @@ def place_in_words(run: Run) -> str:
     return f"Pipeline {pipeline_in_words(run)}, connection {run.order.connection_id}{host}"
 
 
-def wait_in_words(run: Run) -> str:
-    """Return what a run waits for, how often it polls and for how long, as sentences for who hands it over."""
+def wait_in_words(run: Run) -> tuple[str, str]:
+    """Return what a run waits for, for how long and how often it polls, as two log lines for who hands it over."""
     order = run.order
     what = {Phase.READY: "its turn to start", Phase.FIND: "its job to show", Phase.WATCH: "its job to end"}[run.phase]
     if run.phase is Phase.FIND and order.completed_after is not None:
         what = "a job that completes"
-    until = "" if order.deadline is None else f", until {time_in_words(round(order.deadline * 1000))} at the latest"
+    until = "" if order.deadline is None else f", until {time_in_words(round(order.deadline * 1000))}"
     return (
-        f"Waiting in the triggerer from here on for {what}: polls every {order.poll_interval:g} s{until}. "
-        f"{IF_NO_LINE_FOLLOWS}"
+        f"Waiting in the triggerer from here on for {what}{until}.",
+        f"It polls every {order.poll_interval:g} s. {IF_NO_LINE_FOLLOWS}",
     )
 
 
@@ -94,7 +94,7 @@ def found_in_words(run: Run, job: Job, server_time: int | None) -> str:
     after = ""
     was_started = run.order.action is not None and run.fate is Fate.ANSWERED
     if was_started and run.posted_at is not None and server_time is not None:
-        after = f" {max(0, server_time - run.posted_at) / 1000:.0f} s after it was started"
+        after = f" after {max(0, server_time - run.posted_at) / 1000:.0f} s"
     return f"job {job.job_id} ({job.type}, {job.status}){after}{_OWNERSHIP[run.ownership]}"
 
 

@@ -62,11 +62,13 @@ class Place:
     job_id: str | None = None
 
     @property
-    def in_words(self) -> str:
-        """Pipeline, connection and host, for a line."""
-        connection = None if self.connection_id is None else f"connection {self.connection_id}"
-        host = None if self.host is None else f"host {self.host}"
-        return ", ".join(filter(None, (self.pipeline, connection, host)))
+    def lines(self) -> dict[str, str]:
+        """Pipeline, connection and host, on a line."""
+        host = "" if self.host is None else f", host {self.host}"
+        connection = "" if self.connection_id is None else f"{self.connection_id}{host}"
+        if self.pipeline is None:
+            return {"Connection": connection}
+        return {"Pipeline": f"{self.pipeline}, connection {connection}" if connection else self.pipeline}
 
     @property
     def pipeline(self) -> str | None:
@@ -111,18 +113,22 @@ def report_of(error: HevoError, place: Place) -> Report:
     happened = error.text.removeprefix(f"Pipeline {place.pipeline_id}: ")
     if error.tries > 1:
         happened = f"{happened.rstrip('.')}. It was tried {error.tries} times, over {error.tried_for:.0f} s."
-    is_short = error.code.group == 1  # and names what to mend, where a title could not
-    verdict = happened if is_short else error.code.title
+    # What the DAG says wrong is named by its message, where a title could not; if that fits on a line.
+    is_short = error.code.group == 1 and len(_verdict(place, happened, error)) <= WIDEST_LINE
     own = dict(error.lines)
     lines = {
         HAPPENED: own.pop(HAPPENED, None) or (None if is_short else happened),
-        "Pipeline": place.in_words,
+        **place.lines,
         "Job": own.pop("Job", place.job_id),
     }
     to_do = own.pop(TO_DO, error.code.advice.replace("`", ""))
     lines |= {**own, TO_DO: to_do, "Link": place.page}
     said = tuple((heading, text) for heading, text in lines.items() if text)
-    return Report(with_code(f"{_who(place)}{verdict}", error.code), said)
+    return Report(_verdict(place, happened if is_short else error.code.title, error), said)
+
+
+def _verdict(place: Place, words: str, error: HevoError) -> str:
+    return with_code(f"{_who(place)}{words}", error.code)
 
 
 def _who(place: Place) -> str:

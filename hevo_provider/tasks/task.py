@@ -349,7 +349,8 @@ class HevoTask(Base):
         if not push(context, RUN_MARK_KEY, mark, self.log):
             mark = None  # what an earlier deferral has pushed must not speak against this one
         self._tell_job_id(context, run)
-        self.log.info("%s", wait_in_words(run))
+        for line in wait_in_words(run):  # each as wide as a screen: the end of a longer one is not seen
+            self.log.info("%s", line)
         self.defer(trigger=HevoJobTrigger(run_mark=mark, **run.to_json()), method_name="execute_complete")
         raise AssertionError("unreachable: defer() raises")
 

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 import urllib.error
@@ -64,9 +65,17 @@ PROGRESS_EVERY = 3.0  # seconds between two lines about one job's counters
 LONGEST_SILENCE = 5.0  # seconds
 
 STATES = ("running", "deferred", "up_for_reschedule", "up_for_retry", "success", "failed", "skipped")
+INTRODUCTION = """
+A real Airflow runs the example DAGs, a task that fails, and one that meets three disasters, all against a
+local Hevo. It takes three minutes. Each line begins with the time since the start. "Hevo, pipeline …" is what
+happens in Hevo; the other lines are Airflow's tasks: a worker is held only while one is "running". At the end
+stands what each of them came to.
+"""
+WIDEST = 150  # characters of a quoted line
 MEANING = {
     "running": "holds a worker",
     "deferred": "waits in the triggerer and holds no worker",
+    "up_for_retry": "has failed, as its example means it to, and is tried again",
     "up_for_reschedule": "waits to poll again and holds no worker",
 }
 
@@ -101,6 +110,7 @@ def demonstrate(folder: Path) -> int:
         # A little slower than usual, a job takes 8 s: long enough to see what is held meanwhile.
         add_demo_pipelines(hevo, speed=0.75)
         hevo.add_pipeline(LEDGER, name="ledger to warehouse", appear_after=3.0, duration=None)
+        print(INTRODUCTION, flush=True)
         story.tell(f"A local Hevo (python -m hevo_provider.sandbox) listens on {hevo.url}")
         # SQLite has one writer at a time, and what waits longer than 5 s for its turn fails.
         database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow/airflow.db?timeout=60"}
@@ -175,7 +185,8 @@ class Story:
     def quote(self, lines: Sequence[str]) -> None:
         """Print lines of a log."""
         for line in lines:
-            print(f"          | {line}", flush=True)
+            for part in textwrap.wrap(line, WIDEST, subsequent_indent=" " * 21, break_long_words=False):
+                print(f"          | {part}", flush=True)
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
@@ -215,7 +226,7 @@ class Story:
         if status_is_known and not (in_detail and job.active and now - self.counted[job.id] >= PROGRESS_EVERY):
             return
         self.known[job.id], self.counted[job.id] = status, now
-        counters = f"{job.events_loaded:,} events loaded, {job.objects_success} objects done"
+        counters = f"{job.events_loaded:,} events loaded, {job.objects_success} of its objects done"
         self.tell(f"  Hevo, pipeline {job.pipeline.id}: job {job.id[:8]} {job.type} {status}, {counters}")
 
 

@@ -40,7 +40,7 @@ def main() -> int:
         environment = {"AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID": json.dumps(connection)}
         with (
             AirflowLab(Path(folder, "airflow"), dags, environment=environment) as lab,
-            chromium("window-size=1280,1400", "force-device-scale-factor=1.35", "disable-lcd-text") as browser,
+            chromium("window-size=1370,1400", "force-device-scale-factor=1.35", "disable-lcd-text") as browser,
         ):
             picture_of_the_form(Page(browser), browser, lab.api.base_url)
             runs = wait_for("the first run", lambda: lab.api.call("GET", f"/dags/{DAG}/dagRuns")["dag_runs"])
@@ -68,7 +68,9 @@ def picture_of_the_form(page: Page, browser: Any, airflow: str) -> None:
         "API secret": "not-a-real-secret",
     }.items():
         page.type_into(label, text)
-    take(browser.find_element("xpath", "//*[@role='dialog']"), "connection_form")
+    form = browser.find_element("xpath", "//*[@role='dialog']")
+    browser.execute_script("arguments[0].style.borderRadius = 0", form)  # in its corners is what the page has darkened
+    take(form, "connection_form")
 
 
 def picture_of_the_log(browser: Any, task: str) -> None:

@@ -149,7 +149,7 @@ def test_the_worker_is_free_again_after_three_requests_and_the_pages_of_objects(
 def test_a_name_that_fits_nothing_fails_for_good_and_close_ones_are_named(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool
 ) -> None:
-    with fails(AirflowFailException, says=r"\(7\): 'public\.order' in objects fits no object") as failure:
+    with fails(AirflowFailException, says=r"'public\.order' in objects fits no object") as failure:
         play(objects_operator(objects=["invoices", "public.order"], deferrable=deferrable), ti)
 
     assert "Close to it: public.orders" in told_by(failure.value)

@@ -331,6 +331,7 @@ def test_each_task_ends_with_a_short_verdict_and_no_more(stage: Stage, story: Ca
     error = failure_of(SITUATIONS[code], stage)
 
     assert str(error).startswith("Pipeline ")
+    assert len(str(error)) <= 104  # what Airflow shows of a line at 1,440 pixels
     if not code.name.startswith("HEVO-1"):
         assert code.title in str(error)[:120]
     assert len(frames_of_ours(error)) <= 2
@@ -365,6 +366,30 @@ def test_all_that_is_known_of_a_failed_job_is_told_line_by_line(
         f"What to do: {codes.FAILED.advice}",
         f"Link: {hevo.url}/pipeline/7/overview",
     ]
+
+
+def test_where_it_is_not_known_which_pipeline_is_meant_the_connection_is_told(ti: TaskInstance) -> None:
+    task = operator(pipeline_id="{{ params.pipeline }}")
+    task.pipeline_id = "the one with the orders"  # as it was rendered
+
+    with pytest.raises(AirflowFailException) as failure:
+        play(task, ti)
+
+    assert "\nConnection: hevo_airflow_conn_id\n" in failure.value.report  # type: ignore[attr-defined]
+    assert "\nPipeline: " not in failure.value.report  # type: ignore[attr-defined]
+
+
+def test_what_is_wrong_with_a_parameter_is_a_line_of_its_own_where_it_would_be_cut_off(
+    hevo: Sandbox, ti: TaskInstance
+) -> None:
+    hevo.add_pipeline(7, name=NAME)
+
+    with pytest.raises(AirflowFailException) as failure:
+        play(operator(pipeline_id=None, pipeline_name="Ordres to Snowflake"), ti)
+
+    verdict, happened, *_ = failure.value.report.splitlines()  # type: ignore[attr-defined]
+    assert verdict == "Pipeline 'Ordres to Snowflake': no pipeline has that name. HEVO-106"
+    assert happened == f"What happened: No pipeline is called 'Ordres to Snowflake'. Close to it: '{NAME}'."
 
 
 def test_a_long_name_does_not_push_the_verdict_off_the_screen(hevo: Sandbox, ti: TaskInstance) -> None:

@@ -16,6 +16,7 @@ from hevo_provider.sandbox import MISSING, Fault, Request, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
 from tests.stage.death import MortalStore, lose_worker
+from tests.stage.failures import told_by
 from tests.stage.marks import in_both_modes
 from tests.stage.objects import ids, objects_operator
 from tests.stage.outlets import Events
@@ -501,8 +502,10 @@ def test_an_action_that_is_a_template_is_checked_when_it_is_rendered(ti: TaskIns
     task = operator(action="{{ params.action }}", retry_failed_objects=True)
     task.action = "SYNC_NOW"
 
-    with pytest.raises(AirflowFailException, match="goes with the action RESYNC only"):
+    with pytest.raises(AirflowFailException, match=r"HEVO-105$") as failure:
         play(task, ti)
+
+    assert "goes with the action RESYNC only" in told_by(failure.value)
 
 
 @in_both_modes
