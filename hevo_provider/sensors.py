@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
 
 from hevo_provider import codes
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import first_poke_of, is_expanded_over, needs_a_worker, was_unmapped
+from hevo_provider.compat import execute_from_within, first_poke_of, is_expanded_over, needs_a_worker, was_unmapped
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoError,
@@ -185,7 +185,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             self._show_page(context)
         with self._telling_failures():
             if not self.deferrable:
-                return super().execute(context)
+                return execute_from_within(self, super().execute, context)
             with self._failing_like_a_sensor():
                 try:
                     run = self._run = self._new_run(context)

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from hevo_provider import codes
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import is_alias, is_resumed, was_unmapped
+from hevo_provider.compat import execute_from_within, is_alias, is_resumed, was_unmapped
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoError,
@@ -218,7 +218,7 @@ class HevoTask(Base):
         :raises Exception: the templates cannot be rendered.
         """
         self._check_that_all_is_rendered()
-        return self.execute(context)
+        return execute_from_within(self, self.execute, context)
 
     def _check_that_all_is_rendered(self) -> None:
         if self._unrendered is not None:
