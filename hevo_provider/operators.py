@@ -104,7 +104,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     :param on_fresh: what the task does then: ``"succeed"``, or ``"skip"``, which skips what comes after too.
     :param retry_failed_objects: for RESYNC without ``drop_and_load``: where the try before ended FAILED or
         COMPLETED_WITH_FAILURES, and Hevo says which objects it has not loaded, an automatic retry reloads these alone
-        (Airflow 3.3 and later, with ``durable`` and ``wait_for_completion``). A user's clear reloads all.
+        (Airflow 3.3 and later, with ``durable``). A user's clear reloads all. Not with ``wait_for_completion=False``.
     :param skip_empty_tables: with an ``AssetAlias`` among the ``outlets``: emit no event for a table without new rows.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
@@ -169,6 +169,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self.skip_if_fresh = checked(_seconds_or_none, "skip_if_fresh", skip_if_fresh)
         self.on_fresh = checked(partial(member_of, OnFresh), "on_fresh", on_fresh)
         self.retry_failed_objects = checked(flag_of, "retry_failed_objects", retry_failed_objects)
+        checked(self._agrees_with_wait_for_completion, "retry_failed_objects", self.retry_failed_objects)
         self.skip_empty_tables = checked(flag_of, "skip_empty_tables", skip_empty_tables)
         self._check_values(HevoPipelineOperator._checks(self), only_literals=True)
 
@@ -488,6 +489,13 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         if value is OnActiveJob.FAIL and not self.ensure_new_job:
             raise HevoConfigError(
                 f'{name}="fail" goes with ensure_new_job=True only: ensure_new_job=False starts a job all the same.',
+                code=codes.DO_NOT_GO_TOGETHER,
+            )
+
+    def _agrees_with_wait_for_completion(self, name: str, value: bool) -> None:
+        if value and not self.wait_for_completion:
+            raise HevoConfigError(
+                f"{name} goes with wait_for_completion=True only: else the task never sees what failed.",
                 code=codes.DO_NOT_GO_TOGETHER,
             )
 
