@@ -288,7 +288,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             return self._finish(context, replace(outcome, run=self._with_destination(outcome.run)))
         begun = self._block_on(self._begin, run, store, record)
         if isinstance(begun, Outcome):
-            return self._finish(context, begun)
+            return self._finish(context, replace(begun, run=self._with_destination(begun.run)))
         return self._defer_until_done(context, self._with_destination(begun))
 
     def _wait_synchronously(self, context: Context, run: Run, store: RunStore, record: Record | None) -> Outcome:
@@ -367,6 +367,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             self._verdict = Verdict(job)
         elif outcome.ending is Ending.FRESH:
             self._publish(context, run, job, {"fresh": True})
+            if self.on_fresh is OnFresh.SUCCEED:  # of a task that is skipped Airflow emits no events
+                self._tell_tables(context, run, job)
         else:
             try:
                 self._conclude(context, run, job)

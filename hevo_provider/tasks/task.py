@@ -449,8 +449,7 @@ class HevoTask(Base):
             what = f"{end_in_words(job)}.{failing_in_words(details.failing_objects)}"
             what += f" {deferral_in_words(details.deferred_objects)}" if is_deferred else ""
             self.log.warning("Pipeline %s: %s Accepted.", run.pipeline_id, what)
-        if self._aliases():
-            self._tell_tables(context, run, job)
+        self._tell_tables(context, run, job)
         return job.job_id
 
     def _aliases(self) -> list[Any]:
@@ -459,11 +458,14 @@ class HevoTask(Base):
 
     def _tell_tables(self, context: Context, run: Run, job: Job) -> None:
         """Emit an asset event for each table that was loaded, if that can be done: the job has succeeded."""
+        aliases = self._aliases()
+        if not aliases:
+            return
         from hevo_provider.tasks.tables import Tables
 
         tables = Tables(self._hevo(run.order.connection_id), run, job, self.log)
         self._block_on(tables.read)
-        tables.tell(context, self._aliases(), skip_empty=self.skip_empty_tables)
+        tables.tell(context, aliases, skip_empty=self.skip_empty_tables)
 
     def _publish(self, context: Context, run: Run, job: Job, more: Mapping[str, Any] | None = None) -> None:
         """Tell Airflow of the job's state and counters, and of more."""
