@@ -23,7 +23,6 @@ from hevo_provider.exceptions import (
     HevoError,
     HevoJobFailedError,
     HevoJobNotFoundError,
-    HevoRateLimitError,
     HevoRunError,
     HevoTimeIsOverError,
 )
@@ -43,7 +42,7 @@ from hevo_provider.parameters import (
     seconds_of,
     several_of,
 )
-from hevo_provider.tasks.task import HevoTask, deadline_of, was_cleared
+from hevo_provider.tasks.task import HevoTask, NotNamedYet, deadline_of, was_cleared
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -111,6 +110,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
 
     template_fields: Sequence[str] = ("pipeline_id", "pipeline_name", "connection_id", "action", "job_type")
     ui_color = "#e7ebff"
+    starts_jobs = True
 
     _course: Course | None = None
 
@@ -188,10 +188,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self._check_context(context)
         self._begin_work()
         with self._telling_failures():
+            self._knows_hevo = self.is_named and self._is_on_record(context)
             try:
                 order = self._ordered(context)
-            except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
-                self._defer_until_named(self._deadline(context), error)
+            except NotNamedYet as not_yet:
+                self._defer_until_named(self._deadline(context), not_yet.trouble)
             self._show_page(context)
             run = self._run = Run(order=order, phase=Phase.READY, host=self._known_host())
             if (self.durable or self.retry_failed_objects) and not self._store(context).works:
@@ -403,6 +404,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
                     await cancel_job_of(hevo, run, self.log, within=KILL_TIMEOUT / 2)
 
         BlockingCall(f"The task {self.task_id!r}").run(cancel)
+
+    def _is_on_record(self, context: Context) -> bool:
+        """Return whether Hevo has answered a try before this one, by the same connection."""
+        record = self._store(context).recall(self.connection_id)
+        return record is not None and record.run.order.connection_id == self.connection_id
 
     def _store(self, context: Context) -> RunStore:
         """Return where an earlier worker of this task has put its run on record."""

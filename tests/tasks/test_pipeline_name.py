@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from hevo_provider.client.budget import LONGEST_SLEEP
-from hevo_provider.exceptions import HevoConfigError, HevoRateLimitError, HevoServerError
+from hevo_provider.exceptions import HevoConfigError, HevoRunError, HevoServerError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.runs.course import LONGEST_WAIT_FOR_LIMIT
 from hevo_provider.sandbox import Fault, Request, Sandbox
@@ -267,7 +267,7 @@ def test_a_look_up_for_which_there_is_never_room_fails_when_the_time_is_over(
     hevo.inject("list_pipelines", OVER_THE_LIMIT[0], times=None)
     began = clock.now()
 
-    with fails((AirflowTaskTimeout, HevoRateLimitError), says="429"):
+    with fails(AirflowTaskTimeout, says="429"):
         play(named(deferrable=deferrable, timeout=1800), ti)
 
     assert 1700 < clock.now() - began <= 1810
@@ -350,3 +350,130 @@ def test_a_look_up_over_the_limit_holds_a_worker_for_no_longer_than_a_start_does
     deferred(named(kind=kind), ti)
 
     assert clock.now() - began <= LONGEST_WAIT_FOR_LIMIT + LONGEST_SLEEP
+
+
+def fail_look_ups(hevo: Sandbox, clock: VirtualClock, fault: Fault, *, begins: float = 0, ends: float) -> None:
+    """Fail each look-up that is made between so many seconds from now."""
+    now = clock.now()
+
+    def fail(_: Request) -> None:
+        hevo.clear_faults()
+        if now + begins <= clock.now() < now + ends:
+            hevo.inject("list_pipelines", fault)
+
+    hevo.on_request = fail
+    if not begins:
+        hevo.inject("list_pipelines", fault)
+
+
+NEVER = float("inf")
+
+
+@in_every_sensor_mode
+def test_a_sensors_first_look_up_endures_an_api_that_is_down_as_its_first_poll_by_id_does(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=7200)
+    fail_look_ups(hevo, clock, Fault.status(503), ends=1500)
+
+    assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_it_endures_it_for_as_long_as_the_sensor_tolerates(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    hevo.add_pipeline(47, name="orders")
+    fail_look_ups(hevo, clock, Fault.status(503), ends=NEVER)
+    began = clock.now()
+
+    with fails(HevoRunError, says=r"Pipeline 'orders': no usable answer from Hevo since .*503"):
+        sense(mode, ti, pipeline_id=None, pipeline_name="orders", api_outage_tolerance=600)
+
+    assert 600 <= clock.now() - began < 700
+
+
+@in_every_sensor_mode
+def test_a_key_that_is_refused_from_the_start_fails_a_sensor_for_good_at_once(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    hevo.add_pipeline(47, name="orders")
+    fail_look_ups(hevo, clock, Fault.status(401), ends=NEVER)
+    began = clock.now()
+
+    with fails(AirflowFailException, says="401"):
+        sense(mode, ti, pipeline_id=None, pipeline_name="orders")
+
+    assert clock.now() - began < 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_rescheduled_sensor_endures_in_a_later_look_up_what_it_does_in_a_later_poll(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, status: int
+) -> None:
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=3600)
+    fail_look_ups(hevo, clock, Fault.status(status), begins=300, ends=325)
+
+    assert sense("reschedule", ti, pipeline_id=None, pipeline_name="orders") == job.id
+
+
+@pytest.mark.parametrize(("status", "lasts"), [(401, 30), (404, 300)])
+def test_where_that_lasts_it_fails_for_good(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, status: int, lasts: float
+) -> None:
+    hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=36000)
+    fail_look_ups(hevo, clock, Fault.status(status), begins=20, ends=NEVER)
+    began = clock.now()
+
+    with fails(AirflowFailException, says=str(status)):
+        sense("reschedule", ti, pipeline_id=None, pipeline_name="orders")
+
+    assert lasts <= clock.now() - began - 20 < lasts + 90
+
+
+@in_both_modes
+@pytest.mark.parametrize("fault", [Fault.status(503), Fault.status(401), Fault.status(404)])
+def test_a_retry_of_a_lost_worker_endures_in_its_look_up_what_a_waiting_task_does(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, fault: Fault
+) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders", duration=1000)
+    lose_worker(named(), ti)
+    clock.advance(300)
+    ti.next_try()
+    fail_look_ups(hevo, clock, fault, ends=25)
+
+    job_id = play(named(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_but_no_refusal_that_lasts(hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool) -> None:
+    hevo.add_pipeline(47, name="orders", duration=1000)
+    lose_worker(named(), ti)
+    ti.next_try()
+    fail_look_ups(hevo, clock, Fault.status(401), ends=NEVER)
+    began = clock.now()
+
+    with fails(AirflowFailException, says="401"):
+        play(named(deferrable=deferrable), ti)
+
+    assert 30 <= clock.now() - began < 60
+
+
+@pytest.mark.parametrize("status", [429, 403])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_blocking_task_asks_ever_more_seldom_where_the_limit_has_no_room(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, kind: Any, status: int
+) -> None:
+    hevo.add_pipeline(47, name="orders").add_object("stock", object_id="o-1")
+    no_room(hevo, clock, Fault.status(status, body=WORDS), seconds=NEVER)
+    how = {"deferrable": False, "timeout": 7200}
+
+    with pytest.raises((AirflowTaskTimeout, AirflowSensorTimeout)):
+        sense("poke", ti, pipeline_id=None, pipeline_name="orders", **how) if kind is HevoSensor else play(
+            named(kind=kind, **how), ti
+        )
+
+    asked = [request.at for request in hevo.requests_of("list_pipelines")]
+    assert sum(at > asked[0] + 3600 for at in asked) < 180  # in an hour
