@@ -25,6 +25,7 @@ from hevo_provider.compat import (
 )
 from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRunError, HevoTransportError
 from hevo_provider.hooks import HevoHook
+from hevo_provider.links import PAGE_KEY, page_of
 from hevo_provider.metrics import count_end
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.parameters import DEFAULT_CONNECTION_ID, moment_of
@@ -343,8 +344,18 @@ class HevoSensorTrigger(HevoJobTrigger):
             self.log.info("A worker begins: completed_after is not known here (%s: %s).", type(why).__name__, why)
             yield TriggerEvent(BEGIN)
             return
+        await self._show_page()
         event = await self._event()
         yield await self._success_of(event, began_at) or TriggerEvent(event)
+
+    async def _show_page(self) -> None:
+        """Push the address of the pipeline's page, for the task's link, as a worker would. Never fails the wait."""
+        try:
+            async with asyncio.timeout(PUSH_TIMEOUT):
+                page = page_of(await HevoHook(self.connection_id).asettings(), self.ordered.pipeline_id)
+                await push_from_triggerer(self.task_instance, {PAGE_KEY: page})
+        except Exception as error:  # noqa: BLE001 - each version and secrets backend has errors of its own
+            self.log.debug("There is no link to the pipeline: %s: %s", type(error).__name__, error)
 
     def _began_at(self) -> float:
         """Return when the task started, in seconds since the epoch: also where this triggerer has taken it over."""

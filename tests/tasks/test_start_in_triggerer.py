@@ -173,6 +173,7 @@ else:
         assert xcoms["return_value"] == job.id
         assert play(HevoSensor(task_id="task", pipeline_id=7, job_id=job.id), ti) == job.id
         assert xcoms["hevo_job"] == ti.xcoms["hevo_job"]
+        assert xcoms["hevo_pipeline_page"] == ti.xcoms["hevo_pipeline_page"]
         assert hevo.requests[0].at == START  # it polls at once
 
     def test_a_job_that_is_over_already_is_seen_at_once(
@@ -187,7 +188,11 @@ else:
     def test_no_return_value_is_left_where_none_is_wanted(ti: TaskInstance, pipeline: SandboxPipeline) -> None:
         pipeline.start_job(duration=60)
 
-        assert set(Triggerer(sensor(do_xcom_push=False), ti).finish()) == {"hevo_job", "hevo_job_id"}
+        assert set(Triggerer(sensor(do_xcom_push=False), ti).finish()) == {
+            "hevo_job",
+            "hevo_job_id",
+            "hevo_pipeline_page",
+        }
 
     def test_xcoms_that_airflow_does_not_keep_there_are_pushed_by_a_worker(
         ti: TaskInstance, pipeline: SandboxPipeline, monkeypatch: pytest.MonkeyPatch
