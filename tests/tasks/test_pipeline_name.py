@@ -428,7 +428,7 @@ def test_where_that_lasts_it_fails_for_good(
     with fails(AirflowFailException, says=str(status)):
         sense("reschedule", ti, pipeline_id=None, pipeline_name="orders")
 
-    assert lasts <= clock.now() - began - 20 < lasts + 90
+    assert lasts <= clock.now() - began < lasts + 110
 
 
 @in_both_modes
