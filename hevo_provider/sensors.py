@@ -243,7 +243,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                 run = self._new_run(context)
             except NotNamedYet as not_yet:
                 self.log.info("The pipeline's name is looked up again at the next poke: %s", not_yet.trouble.text)
-                self.poke_interval = max(self.poll_interval, not_yet.pause)
+                self.poke_interval = not_yet.pause
                 return PokeReturnValue(is_done=False)
             if self._wait is None and not run.answered:
                 self._begin(context, run)

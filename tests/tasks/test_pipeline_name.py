@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
+from hevo_provider.client import HevoAsyncClient
 from hevo_provider.client.budget import LONGEST_SLEEP
-from hevo_provider.exceptions import HevoConfigError, HevoRunError, HevoServerError
+from hevo_provider.exceptions import HevoConfigError, HevoConnectionNotFoundError, HevoRunError, HevoServerError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.runs.course import LONGEST_WAIT_FOR_LIMIT
 from hevo_provider.sandbox import Fault, Request, Sandbox
@@ -477,3 +479,62 @@ def test_a_blocking_task_asks_ever_more_seldom_where_the_limit_has_no_room(
 
     asked = [request.at for request in hevo.requests_of("list_pipelines")]
     assert sum(at > asked[0] + 3600 for at in asked) < 180  # in an hour
+
+
+@in_both_modes
+def test_a_start_that_waits_for_room_endures_an_api_that_is_down_meanwhile(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders")
+    began = clock.now()
+
+    def stumble(_: Request) -> None:
+        hevo.clear_faults()
+        waited = clock.now() - began
+        if waited < 600:
+            hevo.inject("list_pipelines", OVER_THE_LIMIT[0] if waited < 300 else Fault.status(503))
+
+    hevo.on_request = stumble
+    hevo.inject("list_pipelines", OVER_THE_LIMIT[0])
+
+    job_id = play(named(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_what_another_connection_was_told_before_makes_no_stumble_of_a_retrys_first_error(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    hevo.add_pipeline(47, name="orders", duration=1000)
+    lose_worker(named(), ti)
+    ti.next_try()
+    began = clock.now()
+
+    with pytest.raises(HevoConnectionNotFoundError):
+        play(named(deferrable=deferrable, connection_id="another"), ti)
+
+    assert clock.now() == began
+
+
+async def test_of_a_listing_that_is_asked_for_once_only_the_first_page_is(hevo: Sandbox) -> None:
+    for number in range(1, 151):
+        hevo.add_pipeline(number)
+
+    def stumble_at_the_second(_: Request) -> None:
+        hevo.on_request = None
+        hevo.inject("list_pipelines", Fault.status(503))
+
+    hevo.on_request = stumble_at_the_second
+
+    async with HevoAsyncClient(hevo.url, hevo.key, hevo.secret) as client:
+        assert len([each async for each in client.list_pipelines(retry_limit=0)]) == 150
+    assert len(hevo.requests_of("list_pipelines")) == 3
+
+
+def test_a_task_that_has_looked_a_name_up_can_be_copied(hevo: Sandbox, ti: TaskInstance) -> None:
+    hevo.add_pipeline(47, name="orders")
+    task = named()
+    work(lambda: task.execute(ti.context))
+
+    assert copy.deepcopy(task).pipeline_name == "orders"
