@@ -252,7 +252,16 @@ class HevoPipelineNameTrigger(BaseTrigger):
         yield TriggerEvent(event)
 
     async def _look_up(self, clock: Clock) -> dict[str, Any]:
-        client = HevoHook(self.connection_id, longest_pause=0.0).shared_client()  # the loop pauses, up to the deadline
+        client: SharedClient | None = None
+
+        async def connect() -> HevoAsyncClient:
+            nonlocal client
+            if client is None:  # the loop pauses, up to the deadline; a client that was not to be had is given up
+                opened = HevoHook(self.connection_id, longest_pause=0.0).shared_client()
+                await opened.join()
+                client = opened
+            return await client.join()
+
         naming = Naming(
             self.pipeline_name,
             clock,
@@ -262,9 +271,10 @@ class HevoPipelineNameTrigger(BaseTrigger):
             starts=False,
         )
         try:
-            found = await naming.until_done(client.join, self.deadline)
+            found = await naming.until_done(connect, self.deadline)
         finally:
-            await client.leave()
+            if client is not None:
+                await client.leave()
         if naming.trouble is not None:
             return {"error": naming.trouble.text, "code": naming.trouble.code.name, "is_late": True}
         return {"pipeline_id": found}

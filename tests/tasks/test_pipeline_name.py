@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
+from hevo_provider import hooks
 from hevo_provider.client import HevoAsyncClient
 from hevo_provider.client.budget import LONGEST_SLEEP
 from hevo_provider.exceptions import HevoConfigError, HevoConnectionNotFoundError, HevoRunError, HevoServerError
@@ -538,3 +539,20 @@ def test_a_task_that_has_looked_a_name_up_can_be_copied(hevo: Sandbox, ti: TaskI
     work(lambda: task.execute(ti.context))
 
     assert copy.deepcopy(task).pipeline_name == "orders"
+
+
+@in_every_sensor_mode
+def test_a_sensors_look_up_outlives_an_airflow_that_cannot_tell_the_connection(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=600)
+    look_up, out = vars(hooks)["get_async_connection"], iter(range(4))
+
+    async def be_out_at_first(connection_id: str) -> Any:
+        if next(out, None) is not None:
+            raise RuntimeError("the database is out")
+        return await look_up(connection_id)
+
+    monkeypatch.setattr(hooks, "get_async_connection", be_out_at_first)
+
+    assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
