@@ -35,11 +35,11 @@ class Naming:
     def __init__(
         self, name: str, clock: Clock, logger: Logger, *, tolerance: float, knows_hevo: bool = False, starts: bool
     ) -> None:
+        self.name = name
         self.trouble: HevoError | None = None
         """What kept the last poll from an answer, and is endured."""
         self.pause = 0.0
         """Seconds until the next poll."""
-        self._name = name
         self._clock = clock
         self._knows_hevo = knows_hevo
         self._starts = starts
@@ -57,7 +57,7 @@ class Naming:
         retry_limit = 0 if self._knows_hevo or self.trouble is not None else None  # then what repeats is the task
         self.trouble = None
         try:
-            return await pipeline_id_of_name(await connect(), self._name, retry_limit=retry_limit)
+            found = await pipeline_id_of_name(await connect(), self.name, retry_limit=retry_limit)
         except HevoError as error:
             if not may_pass(error, knows_hevo=self._knows_hevo, starts=self._starts):
                 raise
@@ -65,6 +65,8 @@ class Naming:
             self.pause = self._outage.pause_after(error, None)
             self.trouble = error
             return None
+        self._outage.is_over()
+        return found
 
     async def until_done(self, connect: Connect, deadline: float) -> int | None:
         """

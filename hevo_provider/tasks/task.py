@@ -211,8 +211,9 @@ class HevoTask(Base):
         from hevo_provider.runs.by_name import Naming
         from hevo_provider.runs.course import LONGEST_WAIT_FOR_LIMIT
 
-        if self._naming is None:
-            self._naming = Naming(
+        naming = self._naming
+        if naming is None or naming.name != name:
+            naming = self._naming = Naming(
                 name,
                 process_clock(),
                 self.log,
@@ -220,7 +221,6 @@ class HevoTask(Base):
                 knows_hevo=self._knows_hevo,
                 starts=self.starts_jobs,
             )
-        naming = self._naming
 
         async def ask() -> int | None:
             turn = Turn(Purpose.START, patience=LONGEST_WAIT_FOR_LIMIT if wait_until is None else None)

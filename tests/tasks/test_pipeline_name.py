@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -556,3 +557,30 @@ def test_a_sensors_look_up_outlives_an_airflow_that_cannot_tell_the_connection(
     monkeypatch.setattr(hooks, "get_async_connection", be_out_at_first)
 
     assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
+
+
+@in_both_modes
+def test_a_name_that_has_changed_since_is_looked_up_anew(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    for number, name in ((47, "orders"), (48, "shop")):
+        hevo.add_pipeline(number, name=name)
+    task = named(deferrable=deferrable)
+    play(task, ti)
+    task.pipeline_name = "shop"  # as the template renders in another run of the same process
+
+    play(task, TaskInstance(clock))
+
+    assert [len(hevo.pipelines[number].jobs) for number in (47, 48)] == [1, 1]
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_the_end_of_an_outage_is_told(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, story: Callable[[], str]
+) -> None:
+    hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=7200)
+    fail_look_ups(hevo, clock, Fault.status(503), ends=1500)
+
+    sense(mode, ti, pipeline_id=None, pipeline_name="orders")
+
+    assert "Pipeline 'orders': Hevo answers again after" in story()
