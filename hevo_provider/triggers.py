@@ -365,7 +365,7 @@ class HevoSensorTrigger(HevoJobTrigger):
                 page = page_of(await HevoHook(self.connection_id).asettings(), self.ordered.pipeline_id)
                 await push_from_triggerer(self.task_instance, {PAGE_KEY: page})
         except Exception as error:  # noqa: BLE001 - each version and secrets backend has errors of its own
-            self.log.debug("There is no link to the pipeline: %s: %s", type(error).__name__, error)
+            self.log.warning("There is no link to the pipeline: %s: %s", type(error).__name__, error)
 
     def _began_at(self) -> float:
         """Return when the task started, in seconds since the epoch: also where this triggerer has taken it over."""

@@ -24,6 +24,7 @@ from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock
+from tests.stage.connection import with_link
 from tests.stage.failures import fails
 from tests.stage.tasks import TaskInstance, play
 
@@ -193,6 +194,34 @@ else:
             "hevo_job_id",
             "hevo_pipeline_page",
         }
+
+    def test_the_button_is_there_before_anything_is_waited_for(
+        hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline
+    ) -> None:
+        pipeline.start_job(duration=60)
+        triggerer = Triggerer(sensor(), ti)
+        pushed_before: list[dict[str, Any]] = []
+        hevo.on_request = lambda _: pushed_before.append(dict(triggerer.pushed))
+
+        triggerer.event()
+
+        assert pushed_before[0] == {"hevo_pipeline_page": f"{hevo.url}/pipeline/7/overview"}
+
+    def test_an_address_that_cannot_be_made_costs_the_button_alone_and_is_told(
+        hevo: Sandbox,
+        ti: TaskInstance,
+        pipeline: SandboxPipeline,
+        monkeypatch: pytest.MonkeyPatch,
+        story: Callable[[], str],
+    ) -> None:
+        with_link(hevo, monkeypatch, "javascript:alert({pipeline_id})")
+        job = pipeline.start_job(duration=60)
+
+        xcoms = Triggerer(sensor(), ti).finish()
+
+        assert xcoms["return_value"] == job.id
+        assert "hevo_pipeline_page" not in xcoms
+        assert 'There is no link to the pipeline: HevoConfigError: "link"' in story()
 
     def test_xcoms_that_airflow_does_not_keep_there_are_pushed_by_a_worker(
         ti: TaskInstance, pipeline: SandboxPipeline, monkeypatch: pytest.MonkeyPatch
