@@ -17,23 +17,12 @@ from hevo_provider.client.access import Access, Credentials, base_url_of
 from hevo_provider.client.pace import DEFAULT_LIMIT
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.parameters import seconds_of, value_in
+from hevo_provider.provider_info import CONNECTION_FORM
 
 log = logging.getLogger(__name__)
 
 CONNECTION_TYPE = "hevo"
-EXTRA = (
-    "headers",
-    "timeout",
-    "proxy",
-    "ca_file",
-    "relaxed_ca_checks",
-    "client_cert",
-    "client_key",
-    "skip_tls_verification",
-    "link",
-    "lineage_namespaces",
-    "requests_per_minute",
-)
+EXTRA = tuple(CONNECTION_FORM["conn-fields"])  # what the form shows is what is read
 _FILES = {"ca_file": "CA file", "client_cert": "client certificate", "client_key": "client key"}
 
 

@@ -225,7 +225,16 @@ class HevoHook(BaseHook):
         )
 
     async def _open(self) -> HevoAsyncClient:
-        return self._client_for(self._settings or await self._look_up())
+        return self._client_for(await self.asettings())
+
+    async def asettings(self) -> ConnectionSettings:
+        """
+        Return what the connection says; it is looked up once.
+
+        :raises HevoConnectionError: there is no such connection, or it cannot be used.
+        :raises HevoTransportError: Airflow cannot tell.
+        """
+        return self._settings or await self._look_up()
 
     async def _look_up(self) -> ConnectionSettings:
         try:
@@ -297,9 +306,8 @@ class HevoHook(BaseHook):
             return False, " ".join([f"{told.rstrip('.')}.", *advice, f"({error.code})"])
 
     async def _check(self) -> str:
-        settings = self._settings or await self._look_up()
         visible = 0
-        async with self._client_for(settings, retry_limit=0) as hevo:  # somebody is waiting at the button
+        async with self._client_for(await self.asettings(), retry_limit=0) as hevo:  # somebody is waiting at the button
             async for _ in hevo.list_pipelines():
                 visible += 1
                 if visible > MOST_COUNTED:

@@ -1,7 +1,8 @@
 """
 The button "Hevo pipeline" on a task: it leads to the pipeline's page in Hevo's web UI.
 
-The task pushes the address to XCom before it waits for anything, so the button works while the task is deferred.
+The task pushes the address to XCom before it waits for anything, so the button works while the task is deferred. Where
+it starts in the triggerer, its trigger does so.
 Airflow 2 asks for it in the web server, Airflow 3 in the worker: neither has to look up the connection for it.
 """
 

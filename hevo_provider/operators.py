@@ -23,7 +23,6 @@ from hevo_provider.exceptions import (
     HevoError,
     HevoJobFailedError,
     HevoJobNotFoundError,
-    HevoRateLimitError,
     HevoRunError,
     HevoTimeIsOverError,
 )
@@ -43,7 +42,7 @@ from hevo_provider.parameters import (
     seconds_of,
     several_of,
 )
-from hevo_provider.tasks.task import HevoTask, deadline_of, was_cleared
+from hevo_provider.tasks.task import HevoTask, NotNamedYet, deadline_of, was_cleared
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -104,13 +103,14 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
     :param on_fresh: what the task does then: ``"succeed"``, or ``"skip"``, which skips what comes after too.
     :param retry_failed_objects: for RESYNC without ``drop_and_load``: where the try before ended FAILED or
         COMPLETED_WITH_FAILURES, and Hevo says which objects it has not loaded, an automatic retry reloads these alone
-        (Airflow 3.3 and later, with ``durable`` and ``wait_for_completion``). A user's clear reloads all.
+        (Airflow 3.3 and later, with ``durable``). A user's clear reloads all. Not with ``wait_for_completion=False``.
     :param skip_empty_tables: with an ``AssetAlias`` among the ``outlets``: emit no event for a table without new rows.
     :raises HevoConfigError: a literal parameter makes no sense.
     """
 
     template_fields: Sequence[str] = ("pipeline_id", "pipeline_name", "connection_id", "action", "job_type")
     ui_color = "#e7ebff"
+    starts_jobs = True
 
     _course: Course | None = None
 
@@ -169,6 +169,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self.skip_if_fresh = checked(_seconds_or_none, "skip_if_fresh", skip_if_fresh)
         self.on_fresh = checked(partial(member_of, OnFresh), "on_fresh", on_fresh)
         self.retry_failed_objects = checked(flag_of, "retry_failed_objects", retry_failed_objects)
+        checked(self._agrees_with_wait_for_completion, "retry_failed_objects", self.retry_failed_objects)
         self.skip_empty_tables = checked(flag_of, "skip_empty_tables", skip_empty_tables)
         self._check_values(HevoPipelineOperator._checks(self), only_literals=True)
 
@@ -187,10 +188,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self._check_context(context)
         self._begin_work()
         with self._telling_failures():
+            self._knows_hevo = self.is_named and self._is_on_record(context)
             try:
                 order = self._ordered(context)
-            except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
-                self._defer_until_named(self._deadline(context), error)
+            except NotNamedYet as not_yet:
+                self._defer_until_named(self._deadline(context), not_yet.trouble)
             self._show_page(context)
             run = self._run = Run(order=order, phase=Phase.READY, host=self._known_host())
             if (self.durable or self.retry_failed_objects) and not self._store(context).works:
@@ -287,7 +289,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             return self._finish(context, replace(outcome, run=self._with_destination(outcome.run)))
         begun = self._block_on(self._begin, run, store, record)
         if isinstance(begun, Outcome):
-            return self._finish(context, begun)
+            return self._finish(context, replace(begun, run=self._with_destination(begun.run)))
         return self._defer_until_done(context, self._with_destination(begun))
 
     def _wait_synchronously(self, context: Context, run: Run, store: RunStore, record: Record | None) -> Outcome:
@@ -366,6 +368,8 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             self._verdict = Verdict(job)
         elif outcome.ending is Ending.FRESH:
             self._publish(context, run, job, {"fresh": True})
+            if self.on_fresh is OnFresh.SUCCEED:  # of a task that is skipped Airflow emits no events
+                self._tell_tables(context, run, job)
         else:
             try:
                 self._conclude(context, run, job)
@@ -400,6 +404,11 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
                     await cancel_job_of(hevo, run, self.log, within=KILL_TIMEOUT / 2)
 
         BlockingCall(f"The task {self.task_id!r}").run(cancel)
+
+    def _is_on_record(self, context: Context) -> bool:
+        """Return whether Hevo has answered a try before this one, by the same connection."""
+        record = self._store(context).recall(self.connection_id)
+        return record is not None and record.run.order.connection_id == self.connection_id
 
     def _store(self, context: Context) -> RunStore:
         """Return where an earlier worker of this task has put its run on record."""
@@ -488,6 +497,13 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         if value is OnActiveJob.FAIL and not self.ensure_new_job:
             raise HevoConfigError(
                 f'{name}="fail" goes with ensure_new_job=True only: ensure_new_job=False starts a job all the same.',
+                code=codes.DO_NOT_GO_TOGETHER,
+            )
+
+    def _agrees_with_wait_for_completion(self, name: str, value: bool) -> None:
+        if value and not self.wait_for_completion:
+            raise HevoConfigError(
+                f"{name} goes with wait_for_completion=True only: else the task never sees what failed.",
                 code=codes.DO_NOT_GO_TOGETHER,
             )
 

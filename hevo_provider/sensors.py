@@ -21,13 +21,12 @@ from airflow.providers.common.compat.sdk import (
 
 from hevo_provider import codes
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import first_poke_of, is_expanded_over, needs_a_worker, was_unmapped
+from hevo_provider.compat import execute_from_within, first_poke_of, is_expanded_over, needs_a_worker, was_unmapped
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoError,
     HevoJobNotFoundError,
     HevoNotFoundError,
-    HevoRateLimitError,
     HevoRunError,
     HevoTimeIsOverError,
 )
@@ -45,11 +44,19 @@ from hevo_provider.parameters import (
     refuse_mix_ups,
     seconds_of,
 )
-from hevo_provider.tasks.task import DEADLINE_MARGIN, HevoTask, deadline_of, hopeless_errors_fail_for_good, limit_of
+from hevo_provider.tasks.task import (
+    DEADLINE_MARGIN,
+    HevoTask,
+    NotNamedYet,
+    deadline_of,
+    hopeless_errors_fail_for_good,
+    limit_of,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from hevo_provider.runs.by_name import Naming
     from hevo_provider.runs.order import Order
     from hevo_provider.runs.outcome import Outcome
     from hevo_provider.runs.run import Run
@@ -117,6 +124,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     ui_color = "#e7ebff"
 
     _wait: Wait | None = None
+    _named_since: float | None = None  # when the first process of a rescheduled sensor looked the name up
 
     def __init__(  # noqa: PLR0913 - the parameter table of the documentation
         self,
@@ -185,12 +193,13 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             self._show_page(context)
         with self._telling_failures():
             if not self.deferrable:
-                return super().execute(context)
+                return execute_from_within(self, super().execute, context)
             with self._failing_like_a_sensor():
                 try:
                     run = self._run = self._new_run(context)
-                except HevoRateLimitError as error:  # the name of the pipeline had to be looked up
-                    self._defer_until_named(deadline_of(context, self.timeout, self.execution_timeout), error)
+                except NotNamedYet as not_yet:
+                    deadline = deadline_of(context, self.timeout, self.execution_timeout)
+                    self._defer_until_named(deadline, not_yet.trouble)
                 self._begin(context, run)
                 with self._going_on_if_silent(context, run):
                     outcome, wait = self._poll(run)
@@ -227,12 +236,14 @@ class HevoSensor(HevoTask, BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once. The base class calls this in the modes ``poke`` and ``reschedule``."""
         with hopeless_errors_fail_for_good():
+            if self.is_named and self.reschedule:
+                self._knows_hevo = first_poke_of(context) is not None
+                self._named_since = self._first_poke(context)
             try:
                 run = self._new_run(context)
-            except HevoError as error:  # the name of the pipeline had to be looked up
-                if not self._may_be_looked_up_later(context, error):
-                    raise
-                self.log.info("The pipeline is looked up at the next poke: %s", error.text)
+            except NotNamedYet as not_yet:
+                self.log.info("The pipeline's name is looked up again at the next poke: %s", not_yet.trouble.text)
+                self.poke_interval = not_yet.pause
                 return PokeReturnValue(is_done=False)
             if self._wait is None and not run.answered:
                 self._begin(context, run)
@@ -280,17 +291,15 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                     raise
                 raise AirflowSensorTimeout(str(late)) from late.__cause__
 
-    def _may_be_looked_up_later(self, context: Context, error: HevoError) -> bool:
-        """
-        Return whether another poke may look the pipeline's name up.
+    async def _poll_for_name(self, naming: Naming, connect: Connect) -> int | None:
+        from hevo_provider.runs.wait import poll_on_while_refused
 
-        A sensor that was rescheduled has been answered before, so an API that is down ends it no more than the wait for
-        a job by the pipeline's id.
-        """
-        from hevo_provider.runs.error_table import Meaning, meaning_of
-
-        meaning = meaning_of(error)
-        return meaning is Meaning.OVER_THE_LIMIT or (meaning is Meaning.OUTAGE and first_poke_of(context) is not None)
+        found = await super()._poll_for_name(naming, connect)
+        if found is None and self._named_since is not None:
+            found = await poll_on_while_refused(naming, connect, process_clock(), knows_hevo=self._knows_hevo)
+            if naming.trouble is not None and _has_been_missing(naming.trouble, self._named_since):
+                raise naming.trouble
+        return found
 
     # One poll
 
@@ -308,7 +317,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
 
     async def _apoll(self, run: Run) -> tuple[Outcome | None, Wait]:
         from hevo_provider.runs.error_table import Meaning, meaning_of
-        from hevo_provider.runs.wait import Wait
+        from hevo_provider.runs.wait import Wait, poll_on_while_refused
 
         if self._wait is None:
             self._wait = Wait(run, process_clock(), self.log)
@@ -321,48 +330,13 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                 except HevoError as error:
                     if meaning_of(error) not in {Meaning.OUTAGE, Meaning.OVER_THE_LIMIT}:
                         raise  # after an outage, or over the limit, a job may yet show
-            if run.searching_since is not None:
-                outcome = await self._poll_on(wait, connect, outcome)
+            since = run.searching_since
+            if outcome is None and since is not None:
+                knows_hevo = wait.run.knows_hevo
+                outcome = await poll_on_while_refused(wait, connect, process_clock(), knows_hevo=knows_hevo)
+                if wait.trouble is not None and _has_been_missing(wait.trouble, since):
+                    raise _vanished(wait.run, wait.trouble)
             return outcome, wait
-
-    async def _poll_on(self, wait: Wait, connect: Connect, outcome: Outcome | None) -> Outcome | None:
-        """
-        Poll on where a refusal or a 404 may be a stumble, or the truth.
-
-        A process that is rescheduled does not know for how long the ones before it were told the same. So it stays for
-        half a minute to see whether that lasts, and believes a 404 only of a wait that is old enough for it.
-
-        :raises HevoError: it lasts.
-        """
-        from hevo_provider.runs.error_table import (
-            MISSING_TOLERANCE,
-            REFUSAL_TOLERANCE,
-            Meaning,
-            endured_for,
-            meaning_of,
-        )
-
-        clock, run = process_clock(), wait.run
-        until = clock.monotonic() + REFUSAL_TOLERANCE
-        while outcome is None and wait.trouble is not None and clock.monotonic() <= until:
-            meaning = meaning_of(wait.trouble)
-            if meaning is None or endured_for(meaning, knows_hevo=run.knows_hevo) is None:
-                return outcome  # an outage: the next process will see
-            await clock.sleep(wait.pause)
-            outcome = await wait.poll(connect)
-        waited_for = clock.now() - (run.searching_since or 0.0)
-        trouble = wait.trouble
-        is_missing = trouble is not None and meaning_of(trouble) is Meaning.MISSING
-        if outcome is None and trouble is not None and is_missing and waited_for >= MISSING_TOLERANCE:
-            what = f", job {run.job_id}" if run.job_id else ""
-            raise HevoJobNotFoundError(
-                f"Pipeline {run.pipeline_id}{what}: Hevo does not know it ({trouble.text}). It may have been deleted, "
-                "or the job belongs to another pipeline.",
-                pipeline_id=run.pipeline_id,
-                job_id=run.job_id,
-                code=codes.VANISHED,
-            )
-        return outcome
 
     def _get_next_poke_interval(self, *how_long_so_far: Any, **more: Any) -> float:
         """Return the seconds until the next poke that the base class asks for, or those that Airflow needs."""
@@ -584,6 +558,28 @@ def _renders_in_triggerer(template: str) -> bool:
     except TemplateError:  # such as a filter of Airflow's own
         return False
     return names <= KNOWN_TO_TRIGGERERS
+
+
+def _has_been_missing(trouble: HevoError, since: float) -> bool:
+    """
+    Return whether a 404 is to be believed: only of a wait that is old enough for it.
+
+    :param since: seconds since the epoch, when the wait began.
+    """
+    from hevo_provider.runs.error_table import MISSING_TOLERANCE, Meaning, meaning_of
+
+    return meaning_of(trouble) is Meaning.MISSING and process_clock().now() - since >= MISSING_TOLERANCE
+
+
+def _vanished(run: Run, trouble: HevoError) -> HevoJobNotFoundError:
+    what = f", job {run.job_id}" if run.job_id else ""
+    return HevoJobNotFoundError(
+        f"Pipeline {run.pipeline_id}{what}: Hevo does not know it ({trouble.text}). It may have been deleted, "
+        "or the job belongs to another pipeline.",
+        pipeline_id=run.pipeline_id,
+        job_id=run.job_id,
+        code=codes.VANISHED,
+    )
 
 
 def _without_what_was_polled(wait: Wait) -> Run:

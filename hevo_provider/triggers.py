@@ -23,12 +23,13 @@ from hevo_provider.compat import (
     push_from_triggerer,
     triggers_are_told_of_a_kill,
 )
-from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRateLimitError, HevoRunError, HevoTransportError
+from hevo_provider.exceptions import HevoConfigError, HevoError, HevoRunError, HevoTransportError
 from hevo_provider.hooks import HevoHook
+from hevo_provider.links import PAGE_KEY, page_of
 from hevo_provider.metrics import count_end
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.parameters import DEFAULT_CONNECTION_ID, moment_of
-from hevo_provider.runs.by_name import pipeline_id_when_there_is_room
+from hevo_provider.runs.by_name import Naming
 from hevo_provider.runs.cancel import cancel_job_of, end_in_time
 from hevo_provider.runs.error_table import fails_for_good
 from hevo_provider.runs.events import BEGIN, JOB_KEY, event_of, event_of_error, facts_told, read_event
@@ -197,28 +198,41 @@ class HevoJobTrigger(BaseTrigger):
 
 class HevoPipelineNameTrigger(BaseTrigger):
     """
-    Look a pipeline's name up as soon as Hevo's limit has room for it, and send one event with its id.
+    Look a pipeline's name up, and send one event with its id.
 
-    A worker does so itself, and comes here only where Hevo has refused that for the limit: a hundred tasks that begin
-    at once would else hold a hundred workers.
+    A worker does so itself, and comes here only where something keeps it from that which is endured, such as Hevo's
+    limit: a hundred tasks that begin at once would else hold a hundred workers.
 
     Class path and parameters are stored in Airflow's database: they only ever grow.
 
     :param pipeline_name: the name.
     :param connection_id: the Airflow connection.
     :param deadline: seconds since the epoch after which it is given up.
+    :param api_outage_tolerance: seconds without a usable answer from Hevo after which it is given up.
+    :param knows_hevo: whether Hevo has answered the task well before.
     """
 
-    def __init__(self, pipeline_name: str, connection_id: str, deadline: float, **_: Any) -> None:
+    def __init__(
+        self,
+        pipeline_name: str,
+        connection_id: str,
+        deadline: float,
+        api_outage_tolerance: float = 1800.0,
+        knows_hevo: bool = False,
+        **_: Any,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.pipeline_name = pipeline_name
         self.connection_id = connection_id
         self.deadline = deadline
+        self.api_outage_tolerance = api_outage_tolerance
+        self.knows_hevo = knows_hevo
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and parameters, to start this elsewhere. No credentials are among them."""
         about = {"pipeline_name": self.pipeline_name, "connection_id": self.connection_id}
-        return "hevo_provider.triggers.HevoPipelineNameTrigger", {**about, "deadline": self.deadline}
+        how = {"api_outage_tolerance": self.api_outage_tolerance, "knows_hevo": self.knows_hevo}
+        return "hevo_provider.triggers.HevoPipelineNameTrigger", {**about, "deadline": self.deadline, **how}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look the name up, then send the event."""
@@ -227,10 +241,9 @@ class HevoPipelineNameTrigger(BaseTrigger):
         self.log.info("The pipeline %r is looked up in the triggerer.", self.pipeline_name)
         event: dict[str, Any] = {"pipeline_name": self.pipeline_name, "connection_id": self.connection_id}
         try:
-            event["pipeline_id"] = await self._look_up(clock)
+            event |= await self._look_up(clock)
         except HevoError as error:
-            event |= {"error": error.text, "code": error.code.name, "is_late": isinstance(error, HevoRateLimitError)}
-            event["fails_for_good"] = fails_for_good(error)
+            event |= {"error": error.text, "code": error.code.name, "fails_for_good": fails_for_good(error)}
         except Exception as error:
             # Airflow 2's dag.test() starts a trigger that raised again, for ever.
             self.log.exception("Looking up the pipeline %r failed.", self.pipeline_name)
@@ -239,14 +252,33 @@ class HevoPipelineNameTrigger(BaseTrigger):
             await clock.sleep(began + SHORTEST_DEFERRAL - clock.monotonic())
         yield TriggerEvent(event)
 
-    async def _look_up(self, clock: Clock) -> int:
-        client = HevoHook(self.connection_id, longest_pause=0.0).shared_client()  # the loop pauses, up to the deadline
+    async def _look_up(self, clock: Clock) -> dict[str, Any]:
+        client: SharedClient | None = None
+
+        async def connect() -> HevoAsyncClient:
+            nonlocal client
+            if client is None:  # the loop pauses, up to the deadline; a client that was not to be had is given up
+                opened = HevoHook(self.connection_id, longest_pause=0.0).shared_client()
+                await opened.join()
+                client = opened
+            return await client.join()
+
+        naming = Naming(
+            self.pipeline_name,
+            clock,
+            self.log,
+            tolerance=self.api_outage_tolerance,
+            knows_hevo=self.knows_hevo,
+            starts=False,
+        )
         try:
-            return await pipeline_id_when_there_is_room(
-                client.join, self.pipeline_name, deadline=self.deadline, clock=clock, logger=self.log
-            )
+            found = await naming.until_done(connect, self.deadline)
         finally:
-            await client.leave()
+            if client is not None:
+                await client.leave()
+        if naming.trouble is not None:
+            return {"error": naming.trouble.text, "code": naming.trouble.code.name, "is_late": True}
+        return {"pipeline_id": found}
 
 
 class HevoSensorTrigger(HevoJobTrigger):
@@ -323,8 +355,18 @@ class HevoSensorTrigger(HevoJobTrigger):
             self.log.info("A worker begins: completed_after is not known here (%s: %s).", type(why).__name__, why)
             yield TriggerEvent(BEGIN)
             return
+        await self._show_page()
         event = await self._event()
         yield await self._success_of(event, began_at) or TriggerEvent(event)
+
+    async def _show_page(self) -> None:
+        """Push the address of the pipeline's page, for the task's link, as a worker would. Never fails the wait."""
+        try:
+            async with asyncio.timeout(PUSH_TIMEOUT):
+                page = page_of(await HevoHook(self.connection_id).asettings(), self.ordered.pipeline_id)
+                await push_from_triggerer(self.task_instance, {PAGE_KEY: page})
+        except Exception as error:  # noqa: BLE001 - each version and secrets backend has errors of its own
+            self.log.warning("There is no link to the pipeline: %s: %s", type(error).__name__, error)
 
     def _began_at(self) -> float:
         """Return when the task started, in seconds since the epoch: also where this triggerer has taken it over."""

@@ -128,14 +128,17 @@ class HevoAsyncClient(HevoTransport):
 
     # Pipelines
 
-    def list_pipelines(self, *, limit: int = MAX_PAGE, longest_pause: float | None = None) -> AsyncIterator[Pipeline]:
+    def list_pipelines(
+        self, *, limit: int = MAX_PAGE, longest_pause: float | None = None, retry_limit: int | None = None
+    ) -> AsyncIterator[Pipeline]:
         """
         Walk through the account's pipelines: GET /pipelines.
 
         :param limit: how many to fetch with one request, at most 100.
         :param longest_pause: seconds; overrides the client's own: who stops half-way has to begin anew.
+        :param retry_limit: overrides the client's own for the first page: who stops there has lost nothing.
         """
-        return self._walk("/api/v1/pipelines", PipelinePage.from_json, limit, longest_pause)
+        return self._walk("/api/v1/pipelines", PipelinePage.from_json, limit, longest_pause, retry_limit)
 
     async def get_pipeline(self, pipeline_id: int, *, retry_limit: int | None = None) -> Pipeline:
         """
@@ -383,12 +386,16 @@ class HevoAsyncClient(HevoTransport):
         read: Callable[[bytes], _Page[Item_co]],
         limit: int,
         longest_pause: float | None = None,
+        retry_limit: int | None = None,
     ) -> AsyncIterator[Item_co]:
         cursor: str | None = None
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
             params = _page_params(limit, cursor)
-            page = await self.request("GET", path, _reads(read), params=params, longest_pause=longest_pause)
+            page = await self.request(
+                "GET", path, _reads(read), params=params, longest_pause=longest_pause, retry_limit=retry_limit
+            )
+            retry_limit = None
             for item in page.data:
                 yield item
             cursor = page.following

@@ -22,7 +22,7 @@ class Outage:
     What keeps one wait from an answer, and for how long.
 
     :param clock: where time comes from.
-    :param pipeline_id: the pipeline, for messages.
+    :param pipeline: the pipeline, for messages: its id, or its name in quotes.
     :param tolerance: seconds without a usable answer after which the wait fails.
     :param logger: who is told.
     :param knows_hevo: whether Hevo has answered this task well before: see :mod:`hevo_provider.runs.error_table`.
@@ -39,6 +39,7 @@ class Outage:
         "_log",
         "_meaning",
         "_meaning_for",
+        "_pipeline",
         "_pipeline_id",
         "_silent_until",
         "_times_told",
@@ -46,10 +47,11 @@ class Outage:
     )
 
     def __init__(
-        self, clock: Clock, pipeline_id: int, tolerance: float, logger: Logger, *, knows_hevo: bool = False
+        self, clock: Clock, pipeline: int | str, tolerance: float, logger: Logger, *, knows_hevo: bool = False
     ) -> None:
         self._clock = clock
-        self._pipeline_id = pipeline_id
+        self._pipeline = pipeline
+        self._pipeline_id = pipeline if isinstance(pipeline, int) else None
         self._tolerance = tolerance
         self._log = logger
         self._knows_hevo = knows_hevo
@@ -68,7 +70,7 @@ class Outage:
         self._knows_hevo = True
         if self._is_told:
             lasted = self._lasted(self._clock.monotonic())
-            self._log.info("Pipeline %s: Hevo answers again after %.0f s.", self._pipeline_id, lasted)
+            self._log.info("Pipeline %s: Hevo answers again after %.0f s.", self._pipeline, lasted)
         self._failures, self._meaning, self._kind, self._is_told = 0, None, None, False
         self._bad_at, self._bad_for, self._meaning_for = None, 0.0, 0.0
 
@@ -118,17 +120,17 @@ class Outage:
         if kind == self._kind or now < self._silent_until:
             return
         self._kind, self._is_told = kind, True
-        self._log.warning("Pipeline %s: %s. Waiting on.", self._pipeline_id, self._said(error))
+        self._log.warning("Pipeline %s: %s. Waiting on.", self._pipeline, self._said(error))
         self._times_told += 1
         if self._times_told >= TOLD_FREELY:
             silence = FIRST_SILENCE * 2.0 ** min(self._times_told - TOLD_FREELY, 30)
             self._silent_until = now + min(silence, LONGEST_SILENCE)
 
     def _said(self, error: HevoError) -> str:
-        return error.text.removeprefix(f"Pipeline {self._pipeline_id}: ").rstrip(".")
+        return error.text.removeprefix(f"Pipeline {self._pipeline}: ").rstrip(".")
 
     def _what(self, job_id: str | None) -> str:
-        return f"Pipeline {self._pipeline_id}" + (f", job {job_id}" if job_id else "")
+        return f"Pipeline {self._pipeline}" + (f", job {job_id}" if job_id else "")
 
     def _lasting(self, error: HevoError, job_id: str | None) -> HevoError:
         if self._meaning is not Meaning.MISSING:
@@ -150,7 +152,7 @@ class Outage:
         since = datetime.fromtimestamp(self._clock.now() - lasted, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return HevoOutageError(
             f"{self._what(job_id)}: no usable answer from Hevo since {since} ({lasted:.0f} s); the last failure was: "
-            f"{self._said(error)}. The job may still be running.",
+            f"{self._said(error)}.{'' if self._pipeline_id is None else ' The job may still be running.'}",
             pipeline_id=self._pipeline_id,
             job_id=job_id,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from hevo_provider.client.budget import asking_as
 from hevo_provider.client.calls import HevoAsyncClient
@@ -17,7 +18,7 @@ from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoError, HevoTimeoutError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
-from hevo_provider.runs.error_table import meaning_of
+from hevo_provider.runs.error_table import REFUSAL_TOLERANCE, endured_for, meaning_of
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.outage import Outage
 from hevo_provider.runs.outcome import Ending, Outcome, Step
@@ -31,6 +32,23 @@ LONGEST_POLL = 600.0  # seconds; more than any can take that ends well, however 
 LAST_POLL = 1.0  # seconds that a poll may at least take when the deadline is there
 
 Connect = Callable[[], Awaitable[HevoAsyncClient]]
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class Asking(Protocol[T_co]):
+    """What is polled until it has an answer, such as a :class:`Wait`."""
+
+    @property
+    def trouble(self) -> HevoError | None:
+        """What kept the last poll from an answer, and is endured."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next poll."""
+
+    async def poll(self, connect: Connect) -> T_co | None:
+        """Poll once; None: poll again after :attr:`pause` seconds."""
 
 
 class Wait:
@@ -186,3 +204,27 @@ class Wait:
 
     def _time_left(self) -> float:
         return float("inf") if self.run.order.deadline is None else self.run.order.deadline - self._clock.now()
+
+
+async def poll_on_while_refused(asking: Asking[T], connect: Connect, clock: Clock, *, knows_hevo: bool) -> T | None:
+    """
+    Poll on, for up to half a minute, where a refusal or a 404 may be a stumble, or the truth.
+
+    That is for a process that polls once and remembers nothing: it does not know for how long the ones before it were
+    told the same. An outage is left to the next process.
+
+    :param asking: what was polled without an answer.
+    :param connect: returns a client.
+    :param clock: where time comes from.
+    :param knows_hevo: whether Hevo has answered the task well before.
+    :returns: what the last poll returned.
+    :raises HevoError: it lasts.
+    """
+    until, found = clock.monotonic() + REFUSAL_TOLERANCE, None
+    while found is None and asking.trouble is not None and clock.monotonic() <= until:
+        meaning = meaning_of(asking.trouble)
+        if meaning is None or endured_for(meaning, knows_hevo=knows_hevo) is None:
+            return None
+        await clock.sleep(asking.pause)
+        found = await asking.poll(connect)
+    return found

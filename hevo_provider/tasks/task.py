@@ -13,12 +13,11 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from hevo_provider import codes
 from hevo_provider.clock import process_clock
-from hevo_provider.compat import is_alias, is_resumed, was_unmapped
+from hevo_provider.compat import execute_from_within, is_alias, is_resumed, was_unmapped
 from hevo_provider.exceptions import (
     HevoConfigError,
     HevoError,
     HevoHopelessError,
-    HevoRateLimitError,
     HevoRunError,
     HevoTimeIsOverError,
 )
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from hevo_provider.client.calls import HevoAsyncClient
     from hevo_provider.hooks import HevoHook
     from hevo_provider.models.answers import Job
+    from hevo_provider.runs.by_name import Naming
     from hevo_provider.runs.events import Event
     from hevo_provider.runs.order import Order
     from hevo_provider.runs.run import Run
@@ -53,8 +53,24 @@ T = TypeVar("T")
 
 LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
 DEADLINE_MARGIN = 5.0  # seconds: Airflow 2's own sweep of timed out deferrals would lose the job's id
-_OF_A_RUN = frozenset({"_call", "_course", "_hook", "_run", "_wait"})  # of a task's attributes: what cannot be copied
+_OF_A_RUN = frozenset(
+    {"_call", "_course", "_hook", "_naming", "_run", "_wait"}
+)  # of a task's attributes: what cannot be copied
 DETAILS_TIMEOUT = 5.0  # seconds for what is only nice to know
+
+
+class NotNamedYet(Exception):  # noqa: N818 - it is no error
+    """
+    A pipeline's id could not be looked up, which is endured.
+
+    :param trouble: what keeps it.
+    :param pause: seconds until it may be asked for again.
+    """
+
+    def __init__(self, trouble: HevoError, pause: float) -> None:
+        super().__init__(trouble.text)
+        self.trouble = trouble
+        self.pause = pause
 
 
 class HevoTask(Base):
@@ -65,7 +81,9 @@ class HevoTask(Base):
     pipeline_id: Any
     pipeline_name: Any
     connection_id: str
+    api_outage_tolerance: float
     skip_empty_tables: bool
+    starts_jobs = False
 
     _call: BlockingCall | None = None
     _run: Run | None = None  # what this process began with
@@ -75,6 +93,8 @@ class HevoTask(Base):
     _at_work_since: float | None = None
     _told_job_id: str | None = None
     _looked_up: tuple[str, str, int] | None = None
+    _naming: Naming | None = None
+    _knows_hevo = False  # whether Hevo has answered this task well, in a process before this one
     _wrong_parameter: HevoConfigError | None = None
     _unrendered: Exception | None = None  # why the templates are what they were, in a task that came back
 
@@ -171,40 +191,63 @@ class HevoTask(Base):
         """
         Return the pipeline's id: GET /pipelines, once in a process, where it is given by its name.
 
-        :param wait_until: seconds since the epoch until which this process waits for Hevo's limit to have room. None:
-            no longer than a start does that leaves the worker.
+        :param wait_until: seconds since the epoch until which this process waits for an answer. None: it asks once, and
+            waits for Hevo's limit no longer than a start does that leaves the worker.
         :raises HevoConfigError: no pipeline is meant, or several are.
-        :raises HevoRateLimitError: there is no room within Hevo's limit.
-        :raises HevoError: Hevo cannot be reached, or refuses.
+        :raises NotNamedYet: there is no answer, which is endured.
+        :raises AirflowTaskTimeout: there was none before ``wait_until``.
+        :raises HevoError: there is none, and that is not endured.
         """
         if not self.is_named:
             return pipeline_id_of(self.pipeline_id)
         name = pipeline_name_of(self.pipeline_name)
         if self._looked_up is None or self._looked_up[:2] != (self.connection_id, name):
-            deadline = float("-inf") if wait_until is None else wait_until
-
-            async def look_up() -> int:
-                from hevo_provider.client.budget import Purpose, Turn, asking_as
-                from hevo_provider.runs.by_name import pipeline_id_when_there_is_room
-                from hevo_provider.runs.course import LONGEST_WAIT_FOR_LIMIT
-
-                turn = Turn(Purpose.START, patience=LONGEST_WAIT_FOR_LIMIT if wait_until is None else None)
-                async with self._connecting(self.connection_id) as connect:
-                    with asking_as(turn):
-                        return await pipeline_id_when_there_is_room(
-                            connect, name, deadline=deadline, clock=process_clock(), logger=self.log
-                        )
-
-            self._looked_up = self.connection_id, name, self._block_on(look_up)
+            self._looked_up = self.connection_id, name, self._look_up(name, wait_until)
             self.log.info("The pipeline %r has the id %s.", name, self._looked_up[2])
         return self._looked_up[2]
+
+    def _look_up(self, name: str, wait_until: float | None) -> int:
+        from hevo_provider.client.budget import Purpose, Turn, asking_as
+        from hevo_provider.runs.by_name import Naming
+        from hevo_provider.runs.course import LONGEST_WAIT_FOR_LIMIT
+
+        naming = self._naming
+        if naming is None or naming.name != name:
+            naming = self._naming = Naming(
+                name,
+                process_clock(),
+                self.log,
+                tolerance=self.api_outage_tolerance,
+                knows_hevo=self._knows_hevo,
+                starts=self.starts_jobs,
+            )
+
+        async def ask() -> int | None:
+            turn = Turn(Purpose.START, patience=LONGEST_WAIT_FOR_LIMIT if wait_until is None else None)
+            async with self._connecting(self.connection_id) as connect:
+                with asking_as(turn):
+                    if wait_until is None:
+                        return await self._poll_for_name(naming, connect)
+                    return await naming.until_done(connect, wait_until)
+
+        found = self._block_on(ask)
+        if naming.trouble is None:
+            assert found is not None
+            return found
+        if wait_until is not None:
+            raise _not_named_in_time(naming.trouble.text)
+        raise NotNamedYet(naming.trouble, naming.pause)
+
+    async def _poll_for_name(self, naming: Naming, connect: Connect) -> int | None:
+        """Ask once, in a process that does not wait."""
+        return await naming.poll(connect)
 
     def execute_named(self, context: Context, event: Any = None) -> Any:
         """
         Begin anew when the triggerer has looked the pipeline's name up.
 
         :param event: that of :class:`hevo_provider.triggers.HevoPipelineNameTrigger`.
-        :raises AirflowTaskTimeout: Hevo's limit had no room for that in time.
+        :raises AirflowTaskTimeout: that could not be done in time.
         :raises HevoConfigError: no pipeline has the name, or several have.
         """
         with self._telling_failures():
@@ -218,7 +261,7 @@ class HevoTask(Base):
         :raises Exception: the templates cannot be rendered.
         """
         self._check_that_all_is_rendered()
-        return self.execute(context)
+        return execute_from_within(self, self.execute, context)
 
     def _check_that_all_is_rendered(self) -> None:
         if self._unrendered is not None:
@@ -229,27 +272,28 @@ class HevoTask(Base):
         about: dict[str, Any] = event if isinstance(event, dict) else unknown
         error = about.get("error")
         if about.get("is_late"):
-            why = f"Nothing was started when the task's time was over: Hevo's limit had no room. {error}"
-            said = HevoTimeIsOverError(why, code=codes.NOT_STARTED_IN_TIME)
-            raise AirflowTaskTimeout(said.text) from said
+            raise _not_named_in_time(str(error))
         if error is not None:
             kind = HevoHopelessError if about.get("fails_for_good") else HevoRunError
             raise kind(error, code=codes.ALL.get(str(about.get("code")), codes.UNEXPECTED))
         return about["connection_id"], about["pipeline_name"], about["pipeline_id"]
 
-    def _defer_until_named(self, deadline: float, error: HevoRateLimitError) -> NoReturn:
-        """Leave the worker; a triggerer waits for room within Hevo's limit, and calls ``execute_named``."""
+    def _defer_until_named(self, deadline: float, trouble: HevoError) -> NoReturn:
+        """Leave the worker; a triggerer looks the pipeline's name up, and calls ``execute_named``."""
         from hevo_provider.runs.words import IF_NO_LINE_FOLLOWS
         from hevo_provider.triggers import HevoPipelineNameTrigger
 
         name = pipeline_name_of(self.pipeline_name)
         self.log.info(
-            "Which pipeline is called %r has to wait for Hevo's limit, in the triggerer: %s %s",
+            "Which pipeline is called %r is asked for again in the triggerer: %s %s",
             name,
-            error.text,
+            trouble.text,
             IF_NO_LINE_FOLLOWS,
         )
-        self.defer(trigger=HevoPipelineNameTrigger(name, self.connection_id, deadline), method_name="execute_named")
+        trigger = HevoPipelineNameTrigger(
+            name, self.connection_id, deadline, self.api_outage_tolerance, knows_hevo=self._knows_hevo
+        )
+        self.defer(trigger=trigger, method_name="execute_named")
         raise AssertionError("unreachable: defer() raises")
 
     def _do_render_template_fields(
@@ -450,8 +494,7 @@ class HevoTask(Base):
             what = f"{end_in_words(job)}.{failing_in_words(details.failing_objects)}"
             what += f" {deferral_in_words(details.deferred_objects)}" if is_deferred else ""
             self.log.warning("Pipeline %s: %s Accepted.", run.pipeline_id, what)
-        if self._aliases():
-            self._tell_tables(context, run, job)
+        self._tell_tables(context, run, job)
         return job.job_id
 
     def _aliases(self) -> list[Any]:
@@ -460,11 +503,14 @@ class HevoTask(Base):
 
     def _tell_tables(self, context: Context, run: Run, job: Job) -> None:
         """Emit an asset event for each table that was loaded, if that can be done: the job has succeeded."""
+        aliases = self._aliases()
+        if not aliases:
+            return
         from hevo_provider.tasks.tables import Tables
 
         tables = Tables(self._hevo(run.order.connection_id), run, job, self.log)
         self._block_on(tables.read)
-        tables.tell(context, self._aliases(), skip_empty=self.skip_empty_tables)
+        tables.tell(context, aliases, skip_empty=self.skip_empty_tables)
 
     def _publish(self, context: Context, run: Run, job: Job, more: Mapping[str, Any] | None = None) -> None:
         """Tell Airflow of the job's state and counters, and of more."""
@@ -503,6 +549,15 @@ class HevoTask(Base):
                 return None
 
         return self._block_on(limited)
+
+
+def _not_named_in_time(why: str) -> AirflowTaskTimeout:
+    said = HevoTimeIsOverError(
+        f"The task's time was over before its pipeline's name could be looked up: {why}", code=codes.NOT_STARTED_IN_TIME
+    )
+    late = AirflowTaskTimeout(said.text)
+    late.__cause__ = said
+    return late
 
 
 def deadline_of(context: Context, timeout: float, execution_timeout: timedelta | None) -> float:

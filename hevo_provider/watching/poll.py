@@ -12,7 +12,6 @@ import logging
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from hevo_provider.client.budget import Purpose, Turn, asking_as
@@ -52,8 +51,7 @@ class PipelinePoll:
         self._clock = process_clock()
         self._pipeline = pipeline
         self._rounds: Rounds | None = None
-        told = cast("int", pipeline)  # a name will do: an outage only tells of it, in the log and in errors logged here
-        self._outage = Outage(self._clock, told, float("inf"), log)
+        self._outage = Outage(self._clock, pipeline, float("inf"), log)
         self._obstacle: str | None = None
 
     async def rounds(self) -> AsyncGenerator[Round, None]:

@@ -61,7 +61,7 @@ ONLY_IMPORTED_BY = {
     "watching": {"assets"},
     "assets": set[str](),  # it needs Airflow 3
     "retries": set[str](),  # it needs Airflow 3.3
-    "links": {"tasks"},
+    "links": {"tasks", "triggers"},
     "vendor_conflict": {"provider_info"},
     "vendor": {"vendor_paths"},
     "vendor_paths": set[str](),

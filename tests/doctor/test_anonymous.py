@@ -54,7 +54,7 @@ def test_no_name_id_host_or_address_of_the_account_is_in_the_file(
 
     text = file.read_text(encoding="utf-8").lower()
     assert told.status == 1
-    for own in (*OWN, "acme_invoices", "127.0.0.1", str(hevo.port), "example.com", "4711", "4712", "4713", "4714"):
+    for own in (*OWN, "acme_invoices", "127.0.0.1", f":{hevo.port}", "example.com", "4711", "4712", "4713", "4714"):
         assert own not in text, own
     ids = {job.id for pipeline in hevo.pipelines.values() for job in pipeline.jobs}
     ids |= {each.id for pipeline in hevo.pipelines.values() for each in pipeline.objects}

@@ -36,6 +36,9 @@ def test_sensors_end_with_their_job_and_those_that_can_do_without_have_no_worker
     for task_id in (*(f"finds_{number}" for number in range(MANY)), "completed", "in_conf"):
         assert airflow.xcom(WITHOUT, "run", task_id) == job.id
         assert airflow.xcom(WITHOUT, "run", task_id, "hevo_job")["status"] == "COMPLETED"
+        link = airflow.call("GET", f"/dags/{WITHOUT}/dagRuns/run/taskInstances/{task_id}/links")
+        page = {"Hevo pipeline": f"{hevo.url}/pipeline/{PIPELINE}/overview"}
+        assert link.get("extra_links", link) == page
     if STARTS_THERE:
         assert logs_of_workers(lab, WITHOUT) == set()
         assert airflow.xcom(WITHOUT, "run", "completed", "hevo_job")["worker_seconds"] == 0

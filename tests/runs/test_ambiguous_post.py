@@ -276,7 +276,7 @@ def test_a_call_that_is_given_up_after_three_is_told_with_what_hevo_said_last(
         play(operator(deferrable=deferrable), ti)
 
     assert [request.status for request in hevo.requests_of("sync_now")] == [502, 409, 409]
-    assert "502" not in told_by(failure.value)
+    assert "Hevo answered 502" not in told_by(failure.value)
 
 
 @in_both_modes

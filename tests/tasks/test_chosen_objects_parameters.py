@@ -42,7 +42,7 @@ def test_it_takes_what_the_pipelines_operator_takes_but_its_action() -> None:
         "durable": False,
         "skip_if_fresh": 3600.0,
         "on_fresh": "skip",
-        "retry_failed_objects": True,
+        "retry_failed_objects": False,  # which is refused with wait_for_completion=False
         "skip_empty_tables": True,
     }
 

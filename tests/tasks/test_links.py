@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -16,17 +15,13 @@ from hevo_provider.links import PAGE_KEY, HevoPipelineLink, page_of
 from hevo_provider.operators import HevoPipelineOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
+from tests.stage.connection import with_link
 from tests.stage.failures import fails
 from tests.stage.tasks import Deferral, TaskInstance, play, work
 
 
 def settings(link: object = None, base_url: str = "https://eu.hevodata.com") -> ConnectionSettings:
     return ConnectionSettings(Access(base_url, Credentials("key", "secret")), link=link)
-
-
-def with_link(hevo: Sandbox, monkeypatch: pytest.MonkeyPatch, link: object) -> None:
-    connection = {"conn_type": "hevo", "host": hevo.url, "login": hevo.key, "password": hevo.secret}
-    monkeypatch.setenv("AIRFLOW_CONN_HEVO_AIRFLOW_CONN_ID", json.dumps({**connection, "extra": {"link": link}}))
 
 
 @pytest.mark.parametrize("kind", [HevoPipelineOperator, HevoSensor])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
+from hevo_provider import hooks
+from hevo_provider.client import HevoAsyncClient
 from hevo_provider.client.budget import LONGEST_SLEEP
-from hevo_provider.exceptions import HevoConfigError, HevoRateLimitError, HevoServerError
+from hevo_provider.exceptions import HevoConfigError, HevoConnectionNotFoundError, HevoRunError, HevoServerError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.runs.course import LONGEST_WAIT_FOR_LIMIT
 from hevo_provider.sandbox import Fault, Request, Sandbox
@@ -267,7 +271,7 @@ def test_a_look_up_for_which_there_is_never_room_fails_when_the_time_is_over(
     hevo.inject("list_pipelines", OVER_THE_LIMIT[0], times=None)
     began = clock.now()
 
-    with fails((AirflowTaskTimeout, HevoRateLimitError), says="429"):
+    with fails(AirflowTaskTimeout, says="429"):
         play(named(deferrable=deferrable, timeout=1800), ti)
 
     assert 1700 < clock.now() - began <= 1810
@@ -350,3 +354,233 @@ def test_a_look_up_over_the_limit_holds_a_worker_for_no_longer_than_a_start_does
     deferred(named(kind=kind), ti)
 
     assert clock.now() - began <= LONGEST_WAIT_FOR_LIMIT + LONGEST_SLEEP
+
+
+def fail_look_ups(hevo: Sandbox, clock: VirtualClock, fault: Fault, *, begins: float = 0, ends: float) -> None:
+    """Fail each look-up that is made between so many seconds from now."""
+    now = clock.now()
+
+    def fail(_: Request) -> None:
+        hevo.clear_faults()
+        if now + begins <= clock.now() < now + ends:
+            hevo.inject("list_pipelines", fault)
+
+    hevo.on_request = fail
+    if not begins:
+        hevo.inject("list_pipelines", fault)
+
+
+NEVER = float("inf")
+
+
+@in_every_sensor_mode
+def test_a_sensors_first_look_up_endures_an_api_that_is_down_as_its_first_poll_by_id_does(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=7200)
+    fail_look_ups(hevo, clock, Fault.status(503), ends=1500)
+
+    assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_it_endures_it_for_as_long_as_the_sensor_tolerates(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    hevo.add_pipeline(47, name="orders")
+    fail_look_ups(hevo, clock, Fault.status(503), ends=NEVER)
+    began = clock.now()
+
+    with fails(HevoRunError, says=r"Pipeline 'orders': no usable answer from Hevo since .*503"):
+        sense(mode, ti, pipeline_id=None, pipeline_name="orders", api_outage_tolerance=600)
+
+    assert 600 <= clock.now() - began < 700
+
+
+@in_every_sensor_mode
+def test_a_key_that_is_refused_from_the_start_fails_a_sensor_for_good_at_once(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
+) -> None:
+    hevo.add_pipeline(47, name="orders")
+    fail_look_ups(hevo, clock, Fault.status(401), ends=NEVER)
+    began = clock.now()
+
+    with fails(AirflowFailException, says="401"):
+        sense(mode, ti, pipeline_id=None, pipeline_name="orders")
+
+    assert clock.now() - began < 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_rescheduled_sensor_endures_in_a_later_look_up_what_it_does_in_a_later_poll(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, status: int
+) -> None:
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=3600)
+    fail_look_ups(hevo, clock, Fault.status(status), begins=300, ends=325)
+
+    assert sense("reschedule", ti, pipeline_id=None, pipeline_name="orders") == job.id
+
+
+@pytest.mark.parametrize(("status", "lasts"), [(401, 30), (404, 300)])
+def test_where_that_lasts_it_fails_for_good(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, status: int, lasts: float
+) -> None:
+    hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=36000)
+    fail_look_ups(hevo, clock, Fault.status(status), begins=20, ends=NEVER)
+    began = clock.now()
+
+    with fails(AirflowFailException, says=str(status)):
+        sense("reschedule", ti, pipeline_id=None, pipeline_name="orders")
+
+    assert lasts <= clock.now() - began < lasts + 110
+
+
+@in_both_modes
+@pytest.mark.parametrize("fault", [Fault.status(503), Fault.status(401), Fault.status(404)])
+def test_a_retry_of_a_lost_worker_endures_in_its_look_up_what_a_waiting_task_does(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, fault: Fault
+) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders", duration=1000)
+    lose_worker(named(), ti)
+    clock.advance(300)
+    ti.next_try()
+    fail_look_ups(hevo, clock, fault, ends=25)
+
+    job_id = play(named(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_but_no_refusal_that_lasts(hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool) -> None:
+    hevo.add_pipeline(47, name="orders", duration=1000)
+    lose_worker(named(), ti)
+    ti.next_try()
+    fail_look_ups(hevo, clock, Fault.status(401), ends=NEVER)
+    began = clock.now()
+
+    with fails(AirflowFailException, says="401"):
+        play(named(deferrable=deferrable), ti)
+
+    assert 30 <= clock.now() - began < 60
+
+
+@pytest.mark.parametrize("status", [429, 403])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_blocking_task_asks_ever_more_seldom_where_the_limit_has_no_room(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, kind: Any, status: int
+) -> None:
+    hevo.add_pipeline(47, name="orders").add_object("stock", object_id="o-1")
+    no_room(hevo, clock, Fault.status(status, body=WORDS), seconds=NEVER)
+    how = {"deferrable": False, "timeout": 7200}
+
+    with pytest.raises((AirflowTaskTimeout, AirflowSensorTimeout)):
+        sense("poke", ti, pipeline_id=None, pipeline_name="orders", **how) if kind is HevoSensor else play(
+            named(kind=kind, **how), ti
+        )
+
+    asked = [request.at for request in hevo.requests_of("list_pipelines")]
+    assert sum(at > asked[0] + 3600 for at in asked) < 180  # in an hour
+
+
+@in_both_modes
+def test_a_start_that_waits_for_room_endures_an_api_that_is_down_meanwhile(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(47, name="orders")
+    began = clock.now()
+
+    def stumble(_: Request) -> None:
+        hevo.clear_faults()
+        waited = clock.now() - began
+        if waited < 600:
+            hevo.inject("list_pipelines", OVER_THE_LIMIT[0] if waited < 300 else Fault.status(503))
+
+    hevo.on_request = stumble
+    hevo.inject("list_pipelines", OVER_THE_LIMIT[0])
+
+    job_id = play(named(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_what_another_connection_was_told_before_makes_no_stumble_of_a_retrys_first_error(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    hevo.add_pipeline(47, name="orders", duration=1000)
+    lose_worker(named(), ti)
+    ti.next_try()
+    began = clock.now()
+
+    with pytest.raises(HevoConnectionNotFoundError):
+        play(named(deferrable=deferrable, connection_id="another"), ti)
+
+    assert clock.now() == began
+
+
+async def test_of_a_listing_that_is_asked_for_once_only_the_first_page_is(hevo: Sandbox) -> None:
+    for number in range(1, 151):
+        hevo.add_pipeline(number)
+
+    def stumble_at_the_second(_: Request) -> None:
+        hevo.on_request = None
+        hevo.inject("list_pipelines", Fault.status(503))
+
+    hevo.on_request = stumble_at_the_second
+
+    async with HevoAsyncClient(hevo.url, hevo.key, hevo.secret) as client:
+        assert len([each async for each in client.list_pipelines(retry_limit=0)]) == 150
+    assert len(hevo.requests_of("list_pipelines")) == 3
+
+
+def test_a_task_that_has_looked_a_name_up_can_be_copied(hevo: Sandbox, ti: TaskInstance) -> None:
+    hevo.add_pipeline(47, name="orders")
+    task = named()
+    work(lambda: task.execute(ti.context))
+
+    assert copy.deepcopy(task).pipeline_name == "orders"
+
+
+@in_every_sensor_mode
+def test_a_sensors_look_up_outlives_an_airflow_that_cannot_tell_the_connection(
+    hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=600)
+    look_up, out = vars(hooks)["get_async_connection"], iter(range(4))
+
+    async def be_out_at_first(connection_id: str) -> Any:
+        if next(out, None) is not None:
+            raise RuntimeError("the database is out")
+        return await look_up(connection_id)
+
+    monkeypatch.setattr(hooks, "get_async_connection", be_out_at_first)
+
+    assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
+
+
+@in_both_modes
+def test_a_name_that_has_changed_since_is_looked_up_anew(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    for number, name in ((47, "orders"), (48, "shop")):
+        hevo.add_pipeline(number, name=name)
+    task = named(deferrable=deferrable)
+    play(task, ti)
+    task.pipeline_name = "shop"  # as the template renders in another run of the same process
+
+    play(task, TaskInstance(clock))
+
+    assert [len(hevo.pipelines[number].jobs) for number in (47, 48)] == [1, 1]
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferrable"])
+def test_the_end_of_an_outage_is_told(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, story: Callable[[], str]
+) -> None:
+    hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=7200)
+    fail_look_ups(hevo, clock, Fault.status(503), ends=1500)
+
+    sense(mode, ti, pipeline_id=None, pipeline_name="orders")
+
+    assert "Pipeline 'orders': Hevo answers again after" in story()

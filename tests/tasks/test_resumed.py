@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
 import pytest
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
 from hevo_provider.exceptions import HevoJobFailedError
-from hevo_provider.operators import HevoPipelineOperator
+from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
 from tests.stage.failures import fails
-from tests.stage.tasks import Deferral, TaskInstance, event_of, operator, play, run_in_triggerer, work
+from tests.stage.sensors import sensor
+from tests.stage.tasks import Deferral, TaskInstance, event_of, operator, play, run_guarded, run_in_triggerer, work
 
 STRICT = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
+NAMED = {"pipeline_name": "orders", "connection_id": "hevo_airflow_conn_id", "pipeline_id": 7}
 
 
 def event_of_a_wait(task: Any, ti: TaskInstance) -> Any:
@@ -163,9 +166,44 @@ def test_nor_can_it_begin_without_it_once_the_pipelines_name_is_known(
     resumed = Resumed(ti.clock, store=ti.store)
     task = make(task_id="task", pipeline_name="{{ gone.away }}")
     task.render_template_fields(resumed.context, STRICT)
-    event = {"pipeline_name": "orders", "connection_id": "hevo_airflow_conn_id", "pipeline_id": 7}
 
     with pytest.raises(jinja2.UndefinedError):
-        task.execute_named(resumed.context, event)
+        task.execute_named(resumed.context, NAMED)
 
     assert hevo.requests == []
+
+
+@pytest.mark.parametrize("make", [HevoPipelineOperator, HevoResyncObjectsOperator, HevoSensor])
+def test_a_task_that_begins_anew_is_not_taken_for_one_that_another_operator_calls(
+    hevo: Sandbox, ti: TaskInstance, make: Any, story: Callable[[], str]
+) -> None:
+    hevo.add_pipeline(7, name="orders").add_object("stock", object_id="o-1")
+    more = {"object_ids": ["o-1"]} if make is HevoResyncObjectsOperator else {}
+    task = make(task_id="task", pipeline_name="orders", allow_nested_operators=False, **more)
+
+    with pytest.raises(TaskDeferred):
+        run_guarded(task, "execute_named", ti.context, NAMED)
+
+    assert "cannot be called outside" not in story()
+
+
+@pytest.mark.parametrize("make", [HevoPipelineOperator, HevoSensor])
+def test_it_begins_with_what_a_users_class_does_instead(ti: TaskInstance, make: Any) -> None:
+    class Mine(make):  # type: ignore[misc]
+        def execute(self, context: Any) -> Any:
+            return f"mine begins with {self._pipeline()}"
+
+    task = Mine(task_id="task", pipeline_name="orders", allow_nested_operators=False)
+
+    assert run_guarded(task, "execute_named", ti.context, NAMED) == "mine begins with 7"
+
+
+def test_nor_is_a_sensor_that_waits_by_airflows_own_loop(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str]
+) -> None:
+    job = hevo.add_pipeline(7).start_job(appear_after=0, duration=0.1)
+    ti.clock.advance(1)
+    task = sensor("poke", job_id=job.id, allow_nested_operators=False)
+
+    assert run_guarded(task, "execute", ti.context) == job.id
+    assert "cannot be called outside" not in story()

@@ -493,6 +493,12 @@ def test_it_is_refused_where_it_makes_no_sense(wrong: dict[str, Any], message: s
         operator(retry_failed_objects=True, **wrong)
 
 
+@pytest.mark.parametrize("action", ["RESYNC", "RESYNC_OBJECTS"])
+def test_it_is_refused_where_the_task_does_not_wait_for_what_fails(action: str) -> None:
+    with pytest.raises(HevoConfigError, match="goes with wait_for_completion=True only"):
+        operator_of(action, retry_failed_objects=True, wait_for_completion=False)
+
+
 def test_a_flag_is_wanted() -> None:
     with pytest.raises(HevoConfigError, match="retry_failed_objects must be True or False"):
         operator(action="RESYNC", retry_failed_objects="yes")

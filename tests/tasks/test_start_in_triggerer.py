@@ -24,6 +24,7 @@ from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock
+from tests.stage.connection import with_link
 from tests.stage.failures import fails
 from tests.stage.tasks import TaskInstance, play
 
@@ -173,6 +174,7 @@ else:
         assert xcoms["return_value"] == job.id
         assert play(HevoSensor(task_id="task", pipeline_id=7, job_id=job.id), ti) == job.id
         assert xcoms["hevo_job"] == ti.xcoms["hevo_job"]
+        assert xcoms["hevo_pipeline_page"] == ti.xcoms["hevo_pipeline_page"]
         assert hevo.requests[0].at == START  # it polls at once
 
     def test_a_job_that_is_over_already_is_seen_at_once(
@@ -187,7 +189,39 @@ else:
     def test_no_return_value_is_left_where_none_is_wanted(ti: TaskInstance, pipeline: SandboxPipeline) -> None:
         pipeline.start_job(duration=60)
 
-        assert set(Triggerer(sensor(do_xcom_push=False), ti).finish()) == {"hevo_job", "hevo_job_id"}
+        assert set(Triggerer(sensor(do_xcom_push=False), ti).finish()) == {
+            "hevo_job",
+            "hevo_job_id",
+            "hevo_pipeline_page",
+        }
+
+    def test_the_button_is_there_before_anything_is_waited_for(
+        hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline
+    ) -> None:
+        pipeline.start_job(duration=60)
+        triggerer = Triggerer(sensor(), ti)
+        pushed_before: list[dict[str, Any]] = []
+        hevo.on_request = lambda _: pushed_before.append(dict(triggerer.pushed))
+
+        triggerer.event()
+
+        assert pushed_before[0] == {"hevo_pipeline_page": f"{hevo.url}/pipeline/7/overview"}
+
+    def test_an_address_that_cannot_be_made_costs_the_button_alone_and_is_told(
+        hevo: Sandbox,
+        ti: TaskInstance,
+        pipeline: SandboxPipeline,
+        monkeypatch: pytest.MonkeyPatch,
+        story: Callable[[], str],
+    ) -> None:
+        with_link(hevo, monkeypatch, "javascript:alert({pipeline_id})")
+        job = pipeline.start_job(duration=60)
+
+        xcoms = Triggerer(sensor(), ti).finish()
+
+        assert xcoms["return_value"] == job.id
+        assert "hevo_pipeline_page" not in xcoms
+        assert 'There is no link to the pipeline: HevoConfigError: "link"' in story()
 
     def test_xcoms_that_airflow_does_not_keep_there_are_pushed_by_a_worker(
         ti: TaskInstance, pipeline: SandboxPipeline, monkeypatch: pytest.MonkeyPatch

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import Asset, AssetAlias
+from airflow.providers.common.compat.sdk import AirflowSkipException, Asset, AssetAlias
 
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.sandbox import Fault, Sandbox
 from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sandbox.requests import Request
 from tests.stage.clock import VirtualClock
-from tests.stage.marks import for_every_action, in_both_modes, in_every_sensor_mode
+from tests.stage.marks import for_every_action, in_both_modes, in_every_sensor_mode, whether_it_waits_or_not
 from tests.stage.outlets import IS_AIRFLOW_2, Events
 from tests.stage.sensors import RescheduledTaskInstance, sense
 from tests.stage.tasks import TaskInstance, deferred, operator, operator_of, play
@@ -357,3 +357,35 @@ def test_a_retry_that_finds_its_job_completed_tells_of_its_tables(
 
     assert len(pipeline.jobs) == 1
     assert set(events.of_alias(TABLES)) == {CUSTOMERS, ORDERS, INVOICES}
+
+
+@whether_it_waits_or_not
+def test_a_job_that_is_fresh_enough_has_events_too(
+    hevo: Sandbox,
+    ti: TaskInstance,
+    pipeline: SandboxPipeline,
+    events: Events,
+    deferrable: bool,
+    wait_for_completion: bool,
+) -> None:
+    job = pipeline.start_job(ago=600, duration=60, appear_after=0)
+    how = {"deferrable": deferrable, "wait_for_completion": wait_for_completion}
+
+    play(operator(skip_if_fresh=3600, outlets=[TABLES], **how), ti)
+
+    told = events.of_alias(TABLES)
+    assert {uri: told[uri]["job_id"] for uri in told} == dict.fromkeys((CUSTOMERS, ORDERS, INVOICES), job.id)
+    assert len(hevo.requests_of("get_pipeline")) == 1
+
+
+@in_both_modes
+def test_a_task_that_is_skipped_for_it_has_none_and_asks_for_none(
+    hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, events: Events, deferrable: bool
+) -> None:
+    pipeline.start_job(ago=600, duration=60, appear_after=0)
+
+    with pytest.raises(AirflowSkipException):
+        play(operator(skip_if_fresh=3600, on_fresh="skip", deferrable=deferrable, outlets=[TABLES]), ti)
+
+    assert events.of_alias(TABLES) == {}
+    assert {request.route for request in hevo.requests} == {"get_pipeline", "list_jobs"}

@@ -285,7 +285,7 @@ async def test_an_outage_is_told_once_and_what_ended_meanwhile_is_told_after_it(
 
     assert triggerer.database.told == [job.id]
     told = story()
-    assert told.count("503") == 1
+    assert told.count("Hevo answered 503") == 1
     assert "Hevo answers again after" in told
 
 
