@@ -238,6 +238,8 @@ class HevoTransport:
         turn = TURN.get() or self._turn
         if turn.patience is None:
             return pause
+        # Without a budget the gate rests after a refusal: what is left of that holds a worker too.
+        pause = max(pause, self._gate.pause())
         if turn.waited + pause > turn.patience:
             return None
         turn.waited += pause

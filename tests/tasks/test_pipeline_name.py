@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -342,11 +343,20 @@ def test_a_sensor_that_waits_endures_an_api_that_is_down(
     assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
 
 
+@pytest.mark.parametrize("jitter", [(0.0, 1.0, 0.0, 1.0, 0.45), (0.0,), (0.5,), (1.0,)])  # shares of each range
 @pytest.mark.parametrize("fault", [*OVER_THE_LIMIT, Fault.status(429, headers={"Retry-After": "4"})])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_look_up_over_the_limit_holds_a_worker_for_no_longer_than_a_start_does(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, kind: Any, fault: Fault
+    hevo: Sandbox,
+    ti: TaskInstance,
+    clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Any,
+    fault: Fault,
+    jitter: tuple[float, ...],
 ) -> None:
+    drawn = chain(jitter, repeat(jitter[-1]))
+    monkeypatch.setattr("random.uniform", lambda low, high: low + (high - low) * next(drawn))
     hevo.add_pipeline(47, name="orders")
     no_room(hevo, clock, fault, seconds=FOR_A_QUARTER_OF_AN_HOUR)
     began = clock.now()
