@@ -60,10 +60,10 @@ class Gate:
         if self._opens_at is None or opens_at > self._opens_at:
             self._opens_at, self._spread = opens_at, min(seconds, LONGEST_SPREAD)
 
-    def pause(self) -> float:
-        """Return seconds after which a request may pass; those who wait together do not all set off at once."""
-        rest = 0.0 if self._opens_at is None else self._opens_at - self._clock.monotonic()
-        return rest + random.uniform(0, self._spread) if rest > 0 else 0.0  # noqa: S311 - spreads load, guards nothing
+    @property
+    def rests_for(self) -> float:
+        """The seconds for which Hevo still wants to be left alone."""
+        return 0.0 if self._opens_at is None else max(0.0, self._opens_at - self._clock.monotonic())
 
     async def enter(self, passage: Passage) -> float:
         """
@@ -99,10 +99,12 @@ class Gate:
     async def _until_open(self, waited_for: int | None) -> int | None:
         """Wait while Hevo wants to be left alone: return for which of its rests, to be handed in again."""
         while self._opens_at is not None:
-            pause = self.pause()
+            pause = self.rests_for
             if pause <= 0:
                 self._opens_at = None
                 break
+            # Those who waited together do not all set off in the same moment.
+            pause += random.uniform(0, self._spread)  # noqa: S311 - spreads load, guards nothing
             if waited_for not in {None, self._rests} and self._reason is not None:
                 said = self._reason
                 raise type(said)(said.status, said.method, said.path, said.message, retry_after=pause)

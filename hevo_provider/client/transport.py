@@ -239,7 +239,7 @@ class HevoTransport:
         if turn.patience is None:
             return pause
         # Without a budget the gate rests after a refusal: what is left of that holds a worker too.
-        pause = max(pause, self._gate.pause())
+        pause = max(pause, self._gate.rests_for)
         if turn.waited + pause > turn.patience:
             return None
         turn.waited += pause
