@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 AT_A_TIME = 8  # waits that are chosen at once: choosing reads all of them
 # Even rounds after which a wait has its turn, however unlikely its end is. Where every history misleads, the mean delay
 # is longer than in an even round by no more than that.
-LATE = 1.4
+LATE = 1.35
 # Even rounds after which a wait comes before starts and searches, so that none waits for three, however many start.
 # As many waits as the limit is too small for have two fifths of it then.
 STARVES = 2.5
