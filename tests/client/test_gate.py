@@ -230,17 +230,17 @@ async def test_a_cancellation_at_the_moment_of_the_timeout_is_a_cancellation(clo
 # When Hevo asks to be left alone
 
 
-async def test_where_one_request_is_told_to_wait_all_of_them_do(hevo: Sandbox, clock: VirtualClock) -> None:
-    hevo.add_pipeline(7)
-    hevo.inject("get_pipeline", Fault.status(429, headers={"Retry-After": "40"}))
+async def test_where_one_request_is_told_to_wait_all_of_them_do(clock: VirtualClock) -> None:
+    gate = Gate(clock.clock, timeout=30)
+    gate.rest(40, SLOW_DOWN)
+    later: list[float] = []
 
-    async with connect(hevo, clock) as client:
-        with pytest.raises(HevoRateLimitError):
-            await client.get_pipeline(7, retry_limit=0)
-        results = await asyncio.gather(*(asks(client, 7) for _ in range(100)))
+    async def request() -> None:
+        async with Passage(gate):
+            later.append(clock.now() - START)
 
-    assert results == ["answered"] * 100
-    later = [request.at - START for request in hevo.requests[1:]]
+    await asyncio.gather(*(request() for _ in range(SLOTS)))
+
     assert min(later) >= 40
     assert max(later) <= 40 + LONGEST_SPREAD
     assert len({round(at, 1) for at in later}) > 20, "they do not all come back in the same moment"
