@@ -243,15 +243,19 @@ class HevoSensor(HevoTask, BaseSensorOperator):
                 run = self._new_run(context)
             except NotNamedYet as not_yet:
                 self.log.info("The pipeline's name is looked up again at the next poke: %s", not_yet.trouble.text)
-                self.poke_interval = not_yet.pause
-                return PokeReturnValue(is_done=False)
+                return self._poke_again_after(not_yet.pause, not_yet.trouble)
             if self._wait is None and not run.answered:
                 self._begin(context, run)
             outcome, wait = self._poll(run)
             self._tell_job_id(context, wait.run)
             if outcome is not None:
                 return PokeReturnValue(is_done=True, xcom_value=self._conclude_outcome(context, outcome))
-        self.poke_interval = wait.pause
+        return self._poke_again_after(wait.pause, wait.trouble)
+
+    def _poke_again_after(self, pause: float, trouble: HevoError | None) -> PokeReturnValue:
+        # A process that pokes once knows of no pause before, and so each takes the first and shortest one of an outage:
+        # without this, a sensor would ask more often in an outage than in health.
+        self.poke_interval = max(pause, self.poll_interval) if self.reschedule and trouble is not None else pause
         return PokeReturnValue(is_done=False)
 
     def _do_render_template_fields(

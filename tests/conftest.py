@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import os
@@ -77,13 +76,12 @@ def pytest_configure(config: pytest.Config) -> None:
             ProvidersManager()
 
 
-
 def _keep_to_one_processor() -> None:
     """
     Keep each of several processes that run tests to a processor of its own.
 
-    The task, the triggerer and the sandbox are threads of one process here, of which one runs at a time. Where each may
-    wake on another processor, the waking is a fifth of the processor time of a run, and a third of its length (measured).
+    The task, the triggerer and the sandbox are threads of one process here, of which one runs at a time. To wake each
+    other across processors costs them a fifth of a run's processor time, and a third of its length (measured).
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if worker and hasattr(os, "sched_setaffinity"):  # Linux

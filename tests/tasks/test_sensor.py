@@ -350,6 +350,21 @@ def test_an_outage_that_lasts_too_long_fails_it(
     assert 600 <= clock.now() - started_at <= 720
 
 
+@pytest.mark.parametrize(
+    "of", [{"pipeline_id": 7}, {"pipeline_id": None, "pipeline_name": "orders"}], ids=["id", "name"]
+)
+@pytest.mark.parametrize("fault", [Fault.status(502), Fault.status(429)], ids=["outage", "over the limit"])
+def test_a_rescheduled_sensor_asks_no_more_often_in_trouble_than_in_health(
+    hevo: Sandbox, ti: TaskInstance, fault: Fault, of: dict[str, Any]
+) -> None:
+    job = hevo.add_pipeline(7, name="orders").start_job(appear_after=0, duration=1000)
+    hevo.fault_source = lambda _: fault if START + 60 <= ti.clock.now() < START + 960 else None
+
+    assert sense("reschedule", ti, job_id=job.id, poke_interval=30, **of) == job.id
+
+    assert sum(request.fault is not None for request in hevo.requests) <= 900 / 30
+
+
 @in_every_sensor_mode
 def test_it_comes_back_no_sooner_than_hevo_asks(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=200)
