@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
-import sys
 import tomllib
 import warnings
 from collections.abc import Iterator
@@ -14,16 +12,18 @@ from pathlib import Path
 import airflow.configuration  # noqa: F401 - from now on Airflow's deprecations would only be told
 from packaging.requirements import Requirement
 
+from tests.stage.interpreter import last_line_of
+
 ROOT = Path(__file__).parents[2]
 # What others have deprecated in their own code is theirs: a warning is ours if it points at the line that imports, or
 # at common-compat, which imports on our behalf.
 LISTEN = """
-import json, sys, warnings
+import json, warnings
 from contextlib import suppress
 from airflow.providers.common.compat.sdk import BaseOperator
 BaseOperator(task_id="any")  # Airflow loads what it wants itself, and takes over how warnings are shown
 ours = []
-for statement in json.load(sys.stdin):
+for statement in {statements}:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         with suppress(ImportError):  # another version has it elsewhere, and the code asks there too
@@ -67,8 +67,6 @@ def test_a_deprecation_is_an_error_while_tests_are_imported_too() -> None:
 
 
 def test_nothing_that_is_taken_from_airflow_is_deprecated_there() -> None:
-    statements = json.dumps(sorted({*airflow_imports()}))
-    listening = [sys.executable, "-c", LISTEN]
-    done = subprocess.run(listening, input=statements, check=True, capture_output=True, text=True)  # noqa: S603
+    statements = sorted({*airflow_imports()})
 
-    assert json.loads(done.stdout.splitlines()[-1]) == []
+    assert json.loads(last_line_of(LISTEN.format(statements=statements))) == []

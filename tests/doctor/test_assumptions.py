@@ -277,7 +277,7 @@ ANSWERS = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(exchanges=st.lists(ANSWERS, max_size=8))
 def test_no_answer_is_too_odd_to_be_judged_written_down_and_played(
     tmp_path_factory: pytest.TempPathFactory, exchanges: list[Exchange]

@@ -44,7 +44,7 @@ def test_a_dag_whose_jobs_last_for_hours_is_run_at_once(hevo_sandbox: Sandbox, h
         hevo_sandbox.add_pipeline(number, duration=HOUR)
     others = hevo_sandbox.add_pipeline(9, parallel_jobs=True, duration=None)
     job, later, endless = (others.start_job(duration=hours) for hours in (HOUR, 2 * HOUR, None))
-    here: Any = {"pipeline_id": 9, "deferrable": False}
+    here: Any = {"pipeline_id": 9, "deferrable": False, "poke_interval": 120}
     with DAG("mixed", schedule="@hourly", start_date=datetime(2026, 1, 1), catchup=False) as dag:  # noqa: DTZ001
         load = HevoPipelineOperator(task_id="load", pipeline_id=7, connection_id="hevo_prod", timeout=2 * HOUR)
         again = HevoPipelineOperator(task_id="again", pipeline_id="{{ dag_run.conf.again }}", timeout=1.5 * HOUR)
@@ -73,7 +73,7 @@ def test_a_failed_task_was_tried_again_without_delay_and_the_failed_assert_says_
     hevo_sandbox: Sandbox, hevo_run: DagTest
 ) -> None:
     pipeline = hevo_sandbox.add_pipeline(7, ends="FAILED", duration=HOUR)
-    dag = a_dag(retries=2, retry_delay=timedelta(days=1), retry_exponential_backoff=True)
+    dag = a_dag(retries=2, poll_interval=120, retry_delay=timedelta(days=1), retry_exponential_backoff=True)
     database = settings.SQL_ALCHEMY_CONN
 
     run = hevo_run(dag)

@@ -41,7 +41,7 @@ def test_an_active_job_of_any_type_fails_the_task_before_anything_is_sent(
 
 def behind_newer_jobs(pipeline: SandboxPipeline, newer: int, *, ends: str = "COMPLETED") -> SandboxJob:
     """Start a job that is at work for days, with newer ones that are over."""
-    job = pipeline.start_job(ago=1e6, duration=1.01e6)
+    job = pipeline.start_job(ago=1e6, duration=1e6 + 2000)
     for number in range(newer):
         pipeline.start_job(ago=9e5 - 900 * number, duration=10, ends=ends)
     return job
@@ -161,7 +161,7 @@ def test_refused_it_follows_the_active_job(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, refusal: int, message: str
 ) -> None:
     pipeline = hevo.add_pipeline(7, refusal=refusal, refusal_message=message)
-    job = pipeline.start_job(appear_after=0, duration=1000)
+    job = pipeline.start_job(appear_after=0, duration=100)
 
     assert play(operator(deferrable=deferrable, ensure_new_job=False), ti) == job.id
 
@@ -267,7 +267,7 @@ def test_it_can_wait_for_the_active_job_to_end_and_start_then(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, appear_after: float
 ) -> None:
     pipeline = hevo.add_pipeline(7)
-    other = pipeline.start_job("HISTORICAL", appear_after=appear_after, duration=1000)
+    other = pipeline.start_job("HISTORICAL", appear_after=appear_after, duration=100)
 
     job_id = play(operator(deferrable=deferrable, on_active_job="wait"), ti)
 

@@ -73,7 +73,7 @@ def test_a_job_that_its_call_cannot_have_made_is_neither_followed_nor_cancelled(
 ) -> None:
     pipeline = lost_without_a_job(hevo, ti, action, answer)
     clock.advance(5 * HOUR)
-    others = pipeline.start_job({"SYNC_NOW": "INCREMENTAL"}.get(action, action), appear_after=0, duration=600)
+    others = pipeline.start_job({"SYNC_NOW": "INCREMENTAL"}.get(action, action), appear_after=0, duration=90)
     clock.advance(30)
     ti.next_try(cleared=cleared)
 
@@ -149,6 +149,7 @@ def test_what_was_asked_for_otherwise_is_neither_followed_nor_cancelled(
     old = hevo.add_pipeline(7, duration=HOUR, parallel_jobs=True)
     hevo.add_pipeline(8)
     deferred(ti)
+    old.duration = 60
     clock.advance(300)
     ti.next_try(cleared=cleared)
 
@@ -244,6 +245,7 @@ def test_a_cleared_try_of_which_nothing_is_on_record_lets_airflow_cancel_its_old
     ti.store = None
     pipeline = hevo.add_pipeline(7, duration=HOUR)
     deferred(ti)
+    pipeline.duration = 60
     clock.advance(after)
     ti.next_try(cleared=True)
 
@@ -453,7 +455,7 @@ def test_a_resync_is_found_whenever_the_next_try_comes(
     clock.advance(after)
     ti.next_try(cleared=cleared)
 
-    job_id = play(operator("RESYNC", deferrable=deferrable), ti)
+    job_id = play(operator("RESYNC", deferrable=deferrable, poll_interval=60), ti)
 
     statuses = [job.status for job in pipeline.jobs]
     assert statuses == (["CANCELLED", "COMPLETED"] if cleared else ["COMPLETED"])

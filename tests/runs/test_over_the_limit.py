@@ -57,7 +57,7 @@ def test_no_task_fails_however_often_its_requests_are_over_the_limit(
 @pytest.mark.parametrize("status", STATUSES)
 def test_hours_over_the_limit_are_no_outage(hevo: Sandbox, clock: VirtualClock, status: int) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=60)
-    hevo.fault_source = lambda _: refusal(status) if clock.now() < START + 4 * 3600 else None
+    hevo.fault_source = lambda _: refusal(status) if clock.now() < START + 2 * 3600 else None
 
     outcome = asyncio.run(wait(hevo, clock, job_id=job.id, api_outage_tolerance=600))
 

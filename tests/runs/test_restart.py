@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Hashable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, count
+from itertools import count
 from typing import Any
 
 import pytest
@@ -15,7 +15,16 @@ from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOpera
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from hevo_provider.triggers import HevoJobTrigger
 from tests.stage.clock import VirtualClock
-from tests.stage.death import Killed, Life, MortalStore, MortalTaskInstance, living, make_requests_mortal, mortal
+from tests.stage.death import (
+    Killed,
+    Life,
+    LifeToAnotherEnd,
+    MortalStore,
+    MortalTaskInstance,
+    living,
+    make_requests_mortal,
+    mortal,
+)
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import Deferral, TaskInstance, event_of, operator, operator_of, play, run_in_triggerer, work
 
@@ -29,11 +38,9 @@ def mortal_ti(clock: VirtualClock, hevo: Sandbox, monkeypatch: pytest.MonkeyPatc
 
 
 def play_until_death(
-    task: Callable[[], HevoPipelineOperator | HevoResyncObjectsOperator], ti: TaskInstance, steps: int
+    task: Callable[[], HevoPipelineOperator | HevoResyncObjectsOperator], ti: TaskInstance, life: Life
 ) -> Any:
-    """Let the task be worked on by workers who take so many steps all in all, and then die."""
-    life = Life(steps)
-
+    """Let the task be worked on by workers who have one life all in all."""
     with living(life):
         result = work(lambda: task().execute(ti.context))
     while isinstance(result, Deferral):
@@ -62,22 +69,23 @@ def test_whenever_the_worker_dies_the_retry_ends_with_the_one_job(
     hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, action: str, answer: str, deferrable: bool
 ) -> None:
     task = partial(operator_of, action, deferrable=deferrable, poll_interval=45)
-    for steps in chain(range(20), count(20, 5)):  # after the start, one poll is like the other
+    ends: set[Hashable] = set()
+    for deaths in count():
         pipeline = hevo.add_pipeline(7, appear_after=2, duration=40, restarting_for=3, parallel_jobs=True)
         ti = MortalTaskInstance(clock, store=MortalStore())
         hevo.clear_faults()
         hevo.inject(action.lower(), ANSWERS[answer])
         try:
-            play_until_death(task, ti, steps)
+            play_until_death(task, ti, LifeToAnotherEnd(ends))
         except Killed:
             ti.next_try()
             job_id = play(task(), ti)
         else:
             break
 
-        assert [job.id for job in pipeline.jobs] == [job_id], f"killed at step {steps}"
+        assert [job.id for job in pipeline.jobs] == [job_id], f"killed for the {deaths + 1}. time"
         assert ti.xcoms["hevo_job"]["status"] == "COMPLETED"
-    assert steps > 12
+    assert deaths > 12
 
 
 @pytest.mark.parametrize(
@@ -94,23 +102,24 @@ def test_whenever_the_worker_dies_the_retry_goes_on_from_a_deferred_job_and_resy
         if request.route in STARTS and request.status == 200:
             pipeline.jobs[-1].ends = "DEFERRED" if len(pipeline.jobs) == 1 else "COMPLETED"
 
-    for steps in chain(range(40), count(40, 5)):
+    ends: set[Hashable] = set()
+    for deaths in count():
         pipeline = hevo.add_pipeline(7, appear_after=2, duration=40, restarting_for=3, parallel_jobs=True)
         ti = MortalTaskInstance(clock, store=MortalStore())
         hevo.on_request = only_the_first_is_deferred
         try:
-            play_until_death(task, ti, steps)
+            play_until_death(task, ti, LifeToAnotherEnd(ends))
         except Killed:
             ti.next_try()
             job_id = play(task(), ti)
         else:
             break
 
-        assert [job.type for job in pipeline.jobs] == ["RESYNC", "INCREMENTAL"], f"killed at step {steps}"
+        assert [job.type for job in pipeline.jobs] == ["RESYNC", "INCREMENTAL"], f"killed for the {deaths + 1}. time"
         assert pipeline.jobs[-1].id == job_id
         assert ti.xcoms["hevo_job"]["jobs"] == [job.id for job in pipeline.jobs]
         assert ti.xcoms["hevo_job"]["events_loaded"] == 2000
-    assert steps > 25
+    assert deaths > 25
 
 
 @pytest.mark.parametrize("ends", ["COMPLETED", "FAILED"])
@@ -120,7 +129,7 @@ def test_a_retry_that_only_wants_the_id_returns_it_however_the_job_ended(
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=1, ends=ends)
     task = partial(operator, wait_for_completion=False)
     with pytest.raises(Killed):
-        play_until_death(task, mortal_ti, steps=14)
+        play_until_death(task, mortal_ti, Life(14))
     assert len(pipeline.jobs) == 1
     clock.advance(300)
     mortal_ti.next_try()

@@ -115,15 +115,15 @@ def test_hevos_own_no_fails_the_task_with_its_words(hevo: Sandbox, ti: TaskInsta
 # Types
 
 
-@in_both_modes
+# In both modes: test_a_resync_takes_every_name_that_it_has_had, in test_what_a_sync_brings.py.
 @pytest.mark.parametrize("name", ["RESYNC", "TRUNCATE_AND_LOAD", "RESYNC_WITH_EVOLVE"])
 @pytest.mark.parametrize("job_type", [None, "RESYNC", "TRUNCATE_AND_LOAD", "RESYNC_WITH_EVOLVE"])
 def test_a_resync_is_found_under_each_of_its_names(
-    hevo: Sandbox, ti: TaskInstance, deferrable: bool, name: str, job_type: str | None
+    hevo: Sandbox, ti: TaskInstance, name: str, job_type: str | None
 ) -> None:
     pipeline = hevo.add_pipeline(7, restarting_for=30, job_type_names={"RESYNC": name})
 
-    job_id = play(operator(action=PipelineAction.RESYNC, job_type=job_type, deferrable=deferrable), ti)
+    job_id = play(operator(action=PipelineAction.RESYNC, job_type=job_type), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert hevo.requests_of("resync")[0].body == {"drop_and_load": False}

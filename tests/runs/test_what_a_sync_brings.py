@@ -19,7 +19,7 @@ RETRY_DELAY = 300.0
 
 
 @whether_it_waits_or_not
-@pytest.mark.parametrize("duration", [1, 3600], ids=["over-when-found", "at-work-when-found"])
+@pytest.mark.parametrize("duration", [1, 100], ids=["over-when-found", "at-work-when-found"])
 def test_a_historical_job_is_followed_where_the_sync_has_brought_nothing_else(
     hevo: Sandbox,
     ti: TaskInstance,
@@ -91,7 +91,7 @@ def test_a_historical_job_that_fails_fails_the_task(hevo: Sandbox, ti: TaskInsta
 def test_an_answer_that_is_lost_costs_no_second_job_where_it_has_brought_a_historical_one(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, fault: Fault
 ) -> None:
-    pipeline = hevo.add_pipeline(7, sync_brings=["HISTORICAL"], duration=3600)
+    pipeline = hevo.add_pipeline(7, sync_brings=["HISTORICAL"], duration=100)
     hevo.inject("sync_now", fault)
 
     job_id = play(operator(deferrable=deferrable), ti)
@@ -113,7 +113,7 @@ def test_the_historical_job_of_a_task_whose_time_is_over_is_cancelled(
 
 
 @in_both_modes
-@pytest.mark.parametrize("duration", [100, 3600], ids=["over", "at-work"])
+@pytest.mark.parametrize("duration", [100, 500], ids=["over", "at-work"])
 def test_a_retry_ends_with_the_historical_job_of_a_lost_worker(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, duration: float
 ) -> None:

@@ -9,9 +9,11 @@ too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import sys
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from traceback import walk_stack
 from typing import Any
 
 import aiohttp
@@ -72,6 +74,25 @@ class Life:
         if route is not None and route == self.after:
             self.after = None
         self.dead = self.dead or (self.after is None and route is not None and route == self.before)
+        return self.dead
+
+
+class LifeToAnotherEnd(Life):
+    """
+    A worker's life that ends at the first step where none has ended before: a line of code, reached in the same way.
+
+    :param ends: where lives have ended; this one's is added.
+    """
+
+    def __init__(self, ends: set[Hashable]) -> None:
+        super().__init__()
+        self.ends = ends
+
+    def _is_over(self, route: str | None) -> bool:
+        if not self.dead:
+            here = tuple((frame.f_code, line) for frame, line in walk_stack(sys._getframe()))
+            self.dead = here not in self.ends
+            self.ends.add(here)
         return self.dead
 
 

@@ -11,7 +11,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.sdk.execution_time.xcom import XCom
 
 from hevo_provider.sandbox import Sandbox
-from tests.stage.clock import VirtualClock
+from tests.stage.clock import VirtualClock, waking_at
 from tests.stage.tasks import TaskInstance, event_of, run_in_triggerer
 from tests.stored import read, restore, trigger_of
 
@@ -37,10 +37,9 @@ def killed(entry: dict[str, Any], ti: TaskInstance) -> None:
     trigger.task_instance = ti
 
     async def wait() -> None:
-        until = ti.clock.now() + 60
-        waiting = asyncio.ensure_future(event_of(trigger))
-        while ti.clock.now() < until:  # noqa: ASYNC110 - the clock is no event
-            await asyncio.sleep(0)
+        with waking_at(ti.clock.now() + 60, ti.clock) as reached:
+            waiting = asyncio.ensure_future(event_of(trigger))
+            await reached
         waiting.cancel("user-action")
         await asyncio.wait([waiting])
         await trigger.on_kill()

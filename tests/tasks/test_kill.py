@@ -25,7 +25,7 @@ from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOpera
 from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from hevo_provider.triggers import HevoJobTrigger
-from tests.stage.clock import START, VirtualClock
+from tests.stage.clock import START, VirtualClock, waking_at
 from tests.stage.failures import fails
 from tests.stage.marks import in_both_modes
 from tests.stage.tasks import (
@@ -66,10 +66,9 @@ async def watched_then_killed(trigger: HevoJobTrigger, clock: VirtualClock, afte
 
 
 async def watched(trigger: HevoJobTrigger, clock: VirtualClock, after: float) -> asyncio.Future[Any]:
-    until = clock.now() + after
-    event = asyncio.ensure_future(event_of(trigger))
-    while clock.now() < until and not event.done():  # noqa: ASYNC110 - the clock is no event
-        await asyncio.sleep(0)
+    with waking_at(clock.now() + after, clock) as reached:
+        event = asyncio.ensure_future(event_of(trigger))
+        await asyncio.wait([event, reached], return_when=asyncio.FIRST_COMPLETED)
     return event
 
 

@@ -258,7 +258,7 @@ def test_a_look_up_waits_for_room_within_the_limit_and_not_on_a_worker(
 def test_a_sensor_polls_on_where_the_limit_has_no_room_for_a_look_up(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
 ) -> None:
-    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=3600)
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=1000)
     no_room(hevo, clock, OVER_THE_LIMIT[0], seconds=FOR_A_QUARTER_OF_AN_HOUR)
 
     assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
@@ -329,7 +329,7 @@ def test_a_name_that_fits_none_skips_a_sensor_that_fails_softly_wherever_that_is
 def test_a_sensor_that_waits_endures_an_api_that_is_down(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
 ) -> None:
-    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=3600)
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=1600)
     began = clock.now()
 
     def be_down_for_a_while(_: Request) -> None:
@@ -387,7 +387,7 @@ NEVER = float("inf")
 def test_a_sensors_first_look_up_endures_an_api_that_is_down_as_its_first_poll_by_id_does(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str
 ) -> None:
-    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=7200)
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=1600)
     fail_look_ups(hevo, clock, Fault.status(503), ends=1500)
 
     assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
@@ -425,7 +425,7 @@ def test_a_key_that_is_refused_from_the_start_fails_a_sensor_for_good_at_once(
 def test_a_rescheduled_sensor_endures_in_a_later_look_up_what_it_does_in_a_later_poll(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, status: int
 ) -> None:
-    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=3600)
+    job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=400)
     fail_look_ups(hevo, clock, Fault.status(status), begins=300, ends=325)
 
     assert sense("reschedule", ti, pipeline_id=None, pipeline_name="orders") == job.id
@@ -482,7 +482,7 @@ def test_a_blocking_task_asks_ever_more_seldom_where_the_limit_has_no_room(
 ) -> None:
     hevo.add_pipeline(47, name="orders").add_object("stock", object_id="o-1")
     no_room(hevo, clock, Fault.status(status, body=WORDS), seconds=NEVER)
-    how = {"deferrable": False, "timeout": 7200}
+    how = {"deferrable": False, "timeout": 3600}
 
     with pytest.raises((AirflowTaskTimeout, AirflowSensorTimeout)):
         sense("poke", ti, pipeline_id=None, pipeline_name="orders", **how) if kind is HevoSensor else play(
@@ -490,7 +490,7 @@ def test_a_blocking_task_asks_ever_more_seldom_where_the_limit_has_no_room(
         )
 
     asked = [request.at for request in hevo.requests_of("list_pipelines")]
-    assert sum(at > asked[0] + 3600 for at in asked) < 180  # in an hour
+    assert sum(at > asked[0] + 1800 for at in asked) < 90  # in half an hour
 
 
 @in_both_modes
@@ -588,7 +588,7 @@ def test_a_name_that_has_changed_since_is_looked_up_anew(
 def test_the_end_of_an_outage_is_told(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, story: Callable[[], str]
 ) -> None:
-    hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=7200)
+    hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=1600)
     fail_look_ups(hevo, clock, Fault.status(503), ends=1500)
 
     sense(mode, ti, pipeline_id=None, pipeline_name="orders")

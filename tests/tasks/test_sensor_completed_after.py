@@ -57,11 +57,11 @@ def test_a_job_that_was_over_before_the_time_does_not_count_and_the_next_one_is_
     ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str
 ) -> None:
     pipeline.start_job(ago=4000, duration=300)
-    job = pipeline.start_job(ago=-600, duration=60)
+    job = pipeline.start_job(ago=-200, duration=60)
 
     assert sense(mode, ti, completed_after=AN_HOUR_AGO) == job.id
 
-    assert 660 <= clock.now() - START <= 680
+    assert 260 <= clock.now() - START <= 280
 
 
 @in_every_sensor_mode
@@ -106,7 +106,7 @@ def test_a_job_that_ended_badly_is_waited_past(
     ti: TaskInstance, pipeline: SandboxPipeline, story: Callable[[], str], mode: str, status: str
 ) -> None:
     bad = pipeline.start_job(ago=100, duration=50, ends=status)
-    job = pipeline.start_job(ago=-300, duration=60)
+    job = pipeline.start_job(ago=-50, duration=20)
 
     assert sense(mode, ti, completed_after=AN_HOUR_AGO) == job.id
 
@@ -139,7 +139,7 @@ def test_a_job_counts_only_if_what_hevo_tells_proves_it(
 ) -> None:
     doubtful = pipeline.start_job(ago=7200, duration=7000)
     doubtful.override = missing
-    later = pipeline.start_job(ago=-200, duration=10)
+    later = pipeline.start_job(ago=-50, duration=10)
 
     assert sense(mode, ti, completed_after=AN_HOUR_AGO) == (doubtful.id if counts else later.id)
 
@@ -200,7 +200,7 @@ def test_what_does_not_count_as_a_bad_job_is_waited_past_or_accepted(
     ti: TaskInstance, pipeline: SandboxPipeline, mode: str, which: dict[str, Any], accepted: dict[str, Any]
 ) -> None:
     first = pipeline.start_job(**{"ago": 100, "duration": 50, **which})
-    later = pipeline.start_job(ago=-100, duration=50)
+    later = pipeline.start_job(ago=-50, duration=20)
 
     job_id = sense(mode, ti, completed_after=AN_HOUR_AGO, fail_on_bad_job=True, **accepted)
 

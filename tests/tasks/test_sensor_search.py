@@ -41,7 +41,7 @@ def polls(hevo: Sandbox) -> list[float]:
 
 @in_every_sensor_mode
 def test_finds_the_active_job(hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str) -> None:
-    job = pipeline.start_job(ago=3000, duration=4000)
+    job = pipeline.start_job(ago=3000, duration=3100)
 
     assert sense(mode, ti) == job.id
 
@@ -54,7 +54,7 @@ def test_finds_a_job_that_starts_while_it_polls(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str, seconds: float
 ) -> None:
     pipeline.start_job(ago=100, duration=10)
-    job = pipeline.start_job(ago=-seconds, appear_after=0, duration=1000)
+    job = pipeline.start_job(ago=-seconds, appear_after=0, duration=100)
 
     assert sense(mode, ti) == job.id
 
@@ -111,7 +111,7 @@ def test_of_several_active_jobs_it_takes_the_newest_of_the_type(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, mode: str
 ) -> None:
     pipeline.start_job(ago=50, duration=2000)
-    job = pipeline.start_job(ago=20, duration=1000)
+    job = pipeline.start_job(ago=20, duration=100)
     pipeline.start_job("HISTORICAL", ago=10, duration=1000)
 
     assert sense(mode, ti) == job.id
@@ -124,7 +124,7 @@ def test_the_type_can_be_chosen(
 ) -> None:
     pipeline.job_type_names = {"RESYNC": "TRUNCATE_AND_LOAD"}
     pipeline.start_job(duration=1000)
-    job = pipeline.start_job(job_type.upper(), ago=10, duration=1000)
+    job = pipeline.start_job(job_type.upper(), ago=10, duration=100)
 
     assert sense(mode, ti, job_type=job_type) == job.id
 

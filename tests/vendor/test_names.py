@@ -13,7 +13,7 @@ import pytest
 from airflow.exceptions import AirflowProviderDeprecationWarning
 
 from hevo_provider.vendor import names
-from tests.architecture.test_imports import belonging_to, loaded_by
+from tests.architecture.test_imports import belonging_to, loaded_beside_airflow_by
 
 HERE = Path(__file__).parent
 VERSIONS: dict[str, dict[str, list[str]]] = json.loads((HERE / "names.json").read_text())
@@ -91,7 +91,7 @@ def test_nothing_of_it_is_loaded_by_who_does_not_import_it() -> None:
     code = "import hevo_provider.operators, hevo_provider.sensors, hevo_provider.triggers, hevo_provider.hooks\n"
     code += "from hevo_provider.provider_info import get_provider_info\nget_provider_info()"
 
-    assert not belonging_to(loaded_by(code), "hevo_provider.vendor", "airflow.hevo")
+    assert not belonging_to(loaded_beside_airflow_by(code), "hevo_provider.vendor", "airflow.hevo")
 
 
 def test_a_dag_file_loads_nothing_that_is_only_needed_when_a_task_runs() -> None:
@@ -105,7 +105,7 @@ HevoSensor(task_id="b", pipeline_id=7, job_id="")
 """
     after = "from airflow.providers.common.compat.sdk import BaseOperator\nBaseOperator(task_id='a')"
 
-    loaded = loaded_by(code, after=PATHS + after)
+    loaded = loaded_beside_airflow_by(code, after=PATHS + after)
 
     assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref", "hevo_provider.client", "hevo_provider.runs")
     assert belonging_to(loaded, "hevo_provider.models") == {
