@@ -529,7 +529,7 @@ def test_what_another_connection_was_told_before_makes_no_stumble_of_a_retrys_fi
     assert clock.now() == began
 
 
-async def test_of_a_listing_that_is_asked_for_once_only_the_first_page_is(hevo: Sandbox) -> None:
+async def test_of_a_listing_that_is_asked_for_once_only_the_first_page_is(hevo: Sandbox, clock: VirtualClock) -> None:
     for number in range(1, 151):
         hevo.add_pipeline(number)
 
@@ -539,7 +539,7 @@ async def test_of_a_listing_that_is_asked_for_once_only_the_first_page_is(hevo: 
 
     hevo.on_request = stumble_at_the_second
 
-    async with HevoAsyncClient(hevo.url, hevo.key, hevo.secret) as client:
+    async with HevoAsyncClient(hevo.url, hevo.key, hevo.secret, clock=clock.clock) as client:
         assert len([each async for each in client.list_pipelines(retry_limit=0)]) == 150
     assert len(hevo.requests_of("list_pipelines")) == 3
 
