@@ -311,7 +311,7 @@ def test_a_sensors_look_up_for_which_there_is_never_room_ends_as_its_time_out_do
     hevo.inject("list_pipelines", OVER_THE_LIMIT[0], times=None)
 
     with pytest.raises(raised):
-        sense(mode, ti, pipeline_id=None, pipeline_name="orders", timeout=1800, soft_fail=soft_fail)
+        sense(mode, ti, pipeline_id=None, pipeline_name="orders", timeout=900, soft_fail=soft_fail)
 
 
 @in_every_sensor_mode
