@@ -150,7 +150,7 @@ def test_who_is_cancelled_while_it_asks_takes_nothing_from_the_others() -> None:
 @pytest.mark.parametrize("completed_after", [None, START_MS], ids=["a job", "any job that completes"])
 def test_three_tasks_that_wait_for_one_job_take_the_turns_of_one(completed_after: int | None) -> None:
     async def play(hevo: Sandbox, client: HevoAsyncClient) -> None:
-        jobs = [hevo.add_pipeline(number).start_job(appear_after=0, duration=1800) for number in range(1, 31)]
+        jobs = [hevo.add_pipeline(number).start_job(appear_after=0, duration=600) for number in range(1, 31)]
 
         def job_of(number: int) -> dict[str, Any]:
             if completed_after is not None:

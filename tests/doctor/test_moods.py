@@ -18,7 +18,7 @@ ALLOWED_IN_A_MINUTE = 100
 
 
 @pytest.mark.parametrize("mood", MOODS.values(), ids=MOODS)
-def test_a_mood_is_told_by_the_facts_that_it_concerns_and_by_no_others(
+def test_a_mood_is_told_by_the_facts_that_it_concerns_and_by_no_others_in_sixty_requests_that_read(
     mood: Mood, doctor: Doctor, clock: VirtualClock
 ) -> None:
     with account(mood, clock) as hevo:
@@ -28,6 +28,8 @@ def test_a_mood_is_told_by_the_facts_that_it_concerns_and_by_no_others(
     assert told.status == (1 if mood.differs else 0)
     for fact, words in mood.seen:
         assert words in told.seen[fact]
+    assert len(hevo.requests) <= MOST_REQUESTS
+    assert {request.method for request in hevo.requests} == {"GET"}
 
 
 @pytest.mark.parametrize("mood", MOODS.values(), ids=MOODS)
@@ -45,15 +47,6 @@ def test_a_sandbox_that_was_made_like_the_account_is_told_the_same(
     assert of_the_sandbox.status == of_the_account.status
     for fact, words in mood.seen:
         assert words in of_the_sandbox.seen[fact]
-
-
-@pytest.mark.parametrize("mood", MOODS.values(), ids=MOODS)
-def test_at_most_sixty_requests_are_sent_and_all_of_them_read(mood: Mood, doctor: Doctor, clock: VirtualClock) -> None:
-    with account(mood, clock) as hevo:
-        doctor(hevo)
-
-    assert len(hevo.requests) <= MOST_REQUESTS
-    assert {request.method for request in hevo.requests} == {"GET"}
 
 
 @pytest.mark.parametrize("answers", [1, 10, 25])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -161,8 +161,9 @@ class Chaos:
 async def _received(response: aiohttp.ClientResponse) -> None:
     """Wait until the whole answer is there, or will never be."""
     try:
-        while not response.content.is_eof() and response.content.exception() is None:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        if response.content.exception() is None:
+            with suppress(aiohttp.ClientError):  # which is raised where the answer is read
+                await response.content.wait_eof()
     except BaseException:
         response.close()
         raise

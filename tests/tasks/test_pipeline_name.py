@@ -311,7 +311,7 @@ def test_a_sensors_look_up_for_which_there_is_never_room_ends_as_its_time_out_do
     hevo.inject("list_pipelines", OVER_THE_LIMIT[0], times=None)
 
     with pytest.raises(raised):
-        sense(mode, ti, pipeline_id=None, pipeline_name="orders", timeout=1800, soft_fail=soft_fail)
+        sense(mode, ti, pipeline_id=None, pipeline_name="orders", timeout=900, soft_fail=soft_fail)
 
 
 @in_every_sensor_mode
@@ -529,7 +529,7 @@ def test_what_another_connection_was_told_before_makes_no_stumble_of_a_retrys_fi
     assert clock.now() == began
 
 
-async def test_of_a_listing_that_is_asked_for_once_only_the_first_page_is(hevo: Sandbox) -> None:
+async def test_of_a_listing_that_is_asked_for_once_only_the_first_page_is(hevo: Sandbox, clock: VirtualClock) -> None:
     for number in range(1, 151):
         hevo.add_pipeline(number)
 
@@ -539,7 +539,7 @@ async def test_of_a_listing_that_is_asked_for_once_only_the_first_page_is(hevo: 
 
     hevo.on_request = stumble_at_the_second
 
-    async with HevoAsyncClient(hevo.url, hevo.key, hevo.secret) as client:
+    async with HevoAsyncClient(hevo.url, hevo.key, hevo.secret, clock=clock.clock) as client:
         assert len([each async for each in client.list_pipelines(retry_limit=0)]) == 150
     assert len(hevo.requests_of("list_pipelines")) == 3
 

@@ -131,7 +131,7 @@ def test_a_job_that_runs_for_a_day_does_not_flood_the_log(
 ) -> None:
     hevo.add_pipeline(7, duration=DAY)
 
-    play(HevoPipelineOperator(task_id="task", pipeline_id=7, poll_interval=60), ti)
+    play(HevoPipelineOperator(task_id="task", pipeline_id=7, poll_interval=300), ti)
 
     assert len(lines(story())) <= 40
 

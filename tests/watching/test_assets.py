@@ -75,7 +75,7 @@ async def test_a_job_that_ended_two_hours_ago_is_no_news_though_it_was_left_out_
 
 
 async def test_a_job_that_ran_at_the_first_poll_is_told_when_it_ends(hevo: Sandbox) -> None:
-    job = hevo.add_pipeline(7).start_job(ago=100_000, duration=110_000)
+    job = hevo.add_pipeline(7).start_job(ago=100_000, duration=101_000)
 
     async with watching() as triggerer:
         await until(lambda: triggerer.database.events)
