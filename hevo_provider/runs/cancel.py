@@ -62,7 +62,7 @@ async def end_in_time(connect: Connect, outcome: Outcome, logger: Logger = log) 
     run = run.watching(job)  # it may have shown only now
     if cancelled or not job.is_terminal:
         return Outcome(Ending.TIMED_OUT, run, job, cancelled=cancelled)
-    return Outcome(Ending.ENDED if run.order.wait_for_completion else Ending.FOUND, run, job)
+    return Outcome(Ending.ENDED, run, job)
 
 
 def _may_be_cancelled(run: Run) -> bool:

@@ -284,7 +284,7 @@ def test_a_resync_that_hevo_begins_just_before_it_would_be_sent_again_is_not_sen
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
     """A gateway passes the call on late: the pipeline is RESTARTING, and its job shows long after that is over."""
-    pipeline = hevo.add_pipeline(7, parallel_jobs=True, restarting_for=20, appear_after=15)
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, restarting_for=20, appear_after=45)
     hevo.inject("resync", Fault.reset())
     restart_before_the_second_call(hevo, pipeline)
 

@@ -472,7 +472,7 @@ def test_a_skip_for_another_reason_is_not_told_as_the_sensors_time_out(
     hevo: Sandbox, ti: TaskInstance, raised: Exception, soft_fail: bool
 ) -> None:
     class OfSomebodyElse(HevoSensor):
-        def poke(self, context: Any) -> NoReturn:  # noqa: ARG002 - Airflow's own name
+        def poke(self, context: Any) -> NoReturn:
             raise raised
 
     with pytest.raises(AirflowSkipException) as skip:

@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider import compat
 from hevo_provider.clock import Clock
-from hevo_provider.exceptions import HevoRunError
+from hevo_provider.exceptions import HevoJobFailedError, HevoRunError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
 from hevo_provider.sensors import HevoSensor
@@ -411,6 +411,17 @@ def test_a_job_that_ends_well_while_it_is_to_be_cancelled_has_ended_well(
     hevo.on_request = lambda request: pipeline.jobs[0].end() if request.route == "cancel_job" else None
 
     assert play(operator(deferrable=deferrable, timeout=100), ti) == pipeline.jobs[0].id
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_job_that_fails_while_it_is_to_be_cancelled_has_failed(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    hevo.on_request = lambda request: pipeline.jobs[0].end("FAILED") if request.route == "cancel_job" else None
+
+    with pytest.raises(HevoJobFailedError):
+        play(operator(deferrable=deferrable, timeout=100), ti)
 
 
 # A worker that blocks
