@@ -414,6 +414,20 @@ def test_a_job_that_ends_well_while_it_is_to_be_cancelled_has_ended_well(
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize(
+    ("appear_after", "says"), [(0, "job .* had not ended.*may still run"), (1e6, "had not been found.*may still run")]
+)
+def test_a_task_whose_time_is_over_says_so_though_its_job_cannot_be_cancelled(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, appear_after: float, says: str
+) -> None:
+    hevo.add_pipeline(7, appear_after=appear_after, duration=3600)
+    hevo.inject("cancel_job", Fault.status(400, body={"message": "Schema work goes on"}))
+
+    with fails(AirflowTaskTimeout, says=says):
+        play(operator(deferrable=deferrable, timeout=30), ti)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
 def test_a_job_that_fails_while_it_is_to_be_cancelled_has_failed(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
