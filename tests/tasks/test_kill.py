@@ -193,7 +193,7 @@ def test_killed_before_the_job_shows_says_that_it_may_run(
 
     run_in_triggerer(watched_then_killed(trigger, clock, 3))
 
-    assert "is not cancelled" in capsys.readouterr().out + caplog.text
+    assert "its job does not show yet, so it is not cancelled" in capsys.readouterr().out + caplog.text
 
 
 def test_the_clean_up_outlives_the_second_that_airflow_gives_it(

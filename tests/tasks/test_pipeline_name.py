@@ -61,11 +61,15 @@ def test_the_pipeline_of_that_name_is_run(hevo: Sandbox, ti: TaskInstance, kind:
 
 
 @in_every_sensor_mode
-def test_a_sensor_waits_for_the_pipeline_of_that_name(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+def test_a_sensor_waits_for_the_pipeline_of_that_name(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], mode: str
+) -> None:
     hevo.add_pipeline(7, name="shop")
     job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=100)
 
     assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
+    assert ti.xcoms["hevo_pipeline_page"].endswith("/pipeline/47/overview")
+    assert story().count("waiting for a job") == 1
     if mode != "reschedule":  # in which each process knows only of itself
         assert len(hevo.requests_of("list_pipelines")) == 1
 
