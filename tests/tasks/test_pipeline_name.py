@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import chain, repeat
 from typing import Any
 
@@ -316,6 +317,18 @@ def test_a_sensors_look_up_for_which_there_is_never_room_ends_as_its_time_out_do
 
     with pytest.raises(raised):
         sense(mode, ti, pipeline_id=None, pipeline_name="orders", timeout=1800, soft_fail=soft_fail)
+
+
+@pytest.mark.parametrize(("seconds", "raised"), [(100, AirflowTaskTimeout), (3600, AirflowSensorTimeout)])
+def test_of_a_sensors_two_time_outs_a_look_up_ends_as_the_earlier_does(
+    hevo: Sandbox, ti: TaskInstance, seconds: float, raised: type[Exception]
+) -> None:
+    hevo.add_pipeline(47, name="orders")
+    hevo.inject("list_pipelines", OVER_THE_LIMIT[0], times=None)
+    limits = {"timeout": 1800, "execution_timeout": timedelta(seconds=seconds)}
+
+    with pytest.raises(raised):
+        sense("deferrable", ti, pipeline_id=None, pipeline_name="orders", **limits)
 
 
 @in_every_sensor_mode
