@@ -20,7 +20,7 @@ from hevo_provider.runs.listing import read_listing
 from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.outage import LONGEST_RETRY_AFTER
 from hevo_provider.runs.outcome import Ending, Outcome
-from hevo_provider.runs.run import Fate, Phase, Run
+from hevo_provider.runs.run import Fate, Run
 from hevo_provider.runs.wait import Connect
 
 CANCEL_WITHIN = 60.0  # seconds for which a cancel is repeated, and twice that where Hevo asks to be left alone
@@ -49,7 +49,7 @@ async def end_in_time(connect: Connect, outcome: Outcome, logger: Logger = log) 
     :returns: the same, unless the job turns out to have ended by itself after the last poll: that is its end then.
     """
     run = outcome.run
-    if outcome.ending is not Ending.TIMED_OUT or not run.order.cancel_on_kill or not _may_be_cancelled(run):
+    if outcome.ending is not Ending.TIMED_OUT or not run.order.cancel_on_kill:
         return outcome
     try:
         hevo = await connect()
@@ -62,11 +62,11 @@ async def end_in_time(connect: Connect, outcome: Outcome, logger: Logger = log) 
     run = run.watching(job)  # it may have shown only now
     if cancelled or not job.is_terminal:
         return Outcome(Ending.TIMED_OUT, run, job, cancelled=cancelled)
-    return Outcome(Ending.ENDED if run.order.wait_for_completion else Ending.FOUND, run, job)
+    return Outcome(Ending.ENDED, run, job)
 
 
 def _may_be_cancelled(run: Run) -> bool:
-    return run.is_ours and run.order.action is not None and run.phase is not Phase.READY
+    return run.is_ours and run.order.action is not None
 
 
 async def _cancel(hevo: HevoAsyncClient, run: Run, logger: Logger, within: float) -> tuple[bool, Job | None]:

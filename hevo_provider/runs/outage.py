@@ -109,7 +109,7 @@ class Outage:
         retry_after = error.retry_after if isinstance(error, HevoAPIError) else None
         if retry_after is not None:
             return min(max(retry_after, SHORTEST_RETRY_AFTER), LONGEST_RETRY_AFTER)
-        return backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE if limit is None else min(LONGEST_PAUSE, limit / 4))
+        return backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE if limit is None else limit / 4)
 
     def _lasted(self, now: float) -> float:
         return self._bad_for + (0.0 if self._bad_at is None else now - self._bad_at)

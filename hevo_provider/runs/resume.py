@@ -20,7 +20,6 @@ from hevo_provider.runs.identity import (
     UNKNOWN_FATE_WINDOW,
     Choice,
     choose,
-    choose_any,
     choose_second,
     made_in_time,
     reaches_back,
@@ -215,13 +214,6 @@ async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
     timely = Listing(
         tuple(job for job in listing.jobs if made_in_time(job, run)), listing.server_time, complete=listing.complete
     )
-    seen = choose_any(listing, run).job
-    if len(timely.jobs) < len(listing.jobs) and seen is not None and choose_any(timely, run).job is None:
-        logger.info(
-            "Pipeline %s: there are newer jobs, but none that the call of the earlier try can have made: none is "
-            "followed or cancelled.",
-            run.pipeline_id,
-        )
     may_show = run.order.may_restart and not run.in_vain and made_in_time(listing.server_time, run)
     choice = choose(timely, run)
     second = _NONE if choice.job is not None else choose_second(timely, run)

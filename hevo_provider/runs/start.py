@@ -241,7 +241,7 @@ class Start:
         run, active, asked_for = self.run, listing.active, self.run.order.on_active_job
         if _are_about_to_end(listing):
             return self._let_end(listing)
-        if self._may_be_cancelled and not run.posts and not run.put_off:
+        if self._may_be_cancelled and not run.put_off:
             # A new try of a cleared task comes a second or two before its old trigger cancels the job (seen on 2.11.2).
             about_to_end = "may be that of the try before, which Airflow may be about to end"
             return self._put_off(f"{_in_words(active)}, and {about_to_end}", CANCELLED_WITHIN)

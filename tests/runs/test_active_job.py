@@ -36,6 +36,7 @@ def test_an_active_job_of_any_type_fails_the_task_before_anything_is_sent(
         play(operator(deferrable=deferrable, **parameters), ti)
 
     assert "nothing was started" in told_by(failure.value)
+    assert failure.value.job_id == job.id
     assert {request.method for request in hevo.requests} == {"GET"}
 
 

@@ -292,7 +292,7 @@ def test_a_resync_that_hevo_begins_just_before_it_would_be_sent_again_is_not_sen
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
     """A gateway passes the call on late: the pipeline is RESTARTING, and its job shows long after that is over."""
-    pipeline = hevo.add_pipeline(7, parallel_jobs=True, restarting_for=20, appear_after=15)
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, restarting_for=20, appear_after=45)
     hevo.inject("resync", Fault.reset())
     restart_before_the_second_call(hevo, pipeline)
 
@@ -592,6 +592,41 @@ def test_the_retry_after_a_bad_request_sends_the_action_without_a_search(
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert sent_at(hevo) == [0, 20]
+
+
+@in_both_modes
+def test_the_retry_after_a_lost_answer_and_a_bad_request_finds_the_job_of_the_first_call(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=90, duration=20)
+    hevo.inject("sync_now", Fault.reset(after=True), Fault.status(400))
+    with pytest.raises(HevoPipelineStateError):
+        play(operator(deferrable=deferrable), ti)
+
+    clock.advance(60)
+    ti.next_try()
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_refused_beside_anothers_job_it_follows_that_of_its_lost_call_which_shows_only_then(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, parallel_jobs=True, appear_after=1e6, duration=20)
+    pipeline.start_job(ago=60, appear_after=0, duration=3600)
+    hevo.inject("sync_now", Fault.reset(after=True), Fault.status(409, body=IN_PROGRESS))
+
+    def show_now(request: Request) -> None:
+        if request.status == 409:
+            pipeline.jobs[1].appear_after = 0
+
+    hevo.on_request = show_now
+
+    job_id = play(operator(deferrable=deferrable, on_active_job="start"), ti)
+
+    assert [job.id for job in pipeline.jobs_started_by_api] == [job_id]
 
 
 @in_both_modes

@@ -557,6 +557,22 @@ def test_a_job_at_work_whose_type_hevo_leaves_out_is_followed_by_a_retry_if_no_o
 
 
 @in_both_modes
+def test_a_deferred_job_whose_type_hevo_leaves_out_is_gone_on_from_and_not_resynced_again(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=60, ends="DEFERRED")
+    deferred(ti, "RESYNC")
+    pipeline.jobs[0].override = {"type": None}
+    pipeline.ends = "COMPLETED"
+    clock.advance(300)
+    ti.next_try()
+
+    play(operator("RESYNC", deferrable=deferrable, on_deferred="continue"), ti)
+
+    assert [job.type for job in pipeline.jobs] == ["RESYNC", "INCREMENTAL"]
+
+
+@in_both_modes
 def test_a_job_that_shows_only_when_it_is_to_be_cancelled_is_on_record_with_its_id(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
 ) -> None:

@@ -371,9 +371,17 @@ def test_time_that_hevos_limit_has_cost_makes_no_outage_shorter(clock: VirtualCl
     clock.advance(500)
     outage.pause_after(down, None, queued=500)
     clock.advance(600)
+    outage.pause_after(NO_ROOM, None)  # Hevo is well again: the next poll may be answered
 
     with pytest.raises(HevoOutageError):
         outage.pause_after(down, None)
+
+
+def test_what_is_endured_for_half_a_minute_is_asked_again_within_a_quarter_of_that(clock: VirtualClock) -> None:
+    refused = HevoAuthError(401, "GET", "/jobs", "refused")
+    outage = Outage(clock.clock, 7, 3600, Story(), knows_hevo=True)
+
+    assert max(outage.pause_after(refused, None) for _ in range(50)) <= 30 / 4
 
 
 def test_a_trigger_whose_answer_does_not_come_holds_up_no_other(hevo: Sandbox, wire: WireTime) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from hevo_provider import codes
 from hevo_provider.codes import Code
@@ -467,6 +467,22 @@ def test_an_error_of_somebody_else_passes_as_it_is(
 
     with pytest.raises(ZeroDivisionError):
         play(operator(), ti)
+
+
+@pytest.mark.parametrize(
+    ("raised", "soft_fail"), [(AirflowSkipException("a holiday"), False), (AirflowTaskTimeout("of a worker"), True)]
+)
+def test_a_skip_for_another_reason_is_not_told_as_the_sensors_time_out(
+    hevo: Sandbox, ti: TaskInstance, raised: Exception, soft_fail: bool
+) -> None:
+    class OfSomebodyElse(HevoSensor):
+        def poke(self, context: Any) -> NoReturn:
+            raise raised
+
+    with pytest.raises(AirflowSkipException) as skip:
+        play(OfSomebodyElse(task_id="task", pipeline_id=7, deferrable=False, soft_fail=soft_fail), ti)
+
+    assert "HEVO" not in str(skip.value)
 
 
 @pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])

@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider import compat
 from hevo_provider.clock import Clock
-from hevo_provider.exceptions import HevoRunError
+from hevo_provider.exceptions import HevoJobFailedError, HevoRunError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
 from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
 from hevo_provider.sensors import HevoSensor
@@ -192,7 +192,7 @@ def test_killed_before_the_job_shows_says_that_it_may_run(
 
     run_in_triggerer(watched_then_killed(trigger, clock, 3))
 
-    assert "is not cancelled" in capsys.readouterr().out + caplog.text
+    assert "its job does not show yet, so it is not cancelled" in capsys.readouterr().out + caplog.text
 
 
 def test_the_clean_up_outlives_the_second_that_airflow_gives_it(
@@ -249,6 +249,7 @@ BUSY = {"error": "Internal Server Error", "message": "A job is already in progre
 NOT_NOW: dict[str, Fault] = {
     **{str(status): Fault.status(status) for status in (403, 404, 408, 409, 425, 499, 502)},
     "429": Fault.status(429, headers={"Retry-After": "50"}),
+    "400-over-the-limit": Fault.status(400, body={"message": "Request rate limit exceeded"}),
     "500-busy": Fault.status(500, body=BUSY),
     "200-with-an-error": Fault.json(BUSY),
     "reset": Fault.reset(),
@@ -384,6 +385,8 @@ def test_a_cancel_that_hevo_accepts_and_forgets_is_sent_again(
     pipeline = killed_while_its_job_runs(hevo, ti, clock)
 
     assert [job.status for job in pipeline.jobs] == ["CANCELLING"]
+    _, second, third = hevo.requests_of("cancel_job")
+    assert third.at - second.at >= 0.5
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
@@ -410,6 +413,31 @@ def test_a_job_that_ends_well_while_it_is_to_be_cancelled_has_ended_well(
     hevo.on_request = lambda request: pipeline.jobs[0].end() if request.route == "cancel_job" else None
 
     assert play(operator(deferrable=deferrable, timeout=100), ti) == pipeline.jobs[0].id
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize(
+    ("appear_after", "says"), [(0, "job .* had not ended.*may still run"), (1e6, "had not been found.*may still run")]
+)
+def test_a_task_whose_time_is_over_says_so_though_its_job_cannot_be_cancelled(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool, appear_after: float, says: str
+) -> None:
+    hevo.add_pipeline(7, appear_after=appear_after, duration=3600)
+    hevo.inject("cancel_job", Fault.status(400, body={"message": "Schema work goes on"}))
+
+    with fails(AirflowTaskTimeout, says=says):
+        play(operator(deferrable=deferrable, timeout=30), ti)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_job_that_fails_while_it_is_to_be_cancelled_has_failed(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    hevo.on_request = lambda request: pipeline.jobs[0].end("FAILED") if request.route == "cancel_job" else None
+
+    with pytest.raises(HevoJobFailedError):
+        play(operator(deferrable=deferrable, timeout=100), ti)
 
 
 # A worker that blocks
@@ -464,6 +492,7 @@ def test_a_worker_that_is_killed_has_time_to_repeat_a_cancel_and_to_say_what_it_
 ) -> None:
     pipeline = hevo.add_pipeline(7, duration=1000)
     hevo.inject("cancel_job", Fault.status(409), times=None)
+    hevo.on_request = lambda request: clock.advance(0.3) if request.route == "cancel_job" else None
     task = operator(deferrable=False)
     killed_at: list[float] = []
 
@@ -478,7 +507,7 @@ def test_a_worker_that_is_killed_has_time_to_repeat_a_cancel_and_to_say_what_it_
 
     assert f"job {pipeline.jobs[0].id} could not be cancelled" in story()
     assert len(hevo.requests_of("cancel_job")) > 1
-    assert clock.now() - killed_at[0] <= 3
+    assert clock.now() - killed_at[0] <= 1.6, "of three seconds"
 
 
 @pytest.mark.usefixtures("sigterm")

@@ -186,6 +186,21 @@ def test_a_retry_that_cannot_tell_which_of_two_jobs_is_its_own_cancels_neither(
     assert [job.cancel_requests for job in pipeline.jobs] == [0, 0]
 
 
+@in_both_modes
+def test_a_retry_that_can_tell_its_job_cancels_it_when_its_time_is_over(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=3600)
+    deferred(operator(), ti)
+    clock.advance(RETRY_DELAY)
+    ti.next_try()
+
+    with pytest.raises(AirflowTaskTimeout):
+        play(operator(deferrable=deferrable, timeout=100), ti)
+
+    assert [job.cancel_requests for job in pipeline.jobs] == [1]
+
+
 def test_cleared_while_two_jobs_may_be_its_own_the_new_try_cancels_neither_and_waits(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
@@ -263,15 +278,17 @@ def test_cleared_a_week_after_it_was_killed_a_new_job_is_started(
 def test_a_cleared_task_never_returns_the_success_of_the_try_before(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
 ) -> None:
-    pipeline = hevo.add_pipeline(7, duration=50)
+    pipeline = hevo.add_pipeline(7, duration=5)
     deferred(operator(), ti)
-    clock.advance(60)  # the job has succeeded, and nobody was told
+    clock.advance(10)  # the job has succeeded, and nobody was told
     ti.next_try(cleared=True)
+    cleared_at = clock.now()
 
     job_id = play(operator(), ti)
 
     assert len(pipeline.jobs) == 2
     assert pipeline.jobs[-1].id == job_id
+    assert pipeline.jobs[-1].created_at == cleared_at, "nothing is in its way"
 
 
 def test_a_retry_after_an_outage_follows_the_job_that_still_runs(

@@ -430,17 +430,27 @@ def test_a_wrong_plain_parameter_of_a_mapped_task_fails_it_for_good(
     assert hevo.requests == []
 
 
+STRICT = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
+
+
 def test_a_time_that_a_run_does_not_have_is_named_with_one_that_every_run_has(
     ti: TaskInstance, story: Callable[[], str]
 ) -> None:
-    strict = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
     sensor = HevoSensor(task_id="task", pipeline_id=7, completed_after="{{ data_interval_end }}")
 
     with fails(AirflowFailException, says=r"data_interval_end \| default\(dag_run\.run_after\)") as failure:
-        sensor.render_template_fields(ti.context, strict)
+        sensor.render_template_fields(ti.context, STRICT)
 
     before, after = story().split("::endgroup::")  # what Airflow has folded up until then
     assert "HEVO-104" not in before
     assert "HEVO-104" in after
     frames = traceback.extract_tb(failure.value.__traceback__)
     assert len([frame for frame in frames if "hevo_provider" in Path(frame.filename).parts]) <= 2
+
+
+@pytest.mark.parametrize(
+    "given", [{"pipeline_id": "{{ data_interval_end }}"}, {"pipeline_id": 7, "completed_after": "{{ since }}"}]
+)
+def test_what_else_cannot_be_rendered_is_not_told_as_a_time(ti: TaskInstance, given: dict[str, Any]) -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        HevoSensor(task_id="task", **given).render_template_fields(ti.context, STRICT)

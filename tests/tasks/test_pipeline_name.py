@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import chain, repeat
 from typing import Any
 
@@ -61,11 +62,15 @@ def test_the_pipeline_of_that_name_is_run(hevo: Sandbox, ti: TaskInstance, kind:
 
 
 @in_every_sensor_mode
-def test_a_sensor_waits_for_the_pipeline_of_that_name(hevo: Sandbox, ti: TaskInstance, mode: str) -> None:
+def test_a_sensor_waits_for_the_pipeline_of_that_name(
+    hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], mode: str
+) -> None:
     hevo.add_pipeline(7, name="shop")
     job = hevo.add_pipeline(47, name="orders").start_job(appear_after=0, duration=100)
 
     assert sense(mode, ti, pipeline_id=None, pipeline_name="orders") == job.id
+    assert ti.xcoms["hevo_pipeline_page"].endswith("/pipeline/47/overview")
+    assert story().count("waiting for a job") == 1
     if mode != "reschedule":  # in which each process knows only of itself
         assert len(hevo.requests_of("list_pipelines")) == 1
 
@@ -312,6 +317,18 @@ def test_a_sensors_look_up_for_which_there_is_never_room_ends_as_its_time_out_do
 
     with pytest.raises(raised):
         sense(mode, ti, pipeline_id=None, pipeline_name="orders", timeout=900, soft_fail=soft_fail)
+
+
+@pytest.mark.parametrize(("seconds", "raised"), [(100, AirflowTaskTimeout), (3600, AirflowSensorTimeout)])
+def test_of_a_sensors_two_time_outs_a_look_up_ends_as_the_earlier_does(
+    hevo: Sandbox, ti: TaskInstance, seconds: float, raised: type[Exception]
+) -> None:
+    hevo.add_pipeline(47, name="orders")
+    hevo.inject("list_pipelines", OVER_THE_LIMIT[0], times=None)
+    limits = {"timeout": 1800, "execution_timeout": timedelta(seconds=seconds)}
+
+    with pytest.raises(raised):
+        sense("deferrable", ti, pipeline_id=None, pipeline_name="orders", **limits)
 
 
 @in_every_sensor_mode

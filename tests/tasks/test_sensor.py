@@ -322,6 +322,7 @@ def test_an_outage_is_waited_out(hevo: Sandbox, ti: TaskInstance, mode: str) -> 
     hevo.inject("get_job", *faults)
 
     assert sense(mode, ti, job_id=job.id) == job.id
+    assert hevo.requests_of("get_pipeline") == [], "what is down is not missing"
 
 
 @in_every_sensor_mode

@@ -281,6 +281,7 @@ else:
             ({"timeout": 100, "soft_fail": True}, 100, AirflowSkipException),
             ({"timeout": 100, "execution_timeout": timedelta(seconds=80)}, 75, AirflowTaskTimeout),
             ({"timeout": 100, "execution_timeout": timedelta(seconds=102)}, 97, AirflowSensorTimeout),
+            ({"timeout": 100, "execution_timeout": timedelta(seconds=900)}, 100, AirflowSensorTimeout),
         ],
         ids=str,
     )
@@ -293,11 +294,13 @@ else:
         raised: type[Exception],
     ) -> None:
         pipeline.start_job(duration=10_000)
+        triggerer = Triggerer(sensor(**given), ti)
 
         with pytest.raises(raised):
-            Triggerer(sensor(**given), ti).finish()
+            triggerer.finish()
 
         assert clock.now() - START == pytest.approx(after, abs=1.5)
+        assert triggerer.over.timestamp() - START <= after + 5, "Airflow ends it where no triggerer is there to do so"
 
     # completed_after
 

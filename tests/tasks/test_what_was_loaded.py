@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.sandbox import Fault, Sandbox
+from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock, in_iso
 from tests.stage.marks import for_every_action, in_both_modes, in_every_sensor_mode
 from tests.stage.outlets import IS_AIRFLOW_2, Events
@@ -206,3 +207,11 @@ def test_a_sensor_knows_it_too_unless_each_of_its_processes_knows_only_of_itself
 
     held = {"poke": clock.now() - started_at, "deferrable": 0, "reschedule": None}[mode]
     assert ti.xcoms["hevo_job"].get("worker_seconds") == (held if held is None else pytest.approx(held, abs=0.001))
+
+
+def test_a_sensor_that_is_deferrable_knows_it_whatever_its_mode(hevo: Sandbox, ti: TaskInstance) -> None:
+    job = hevo.add_pipeline(7).start_job(ago=100, duration=10)
+
+    play(HevoSensor(task_id="task", pipeline_id=7, job_id=job.id, mode="reschedule"), ti)
+
+    assert ti.xcoms["hevo_job"]["worker_seconds"] == 0
