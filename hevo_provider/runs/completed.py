@@ -34,6 +34,7 @@ class CompletedSearch(WaitPhase):
 
     __slots__ = ("_log", "polls")
 
+    # It polls for hours, for any job that completes: as a SEARCH it would come before all other waits.
     is_steady = True
 
     def __init__(self, logger: Logger) -> None:

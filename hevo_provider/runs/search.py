@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hevo_provider import codes
+from hevo_provider.client.budget import Purpose
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoJobNotFoundError
@@ -39,6 +40,8 @@ class Search(WaitPhase):
     """
 
     __slots__ = ("_began_polled", "_clock", "_log", "_read_at", "_searched_for", "polls")
+
+    purpose = Purpose.SEARCH
 
     def __init__(self, clock: Clock, logger: Logger, run: Run) -> None:
         self._clock = clock
