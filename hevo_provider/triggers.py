@@ -395,7 +395,7 @@ class HevoSensorTrigger(HevoJobTrigger):
             deadline=began_at + self._limit,
             retry_limit=order.retry_limit + more,
         )
-        return replace(run.under(order), searching_since=None if run.job_id else began_at)
+        return run.under(order).without_baseline(None if run.job_id else began_at)
 
     async def _connect(self) -> HevoAsyncClient:
         hevo = await super()._connect()
@@ -411,7 +411,7 @@ class HevoSensorTrigger(HevoJobTrigger):
         job = told.job
         if not self._ends_here or told.ending is not Ending.ENDED or job is None or job.status != JobStatus.COMPLETED:
             return None
-        run = replace(told.run or self.ordered, host=self._host)
+        run = (told.run or self.ordered).reached_at(self._host)
         xcoms: dict[str, Any] = {JOB_KEY: {**facts_told(run, job), "worker_seconds": 0.0}}
         if self._returns:
             xcoms["return_value"] = job.job_id

@@ -8,7 +8,7 @@ It is a value that does not change. Its methods are the only ways from one state
     ┌───────┐  waiting, settled_first,   ┌───────┐
     │ start │ ─────────────────────────▶ │ READY │  until the action may be sent
     │       │  postponed                 └───┬───┘
-    │       │ ◀──────────────────────────────┘ has_been_answered
+    │       │ ◀──────────────────────────────┘ called_again, has_been_answered
     │       │
     │  sending ─▶ POST
     │       │  accepted, doubtful,       ┌───────┐
@@ -22,6 +22,8 @@ It is a value that does not change. Its methods are the only ways from one state
                of an earlier try)
 
 From FIND and WATCH a run also comes back to READY: ``going_on``, where its job was deferred and a sync is to be next.
+Not drawn are the ends: see :class:`~hevo_provider.runs.outcome.Ending`.
+
 A retry begins with the run of the try before it, ``under`` what the DAG asks for now, or, where that has loaded all but
 some objects, ``reloading`` these.
 """
@@ -325,6 +327,15 @@ class Run:
         """Note which jobs were there when a run that only follows polled for the first time."""
         return replace(self.with_baseline(known, floor, created_after=None, now=None), polled=True)
 
+    def without_baseline(self, since: float | None, *, answered: bool = False) -> Self:
+        """
+        Search in a process that cannot know which jobs were there when the search began.
+
+        :param since: seconds since the epoch when that was; None where the job is known by its id.
+        :param answered: whether Hevo has answered an earlier process of this task well.
+        """
+        return replace(self, searching_since=since, answered=self.answered or answered)
+
     def since(self, created_after: int | None) -> Self:
         """
         Count only what was created or changed since the search began, for a process that has no baseline.
@@ -368,6 +379,10 @@ class Run:
     def until_its_end(self) -> Self:
         """Go on to wait for the end of a job whose id was all that was asked for, and is known."""
         return replace(self, phase=Phase.WATCH)
+
+    def reached_at(self, host: str | None) -> Self:
+        """Take note of the host that the connection leads to."""
+        return replace(self, host=host)
 
     def leading_to(self, destination: tuple[str, ...]) -> Self:
         """Take note of where the pipeline leads."""
