@@ -168,6 +168,11 @@ def needs_a_worker(operator: Any) -> bool:
     return any(getattr(operator, name, None) for name in hooks)
 
 
+def is_known_as_a_sensors(task_instance: Any) -> bool:
+    """Return whether a trigger's task is known to be a sensor. Airflow 2 tells a trigger that, Airflow 3 does not."""
+    return "Sensor" in str(getattr(task_instance, "operator", ""))
+
+
 async def push_from_triggerer(task_instance: Any, values: Mapping[str, Any]) -> None:
     """
     Push XComs of a task that has no worker now, as a worker would: through Airflow's supervisor and its XCom backend.
