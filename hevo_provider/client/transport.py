@@ -229,8 +229,8 @@ class HevoTransport:
     def budget(self) -> Budget:
         """What all who use this key in this event loop share."""
         if self._budget is None:
-            key = (self.base_url, self._access.credentials.key)
-            self._budget = self._given_budget or budget_of(key, self.clock, self._requests_per_minute)
+            account, limit = self._access.account, self._requests_per_minute
+            self._budget = self._given_budget or budget_of(account, self.clock, limit)
             self._budget.on_usage = self._on_usage or self._budget.on_usage
         return self._budget
 
