@@ -35,7 +35,7 @@ GATEWAY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 
 # What these say of key and pipeline is only true if it is Hevo that says it.
 _ONLY_HEVOS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _OF_A_PIPELINE = re.compile(r"/api/v1/pipelines/[0-9]+(?:/actions/[a-z-]+|/jobs|/objects)?")
-_DEEDS = {
+_ACTIONS_IN_WORDS = {
     "sync-now": "start a sync",
     "resync": "start a resync",
     "cancel": "cancel a job",
@@ -103,7 +103,7 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
     if status == HTTPStatus.UNAUTHORIZED:
         raise HevoAuthError(status, method, path, message)
     if status == HTTPStatus.FORBIDDEN:  # API.md, role
-        may_not = f"a key of this role may not {_deed_of(method, path)}, or it is a wrong key"
+        may_not = f"a key of this role may not {_action_in_words(method, path)}, or it is a wrong key"
         raise HevoAuthError(status, method, path, f"{may_not}: {message}", code=codes.REFUSED_ROLE)
     if status == HTTPStatus.NOT_FOUND:
         raise HevoNotFoundError(status, method, path, _of_pipeline(path) + message)
@@ -129,11 +129,11 @@ def _is_over_the_limit(status: int, body: bytes) -> bool:
     return not lost and _OVER_THE_LIMIT.search(body[:LONGEST_ERROR]) is not None
 
 
-def _deed_of(method: str, path: str) -> str:
+def _action_in_words(method: str, path: str) -> str:
     """Return what a call does, for a sentence."""
-    deed = _DEEDS.get(path.rpartition("/actions/")[2])
-    if deed is not None and method == "POST":
-        return deed
+    words = _ACTIONS_IN_WORDS.get(path.rpartition("/actions/")[2])
+    if words is not None and method == "POST":
+        return words
     return "read this" if method == "GET" else "change this"
 
 

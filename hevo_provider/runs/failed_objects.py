@@ -39,7 +39,7 @@ async def reload_what_failed(hevo: HevoAsyncClient, run: Run, job: Job, logger: 
         left = _left_of(job, told, items)
     except HevoRateLimitError:  # which passes: it is no reason to reload hours of history
         raise
-    except (HevoError, _UntoldError) as why:
+    except (HevoError, _NotSaidError) as why:
         logger.info(
             "Pipeline %s: which objects failed in job %s of the try before cannot be told (%s): all that it was to "
             "load are reloaded.",
@@ -59,7 +59,7 @@ async def reload_what_failed(hevo: HevoAsyncClient, run: Run, job: Job, logger: 
     return run.reloading(left, left.values(), (*run.jobs_retried, job.job_id))
 
 
-class _UntoldError(Exception):
+class _NotSaidError(Exception):
     """Hevo does not say which objects failed."""
 
 
@@ -69,24 +69,24 @@ def _left_of(job: Job, told: Sequence[JobObject], items: Sequence[PipelineObject
 
     :param told: how it fared with its objects.
     :param items: the pipeline's.
-    :raises _UntoldError: that cannot be told for all of them.
+    :raises _NotSaidError: that cannot be told for all of them.
     """
     failed = sum(map(_has_failed, told))
     if not failed or failed < (job.objects_failed or 0):
-        raise _UntoldError(f"Hevo counts {job.objects_failed or 'some'} and names {failed or 'none'}")
+        raise _NotSaidError(f"Hevo counts {job.objects_failed or 'some'} and names {failed or 'none'}")
     counted = (job.objects_success, job.objects_queued, job.objects_skipped, job.objects_failed)
     there = sum(number for number in counted if number is not None)
     if there > len(told):
-        raise _UntoldError(f"it had {there} objects and Hevo names {len(told)}")
+        raise _NotSaidError(f"it had {there} objects and Hevo names {len(told)}")
     by_name, left = ByName(items), dict[str, str]()
     for each in told:
         item = by_name.find(each)
         if item is None and not _is_done(each):
-            raise _UntoldError(f"the pipeline has no one object {_name_of(each)!r}")
+            raise _NotSaidError(f"the pipeline has no one object {_name_of(each)!r}")
         if item is not None and is_loaded(item) and not _is_done(each):
             left[item.object_id] = _name_of(each)
     if not left:
-        raise _UntoldError("those that failed are no longer loaded at all")
+        raise _NotSaidError("those that failed are no longer loaded at all")
     return left
 
 
