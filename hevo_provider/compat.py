@@ -29,8 +29,9 @@ def is_expanded_over(operator: Any, name: str) -> bool:
     """
     Return whether a mapped task is expanded over a parameter by its name: ``.expand(name=…)``.
 
-    No Airflow tells an operator of this that was made of a mapped one; its DAG still has the mapped one. What comes
-    from ``.partial(…)`` or stands in a row of ``.expand_kwargs(…)`` was written by somebody, also where it is None.
+    Airflow does not tell that to the operator which a worker makes of a mapped one, but its DAG still has the mapped
+    one. A value from ``.partial(…)`` or from a row of ``.expand_kwargs(…)`` does not count: the author wrote it, also
+    where it is None.
     """
     if not was_unmapped(operator) or operator.dag is None:
         return False
@@ -55,7 +56,7 @@ def execute_from_within(operator: Any, execute: Callable[..., Any], context: Any
     Call an ``execute`` of an operator from within another method of it, or from one that overrides it.
 
     Airflow 2 takes that for a call by another operator: it warns, and fails where ``allow_nested_operators=False``. So
-    it is told what its own calls tell it. Airflow 3 knows which operator is at work.
+    the call gets the argument by which it knows its own calls. Airflow 3 knows which operator is at work.
 
     :param execute: a bound method.
     """

@@ -29,10 +29,10 @@ from hevo_provider.models.answers import json_of
 MAX_BODY = 10 * 1024 * 1024  # bytes
 HEADERS_OF_ERRORS = ("Date", "Location", "Retry-After")  # what is read of an error beside its body
 _SUCCESS, _REDIRECT, _SERVER_ERROR = 2, 3, 5  # hundreds of HTTP statuses
-# What gateways say of their own waiting for Hevo or for us (a time-out, too early, the client has left; the last is
-# nginx's own): no 4xx in their meaning, which is that the request was wrong.
+# Gateways send these about their own waiting for Hevo or for us (a time-out, too early, the client has left; the last
+# is nginx's own). They do not mean that the request was wrong, as other 4xx do.
 GATEWAY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499})
-# What these say of key and pipeline is only true if it is Hevo that says it.
+# These say something about key or pipeline only if Hevo itself has sent them.
 _ONLY_HEVOS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _OF_A_PIPELINE = re.compile(r"/api/v1/pipelines/[0-9]+(?:/actions/[a-z-]+|/jobs|/objects)?")
 _ACTIONS_IN_WORDS = {
@@ -49,8 +49,8 @@ _JOB_WORD = re.compile(r"(?<![a-z])(?:job|sync|resync|load|run|pipeline)(?![a-z]
 _RUNS_WORD = re.compile(
     r"(?<![a-z])(?<!not[ _])(?<!no[ _])(?:in[ _-]?progress|running|active|busy)(?![a-z])", re.IGNORECASE
 )
-# Hevo's words over its limit, whose status is not documented, where a text of the answer begins with them: one that
-# quotes them, such as of what a source has said, is about something else.
+# What Hevo says over its limit; under which status is not documented. A text of the answer must begin with it: one that
+# only quotes it, such as a source's error, is about something else.
 _OVER_THE_LIMIT = re.compile(rb'(?:^\s*|>\s*|(?<!\\)"\s*)request[\s_-]+rate[\s_-]+limit[\s_-]+exceeded', re.IGNORECASE)
 _LONGEST_MESSAGE = 500  # characters
 LONGEST_ERROR = 65536  # bytes of an error that are read

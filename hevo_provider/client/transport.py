@@ -249,7 +249,7 @@ class HevoTransport:
         """
         Wait until Hevo's limit has room.
 
-        :raises HevoRateLimitError: that takes longer than whoever asks has patience.
+        :raises HevoRateLimitError: that takes longer than the caller has patience for.
         """
         within = float("inf")
         if turn.patience is not None and self.budget.pace.is_lowered:

@@ -29,7 +29,7 @@ class CompletedSearch(WaitPhase):
     """
     Polls the list of jobs until one of the type has completed since the run's time.
 
-    :param logger: where the story is told.
+    :param logger: where it is logged.
     """
 
     __slots__ = ("_log", "polls")

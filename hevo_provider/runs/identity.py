@@ -155,13 +155,13 @@ def choose(listing: Listing, run: Run) -> Choice:
 
 
 def choose_second(listing: Listing, run: Run) -> Choice:
-    """Tell the same of the type that the job may have as well: for when none of the expected type has shown."""
+    """Do the same for the second type that the job may have: for when none of the expected type has shown."""
     second = run.order.second_job_types
     return choose(listing, run.under(replace(run.order, job_types=second, second_job_types=()))) if second else Choice()
 
 
 def choose_any(listing: Listing, run: Run) -> Choice:
-    """Tell it of the expected type or else of the second: for who cannot wait until the end of a search."""
+    """Try the expected type, then the second one: for a caller that cannot wait until the end of a search."""
     first = choose(listing, run)
     second = choose_second(listing, run) if first.job is None else first
     return first if second.job is None else second

@@ -1,4 +1,4 @@
-"""An API that is down while a task waits: endured, told once per change, and given up on after a while."""
+"""An API that is down while a task waits: endured, logged once per change, and given up on after a while."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Outage:
     :param clock: where time comes from.
     :param pipeline: the pipeline, for messages: its id, or its name in quotes.
     :param tolerance: seconds without a usable answer after which the wait fails.
-    :param logger: who is told.
+    :param logger: where it is logged.
     :param knows_hevo: whether Hevo has answered this task well before: see :mod:`hevo_provider.runs.error_table`.
     """
 

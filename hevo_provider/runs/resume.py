@@ -164,8 +164,8 @@ def _without_job(run: Run, continued: Run, found: _Found, *, age: float, now: fl
     if continued.in_vain or run.in_vain:
         return None
     # Hevo may have been down in all the time since the call. So its job gets a minute to show, as after any call of
-    # unknown fate; but by the record, which is gone through once more then: a search that began hours later would have
-    # to take what anybody starts meanwhile for its own.
+    # unknown fate. After that the record is gone through once more. It is no search: one that begins hours later would
+    # take for its own what anybody starts meanwhile.
     logger.info("Pipeline %s: no job of the earlier try shows; it gets a minute for that.", run.pipeline_id)
     return run.postponed(now + UNKNOWN_FATE_WINDOW, "the earlier try's job may yet show").searched_in_vain()
 

@@ -72,7 +72,7 @@ class Run:
     :param order: what was asked for.
     :param phase: what it waits for.
     :param job_id: the job, once it is known.
-    :param last_status: the job's status as the log last told it.
+    :param last_status: the job's status that was logged last.
     :param ownership: whose job it is.
     :param posts: how many times the action was sent without being refused.
     :param fate: what became of it; None before it was sent.
@@ -102,7 +102,7 @@ class Run:
         seconds to show.
     :param yield_to: a job that is being cancelled, by this very task or by others: its end is waited for.
     :param note: what Hevo said last, for messages; None once it has accepted the action.
-    :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
+    :param told: the jobs that ended badly since ``completed_after`` and that were logged.
     :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
     :param gone_before: ids of the task's jobs that ended deferred and that ``job_id`` goes on from, first to last.
     :param counted: their counters, summed up; None where there are none.
@@ -113,7 +113,7 @@ class Run:
     :param pipeline_name: what the pipeline is called in Hevo; None where that has not been read.
     :param host: where the connection led when the run began; None where that is not known.
     :param destination: where the pipeline leads, as :mod:`hevo_provider.lineage.names` has it: the system's kind, its
-        namespace and its database; None where nobody wants to know.
+        namespace and its database; None where that is not needed.
     """
 
     order: Order
@@ -353,7 +353,7 @@ class Run:
         return replace(self, fate=Fate.ANSWERED)
 
     def having_told(self, jobs: Iterable[str]) -> Self:
-        """Take note of the jobs that ended badly and of which the log knows."""
+        """Take note of the jobs that ended badly and that were logged."""
         return replace(self, polled=True, told=tuple(jobs))
 
     # The job
@@ -389,7 +389,7 @@ class Run:
         return replace(self, destination=destination)
 
     def telling(self, status: str) -> Self:
-        """Take note of the status that the log tells."""
+        """Take note of the status that was logged last."""
         return replace(self, last_status=status)
 
     def known_as(self, job_id: str) -> Self:

@@ -35,7 +35,7 @@ class Search(WaitPhase):
     Polls the list of jobs until the run's job is there, in whatever status: it may be over when it first shows.
 
     :param clock: where time comes from.
-    :param logger: where the story is told.
+    :param logger: where it is logged.
     :param run: as it is when the search begins here.
     """
 
@@ -75,7 +75,7 @@ class Search(WaitPhase):
             run = with_first_poll(run, listing)
         self.polls += 1
         self._read_at = self._clock.monotonic()
-        # Between two answers with an outage in between nobody could have seen the job: that is no time of search.
+        # An outage between two answers is no time of search: nobody could have seen the job.
         self._searched_for += 0.0 if read_before is None else self._read_at - read_before
         if not self._is_over(run):
             return Step(run)

@@ -15,12 +15,12 @@ LONG_WAIT = 2.0  # times the poll_interval that a poll has to wait for Hevo's li
 
 class Share:
     """
-    The share of one wait.
+    The share of one wait, in the requests that Hevo's limit allows.
 
     :param run: the run as it is now; to be kept up to date, like ``phase``.
     :param phase: the phase that the wait is in.
     :param clock: where time comes from.
-    :param logger: where the story is told.
+    :param logger: where it is logged.
     """
 
     __slots__ = ("_budget", "_clock", "_is_told", "_log", "_seen_at", "_seen_job", "phase", "run", "turn")

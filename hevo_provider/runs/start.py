@@ -83,12 +83,12 @@ class Start:
 
     :param hevo: a client.
     :param run: what is to be started; an earlier POST of unknown fate is told by its ``posts``. Kept up to date.
-    :param remember: told of the run just before the POST, so that another worker can go on from there. Where it cannot
-        keep that, it raises, and nothing is sent.
-    :param update: told of the run when the POST turns out not to have been applied.
+    :param remember: called with the run just before the POST, so that another worker can go on from there. Where it
+        cannot keep that, it raises, and nothing is sent.
+    :param update: called with the run when the POST turns out not to have been applied.
     :param may_be_cancelled: whether an active job may be that of a try before this one, about to be cancelled: where
         nothing is on record, that cannot be told.
-    :param logger: where the story is told.
+    :param logger: where it is logged.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Start:
         self._log.info("%s: it is %s.", place_in_words(run), state.pipeline.status)
         self._objects = objects
         if not run.posts:
-            # A name that fits nothing is told before anything is waited for.
+            # A name that fits nothing fails the task before anything is waited for.
             self._object_ids = chosen_ids(run, objects)
         waiting = self._check_status(state.pipeline)
         if waiting is not None:
@@ -216,7 +216,7 @@ class Start:
                 raise self._busy(listing.active, own, codes.MAY_BE_OWN)
             return await self._give_way(listing, why, codes.MAY_BE_OWN)
         if run.posts >= MOST_POSTS:
-            # Not even where another's job is active: of answers that say nothing, nobody knows that they were refusals.
+            # Another's active job is not followed either: answers that say nothing are not known to be refusals.
             active = f" Active is {jobs_in_words(listing.active)}." if listing.active else ""
             raise HevoJobNotFoundError(
                 f"Pipeline {run.pipeline_id}: {run.order.action} was sent {run.posts} times and no job appeared. Hevo "
@@ -233,8 +233,8 @@ class Start:
         """
         Wait for the active jobs, cancel them, follow one, or fail: as the user wants it.
 
-        None may show where Hevo has refused to start a job beside one. Who wants to start one all the same comes here
-        only after a refusal, and follows one.
+        After a refusal, the active job may not show yet. With ``on_active_job="start"`` this is only reached after a
+        refusal, and the active job is followed.
 
         :param code: of the error, where it comes to one.
         """

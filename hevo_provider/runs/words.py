@@ -68,7 +68,7 @@ def place_in_words(run: Run) -> str:
 
 
 def wait_in_words(run: Run) -> tuple[str, str]:
-    """Return what a run waits for, for how long and how often it polls, as two log lines for who hands it over."""
+    """Return what a run waits for, for how long and how often it polls, as two log lines for the worker that leaves."""
     order = run.order
     what = {Phase.READY: "its turn to start", Phase.FIND: "its job to show", Phase.WATCH: "its job to end"}[run.phase]
     if run.phase is Phase.FIND and order.completed_after is not None:

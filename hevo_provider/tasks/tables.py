@@ -47,7 +47,7 @@ class Tables:
     :param hook: of the task.
     :param run: what was asked for.
     :param job: the job that has succeeded.
-    :param logger: who is told.
+    :param logger: where it is logged.
     """
 
     def __init__(self, hook: HevoHook, run: Run, job: Job, logger: Logger) -> None:

@@ -53,9 +53,8 @@ T = TypeVar("T")
 
 LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
 DEADLINE_MARGIN = 5.0  # seconds: Airflow 2's own sweep of timed out deferrals would lose the job's id
-_OF_A_RUN = frozenset(
-    {"_call", "_course", "_hook", "_naming", "_run", "_wait"}
-)  # of a task's attributes: what cannot be copied
+# Of a task's attributes: what cannot be copied.
+_OF_A_RUN = frozenset({"_call", "_course", "_hook", "_naming", "_run", "_wait"})
 DETAILS_TIMEOUT = 5.0  # seconds for what is only nice to know
 
 
@@ -141,9 +140,9 @@ class HevoTask(Base):
 
     def _check_pipeline(self) -> None:
         """
-        Refuse a pipeline that is named in two ways, or in none. Of a mapped task it is ``execute`` that does.
+        Refuse a pipeline that is given by id and by name, or by neither. For a mapped task ``execute`` does that.
 
-        :raises HevoConfigError: it is.
+        :raises HevoConfigError: both are given, or neither.
         """
         self._parameter(lambda *_: check_that_one_is_given(self.pipeline_id, self.pipeline_name), "pipeline_id", None)
         self.is_named = self.pipeline_name is not None
