@@ -10,7 +10,7 @@ from functools import partial
 from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoConfigError
-from hevo_provider.models.object import LEFT_OUT_STATUSES, PipelineObject
+from hevo_provider.models.object import PipelineObject
 from hevo_provider.runs.order import Order
 from hevo_provider.runs.run import Run
 from hevo_provider.runs.words import any_of, some_of
@@ -53,7 +53,7 @@ def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> 
     """Return the objects that a pattern means: those called so, else those it fits, else the same in any case."""
     ways = (partial(test, pattern, any_case=any_case) for any_case in (False, True) for test in (_names_it, _fits))
     fitting = next(filter(None, ([item for item in items if fits(item)] for fits in ways)), [])
-    loaded = [item for item in fitting if item.status not in LEFT_OUT_STATUSES]
+    loaded = [item for item in fitting if not item.is_left_out]
     if loaded:
         return loaded
     if fitting:

@@ -15,7 +15,7 @@ from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.models.object import JobObject, PipelineObject
 from hevo_provider.runs.chosen_objects import objects_in_words
-from hevo_provider.runs.job_objects import ByName, is_loaded, objects_of_job
+from hevo_provider.runs.job_objects import ByName, objects_of_job
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.run import Run
 
@@ -83,7 +83,7 @@ def _left_of(job: Job, told: Sequence[JobObject], items: Sequence[PipelineObject
         item = by_name.find(each)
         if item is None and not _is_done(each):
             raise _NotSaidError(f"the pipeline has no one object {_name_of(each)!r}")
-        if item is not None and is_loaded(item) and not _is_done(each):
+        if item is not None and not item.is_left_out and not _is_done(each):
             left[item.object_id] = _name_of(each)
     if not left:
         raise _NotSaidError("those that failed are no longer loaded at all")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hevo_provider.client.calls import HevoAsyncClient
-from hevo_provider.models.object import LEFT_OUT_STATUSES, JobObject, PipelineObject
+from hevo_provider.models.object import JobObject, PipelineObject
 from hevo_provider.runs.listing import both
 
 
@@ -27,11 +27,6 @@ async def objects_of_job(
         return [item async for item in hevo.list_objects(pipeline_id)]
 
     return await both(of_job(), of_pipeline())
-
-
-def is_loaded(item: PipelineObject) -> bool:
-    """Return whether Hevo loads the object: it is neither excluded nor gone."""
-    return item.status not in LEFT_OUT_STATUSES
 
 
 class ByName:

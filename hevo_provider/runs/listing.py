@@ -22,6 +22,7 @@ STALE_AFTER = 6 * 3600 * 1000  # ms: an unknown status that has not changed for 
 LONGEST_QUEUE = 3600 * 1000  # ms that a job may have stood in line, which its duration leaves out
 COMPLETED_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_FAILURES})
 MAX_PAGES = 20
+PAGE_OF_A_SEARCH = 25  # jobs on the first page that a search reads
 BACK_TO_WORK = 200  # jobs among which one that is at work is searched for, though newer ones have ended
 
 

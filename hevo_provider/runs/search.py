@@ -20,14 +20,13 @@ from hevo_provider.runs.identity import (
     with_first_poll,
     with_skew,
 )
-from hevo_provider.runs.listing import expected_of, read_listing
+from hevo_provider.runs.listing import PAGE_OF_A_SEARCH, expected_of, read_listing
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.outcome import Ending, Step, WaitPhase
 from hevo_provider.runs.run import Fate, Ownership, Run
 from hevo_provider.runs.words import any_of, found_none
 
 LONGEST_PAUSE = 15.0  # seconds, while the fate of an action is unknown, whatever the poll_interval
-PAGE = 25  # jobs
 
 
 class Search(WaitPhase):
@@ -58,7 +57,9 @@ class Search(WaitPhase):
         :raises HevoJobNotFoundError: no job has appeared in time.
         """
         read_before, self._read_at = self._read_at, None
-        listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE, enough=reaches_back(run), retry_limit=0)
+        listing = await read_listing(
+            hevo, run.pipeline_id, page_size=PAGE_OF_A_SEARCH, enough=reaches_back(run), retry_limit=0
+        )
         run = with_skew(since_search_began(run, listing, self._clock.now()), listing)
         choice = choose_to_follow(listing, run) if _follows(run) else choose(listing, run)
         if choice.has_rivals:
