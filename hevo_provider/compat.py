@@ -158,8 +158,8 @@ def needs_a_worker(operator: Any) -> bool:
     """
     Return whether a task cannot start in the triggerer.
 
-    That can be done from Airflow 3.3 on, which renders templates there. A mapped task cannot (3.3.2), and only a worker
-    calls what is to be called before a task's own work, and after it.
+    A task can from Airflow 3.3 on, which renders templates there. A mapped one cannot (3.3.2), nor can one with
+    callbacks before or after its work: only a worker calls these.
     """
     from airflow.triggers.base import BaseTrigger
 

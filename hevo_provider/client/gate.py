@@ -25,7 +25,7 @@ LONGEST_SPREAD = 10.0  # seconds over which those who waited for Hevo set off ag
 
 class Gate:
     """
-    What all requests of a client pass.
+    What all requests of a client pass through.
 
     :param clock: where time comes from; for what Hevo asks for, not for durations on the wire.
     :param timeout: seconds that a request may take once it is under way.

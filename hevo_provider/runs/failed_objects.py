@@ -1,8 +1,8 @@
 """
 A retry that reloads only what the job of the try before has not loaded: minutes instead of hours of history.
 
-An object that failed is only the better part of that: a job that FAILED may have left others before their turn. So all
-are reloaded that Hevo does not say are done. Where it does not say enough, nothing is left out.
+That is not only what failed: a job that FAILED may have ended before it came to other objects. So all objects are
+reloaded that Hevo does not report as done. Where it does not report enough, nothing is left out.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-``Run``: one run of a pipeline, and how far it has come. It travels between worker, database and triggerer as JSON.
+``Run``: one run of a pipeline, and how far it has come. It goes between worker, database and triggerer as JSON.
 
 It is a value that does not change. Its methods are the only ways from one state to the next, and each is written once::
 
