@@ -35,8 +35,8 @@ async def reload_what_failed(hevo: HevoAsyncClient, run: Run, job: Job, logger: 
     if job.status not in SAY_WHAT_FAILED:
         return None
     try:
-        told, items = await objects_of_job(hevo, run.pipeline_id, job.job_id)
-        left = _left_of(job, told, items)
+        reported, items = await objects_of_job(hevo, run.pipeline_id, job.job_id)
+        left = _left_of(job, reported, items)
     except HevoRateLimitError:  # which passes: it is no reason to reload hours of history
         raise
     except (HevoError, _NotSaidError) as why:
@@ -53,7 +53,7 @@ async def reload_what_failed(hevo: HevoAsyncClient, run: Run, job: Job, logger: 
         run.pipeline_id,
         job.job_id,
         len(left),
-        len(told),
+        len(reported),
         objects_in_words(tuple(left), items),
     )
     return run.reloading(left, left.values(), (*run.jobs_retried, job.job_id))
@@ -63,23 +63,23 @@ class _NotSaidError(Exception):
     """Hevo does not say which objects failed."""
 
 
-def _left_of(job: Job, told: Sequence[JobObject], items: Sequence[PipelineObject]) -> dict[str, str]:
+def _left_of(job: Job, reported: Sequence[JobObject], items: Sequence[PipelineObject]) -> dict[str, str]:
     """
     Return the names of the objects that the job has not loaded, by their ids.
 
-    :param told: how it fared with its objects.
+    :param reported: what it reports of its objects.
     :param items: the pipeline's.
-    :raises _NotSaidError: that cannot be told for all of them.
+    :raises _NotSaidError: that is not known for all of them.
     """
-    failed = sum(map(_has_failed, told))
+    failed = sum(map(_has_failed, reported))
     if not failed or failed < (job.objects_failed or 0):
         raise _NotSaidError(f"Hevo counts {job.objects_failed or 'some'} and names {failed or 'none'}")
     counted = (job.objects_success, job.objects_queued, job.objects_skipped, job.objects_failed)
     there = sum(number for number in counted if number is not None)
-    if there > len(told):
-        raise _NotSaidError(f"it had {there} objects and Hevo names {len(told)}")
+    if there > len(reported):
+        raise _NotSaidError(f"it had {there} objects and Hevo names {len(reported)}")
     by_name, left = ByName(items), dict[str, str]()
-    for each in told:
+    for each in reported:
         item = by_name.find(each)
         if item is None and not _is_done(each):
             raise _NotSaidError(f"the pipeline has no one object {_name_of(each)!r}")

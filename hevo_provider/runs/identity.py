@@ -4,11 +4,11 @@ Whose job is whose.
 Starting a pipeline returns no job id, so the job is told from others by what was there before, by its type, and by when
 Hevo's own clock says it was created: two readings of one clock are compared, never two clocks.
 
-Hevo's own clock may be two: that of the service which dates the jobs, and that of the server which dates the answers. A
-list shows how far the first is ahead at least: no job in it was created or changed after the answer. A job that is at
-work, and so was changed just before, also shows how far the first is behind at most. Where no list has shown that, a job
-that seems a few seconds older than the action may still be its own. It is taken for that only when the action's own job
-would have shown by then, and none fits better.
+Hevo's own clock may be two: that of the service which dates the jobs, and that of the server which dates the answers.
+A list shows how far the first is ahead at least: no job in it was created or changed after the answer. A job that is at
+work, and so was changed just before, also shows how far the first is behind at most. Where no list has shown that, a
+job that seems a few seconds older than the action may still be its own. It is taken for that only when the action's own
+job would have shown by then, and none fits better.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ Going on with what an earlier worker of the same task has started, as it is on r
 
 A record leads to the run's own job or to none. With the job's id there is no question. Without it, only a job will do
 that was created within the time in which the call on record can have made it: hours later the newest job of the type is
-the schedule's, or a colleague's. If the own job cannot be told, nothing is followed and nothing cancelled.
+the schedule's, or a colleague's. If the own job cannot be told from others, nothing is followed and nothing cancelled.
 """
 
 from __future__ import annotations

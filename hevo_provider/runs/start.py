@@ -82,12 +82,12 @@ class Start:
     One attempt to start a run.
 
     :param hevo: a client.
-    :param run: what is to be started; an earlier POST of unknown fate is told by its ``posts``. Kept up to date.
+    :param run: what is to be started; its ``posts`` tell of an earlier POST of unknown fate. Kept up to date.
     :param remember: called with the run just before the POST, so that another worker can go on from there. Where it
         cannot keep that, it raises, and nothing is sent.
     :param update: called with the run when the POST turns out not to have been applied.
     :param may_be_cancelled: whether an active job may be that of a try before this one, about to be cancelled: where
-        nothing is on record, that cannot be told.
+        nothing is on record, that is not known.
     :param logger: where it is logged.
     """
 
@@ -172,7 +172,7 @@ class Start:
         if pipeline.status == PipelineStatus.INITIALIZED:
             return None
         if pipeline.status == PipelineStatus.RESTARTING and run.order.may_restart:
-            if run.posts:  # by our own call, as far as can be told, so it was applied
+            if run.posts:  # by our own call, as far as is known, so it was applied
                 return run.searching(Fate.ANSWERED, Ownership.ASSUMED)
             self._log.info("Pipeline %s is RESTARTING; the resync starts when that is over.", run.pipeline_id)
             return run.settled_first()
@@ -323,7 +323,7 @@ class Start:
             return self._put_off(error, NEXT_TRIES_AFTER)
 
     def _hevo_time(self, moment: float) -> int | None:
-        """Return Hevo's clock, ms, at a moment by ours, as far as the list of jobs told it."""
+        """Return Hevo's clock, ms, at a moment by ours, as far as the list of jobs has shown it."""
         assert self._listing is not None, "nothing is sent before it was read"
         return self._listing.server_time_at(moment)
 

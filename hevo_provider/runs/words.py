@@ -105,7 +105,7 @@ def end_in_words(job: Job) -> str:
 
 
 def counters_in_words(job: Job) -> list[str]:
-    """Return how much the job has moved, and how long it took, as far as Hevo tells."""
+    """Return how much the job has moved, and how long it took, as far as Hevo says."""
     counters = [f"{name} {value}" for name in _SHOWN_COUNTERS if (value := getattr(job, name)) is not None]
     return counters if job.duration is None else [*counters, f"duration {job.duration / 1000:.0f} s"]
 

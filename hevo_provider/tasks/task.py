@@ -151,21 +151,24 @@ class HevoTask(Base):
         """Return how the field that says which pipeline is meant is checked."""
         return {"pipeline_name": pipeline_name_of} if self.is_named else {"pipeline_id": pipeline_id_of}
 
-    def _run_of(self, context: Context, told: Event) -> Run:
+    def _run_of(self, context: Context, received: Event) -> Run:
         """
         Return the run that an event is about. Version 1.0.0 sent none along: the DAG says what was asked for.
 
         What a template renders to by now is not needed for the end of a job that the event names. So one that renders
         to nonsense, or not at all, is no error any more.
         """
-        if told.run is not None:
-            return told.run
-        assert told.pipeline_id is not None
+        if received.run is not None:
+            return received.run
+        assert received.pipeline_id is not None
         try:
-            return told.run_under(self._ordered(context, told.pipeline_id))
+            return received.run_under(self._ordered(context, received.pipeline_id))
         except HevoConfigError as error:
-            self.log.warning("The task's parameters make no sense any more (%s). Its job is told all the same.", error)
-            return told.run_under(self._ordered_by_literals(context, told.pipeline_id))
+            self.log.warning(
+                "The task's parameters make no sense any more (%s). The outcome of its job is reported all the same.",
+                error,
+            )
+            return received.run_under(self._ordered_by_literals(context, received.pipeline_id))
 
     def _ordered(self, context: Context, pipeline_id: int | None = None) -> Order:
         """
@@ -413,7 +416,7 @@ class HevoTask(Base):
     # What a failure says
 
     def _telling_failures(self) -> TellingFailures:
-        """Return a block that tells of its failure in lines, and raises a short verdict."""
+        """Return a block that logs its failure line by line, and raises a short verdict."""
         from hevo_provider.tasks.failure import TellingFailures
 
         return TellingFailures(self._place_of, self.log, is_timed_out=self._is_timed_out)
@@ -426,7 +429,7 @@ class HevoTask(Base):
         return False
 
     def _place_of(self, error: HevoError) -> Place:
-        """Return where the task has failed, as far as it is known or can be told."""
+        """Return where the task has failed, as far as it is known."""
         from hevo_provider.tasks.failure import Place
 
         run = self._latest_run()
@@ -435,7 +438,7 @@ class HevoTask(Base):
         host, page = None if run is None else run.host, None
         # Of a connection that cannot be looked up nothing is known; and a process that is killed may not ask for it.
         if error.code.group not in {1, 2} and error.code is not codes.KILLED:
-            with suppress(Exception):  # whatever it is, the failure has been told
+            with suppress(Exception):  # whatever it is, the failure itself is known
                 settings = self._hevo(connection_id).settings
                 host = settings.access.host
                 page = None if pipeline_id is None else page_of(settings, pipeline_id)
@@ -473,7 +476,7 @@ class HevoTask(Base):
         from hevo_provider.runs.words import deferral_in_words, end_in_words, failing_in_words
 
         is_deferred = job.status in DEFERRED_STATUSES
-        if not is_deferred:  # else it is told of the objects too, which has to be asked for first
+        if not is_deferred:  # else what is published has the objects too, which have to be read first
             self._publish(context, run, job)
         count_end(run.pipeline_id, job, process_clock().now() - self._waiting_since(context))
 
@@ -497,7 +500,7 @@ class HevoTask(Base):
         return job.job_id
 
     def _aliases(self) -> list[Any]:
-        """Return the outlets by which the task tells of the tables that were loaded."""
+        """Return the outlets that get an event for each table that was loaded."""
         return [outlet for outlet in self.outlets if is_alias(outlet)]
 
     def _tell_tables(self, context: Context, run: Run, job: Job) -> None:
