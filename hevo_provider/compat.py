@@ -29,8 +29,9 @@ def is_expanded_over(operator: Any, name: str) -> bool:
     """
     Return whether a mapped task is expanded over a parameter by its name: ``.expand(name=…)``.
 
-    No Airflow tells an operator of this that was made of a mapped one; its DAG still has the mapped one. What comes
-    from ``.partial(…)`` or stands in a row of ``.expand_kwargs(…)`` was written by somebody, also where it is None.
+    Airflow does not tell that to the operator which a worker makes of a mapped one, but its DAG still has the mapped
+    one. A value from ``.partial(…)`` or from a row of ``.expand_kwargs(…)`` does not count: the author wrote it, also
+    where it is None.
     """
     if not was_unmapped(operator) or operator.dag is None:
         return False
@@ -55,7 +56,7 @@ def execute_from_within(operator: Any, execute: Callable[..., Any], context: Any
     Call an ``execute`` of an operator from within another method of it, or from one that overrides it.
 
     Airflow 2 takes that for a call by another operator: it warns, and fails where ``allow_nested_operators=False``. So
-    it is told what its own calls tell it. Airflow 3 knows which operator is at work.
+    the call gets the argument by which it knows its own calls. Airflow 3 knows which operator is at work.
 
     :param execute: a bound method.
     """
@@ -157,8 +158,8 @@ def needs_a_worker(operator: Any) -> bool:
     """
     Return whether a task cannot start in the triggerer.
 
-    That can be done from Airflow 3.3 on, which renders templates there. A mapped task cannot (3.3.2), and only a worker
-    calls what is to be called before a task's own work, and after it.
+    A task can from Airflow 3.3 on, which renders templates there. A mapped one cannot (3.3.2), nor can one with
+    callbacks before or after its work: only a worker calls these.
     """
     from airflow.triggers.base import BaseTrigger
 
@@ -166,6 +167,11 @@ def needs_a_worker(operator: Any) -> bool:
         return True
     hooks = ("on_execute_callback", "_pre_execute_hook", "_post_execute_hook")
     return any(getattr(operator, name, None) for name in hooks)
+
+
+def is_known_as_a_sensors(task_instance: Any) -> bool:
+    """Return whether a trigger's task is known to be a sensor. Airflow 2 tells a trigger that, Airflow 3 does not."""
+    return "Sensor" in str(getattr(task_instance, "operator", ""))
 
 
 async def push_from_triggerer(task_instance: Any, values: Mapping[str, Any]) -> None:

@@ -84,7 +84,7 @@ class ConnectionSettings:
 
 @lru_cache(maxsize=64)  # so that each process says it once of each connection, however often that is looked up
 def _tell_unknown_keys(given: frozenset[str]) -> None:
-    """Warn of what nobody reads: a misspelled key would be a setting that does not hold."""
+    """Warn of keys that are not read: a misspelled one would be a setting without effect."""
     names = {name: name.removeprefix(f"extra__{CONNECTION_TYPE}__") for name in given}
     for name in sorted(key for key, plain in names.items() if plain not in EXTRA and not plain.startswith("__")):
         close = get_close_matches(names[name].lower(), EXTRA, n=1)

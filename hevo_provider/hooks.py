@@ -15,7 +15,7 @@ from hevo_provider import codes
 from hevo_provider.client.access import Access, checked_headers, checked_request_kwargs
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.client.shared import SharedClient
-from hevo_provider.client.transport import MAX_RETRY_PAUSE, RETRYABLE_STATUS_CODES
+from hevo_provider.client.transport import DEFAULT_TIMEOUT, MAX_RETRY_PAUSE, RETRYABLE_STATUS_CODES
 from hevo_provider.clock import process_clock
 from hevo_provider.connection import ConnectionSettings, names_a_file
 from hevo_provider.exceptions import (
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEFAULT_TIMEOUT = 30.0
 MOST_COUNTED = 500  # pipelines, for the Test button: five pages
 LOOK_UP_TIMEOUT = 60.0  # seconds that Airflow may take to look the connection up
 _ADVICE: Mapping[type[HevoError], str] = {

@@ -222,24 +222,24 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         self._check_context(context)
         self._begin_work()
         with self._telling_failures():
-            told = read_event(event)
-            self._run = told.run
-            if told.error is not None:
-                self._note(context, told.run, told.error)
-                raise told.error
-            self._run = run = self._run_of(context, told)
+            received = read_event(event)
+            self._run = received.run
+            if received.error is not None:
+                self._note(context, received.run, received.error)
+                raise received.error
+            self._run = run = self._run_of(context, received)
             if run.order.accept_completed_with_failures is None:  # nor this, with what it had deferred
                 accepts = self.accept_completed_with_failures
                 run = run.under(replace(run.order, accept_completed_with_failures=accepts))
-            if told.is_hearsay:  # a triggerer runs, whatever deferrable says by now: it sent the event
+            if received.is_hearsay:  # a triggerer runs, whatever deferrable says by now: it sent the event
                 self._defer_until_done(context, run)
-            if told.ending is Ending.START:
+            if received.ending is Ending.START:
                 return self._start_and_wait(context, run)
-            if told.ending is Ending.FOUND and self.wait_for_completion:  # the DAG was changed meanwhile
+            if received.ending is Ending.FOUND and self.wait_for_completion:  # the DAG was changed meanwhile
                 order = replace(run.order, wait_for_completion=True)
                 self._defer_until_done(context, run.under(order).until_its_end())
-            assert told.ending is not None
-            return self._finish(context, Outcome(told.ending, run, told.job, cancelled=told.cancelled))
+            assert received.ending is not None
+            return self._finish(context, Outcome(received.ending, run, received.job, cancelled=received.cancelled))
 
     def on_kill(self) -> None:
         """Stop talking to Hevo, and cancel the job that this process has started. Called from a signal handler."""
@@ -310,7 +310,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             return await self._course_of(connect, run, store, on_found).to_its_end(run, record)
 
     def _with_destination(self, run: Run) -> Run:
-        """Take along where the pipeline leads, for who tells of its tables: its start has asked Hevo for that."""
+        """Take along where the pipeline leads, which the events of its tables need: its start has read it from Hevo."""
         pipeline = self._course.pipeline if self._course is not None else None
         if pipeline is None or not self._aliases():
             return run
@@ -385,7 +385,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
         """Put on record how far a run has come that ended without its job's end, so that a retry finds the job."""
         from hevo_provider.runs.run import Phase
 
-        if run is None or run.order.action is None:  # what was asked for cannot be told any more: it is on record
+        if run is None or run.order.action is None:  # what was asked for is not known any more: it is on record
             return
         # While it waits for its turn, what is on record of a call before is all that a retry can find its job by; but
         # where a job was deferred and no call made since, a retry has to know that.
@@ -594,7 +594,7 @@ class HevoResyncObjectsOperator(HevoPipelineOperator):
             member_of(JobType, "job_type", value)
 
     def _action_of(self, value: object) -> PipelineAction:  # noqa: ARG002 - default_args may hold one
-        """Return the only action that this has, whatever other operators of the DAG are told."""
+        """Return the only action that this has, whatever the DAG's other operators do."""
         return PipelineAction.RESYNC
 
     def _checks(self) -> Mapping[str, Callable[[Any], object]]:

@@ -395,7 +395,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
 
     @contextmanager
     def _going_on_if_silent(self, context: Context, run: Run) -> Iterator[None]:
-        """Give ``silent_fail`` its meaning of the other modes: what a poke fails with is told, and polled past."""
+        """Give ``silent_fail`` its meaning of the other modes: a poke's failure is logged, and polling goes on."""
         try:
             with hopeless_errors_fail_for_good():
                 yield

@@ -64,7 +64,7 @@ class HevoJobTrigger(BaseTrigger):
     :param connection_id: the Airflow connection.
     :param run_token: tells this wait from later ones of the same task, where version 1.0.0 has stored it.
     :param run_mark: the same since then. Another name, so that a triggerer of version 1.0.0, which searches for the
-        XCom of that time, does not take a task that waits for one that was killed.
+        XCom of that time, does not take a waiting task for a killed one.
     :param run: what else is known of the run: see :class:`hevo_provider.runs.order.Order` and
         :class:`hevo_provider.runs.run.Run`. To follow a job until it ends, ``job_id`` is enough.
     :raises TypeError: they are not understood; Airflow fails the task then.
@@ -104,7 +104,7 @@ class HevoJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then send the event."""
         clock = process_clock()
-        # Who hands a wait over says that a line follows if a triggerer runs.
+        # The worker has logged that a line follows if a triggerer runs.
         self.log.info("Pipeline %s: waiting in the triggerer.", pipeline_in_words(self.ordered))
         try:
             began = clock.monotonic()
@@ -189,7 +189,7 @@ class HevoJobTrigger(BaseTrigger):
 
     @staticmethod
     async def _to_its_end(work: Awaitable[None]) -> None:
-        """Do work that Airflow's repeated cancelling does not reach: 3.3 gives ``on_kill`` no more than a second."""
+        """Do work to its end, however often Airflow cancels it: 3.3 gives ``on_kill`` no more than a second."""
         task = asyncio.ensure_future(work)
         _LAST_WORK.add(task)
         task.add_done_callback(_LAST_WORK.discard)
@@ -200,8 +200,8 @@ class HevoPipelineNameTrigger(BaseTrigger):
     """
     Look a pipeline's name up, and send one event with its id.
 
-    A worker does so itself, and comes here only where something keeps it from that which is endured, such as Hevo's
-    limit: a hundred tasks that begin at once would else hold a hundred workers.
+    A worker tries that itself first. It leaves it to this trigger where something is in the way that is endured, such
+    as Hevo's limit: else a hundred tasks that begin at once would hold a hundred workers.
 
     Class path and parameters are stored in Airflow's database: they only ever grow.
 
@@ -285,12 +285,12 @@ class HevoSensorTrigger(HevoJobTrigger):
     """
     Wait for a sensor that has no worker: it starts here, and ends here where its job has completed.
 
-    Whatever else it comes to is told to a worker in the one event of every trigger: a failure has a message, an
-    exception for callbacks and a rule for retries, which only a worker can give. Where the template of
-    ``completed_after`` cannot be rendered here, a worker begins.
+    Every other outcome goes to a worker, in the one event that every trigger sends: only a worker can fail a task with
+    a message, an exception for callbacks and a rule for retries. Where the template of ``completed_after`` cannot be
+    rendered here, a worker begins.
 
-    Airflow makes the trigger of what the DAG file says, so nothing in its parameters is about one run. When the wait
-    began is what is left of its time-out.
+    Airflow makes the trigger from the DAG file, so nothing in its parameters is about one run. When the wait began
+    follows from its time-out, which Airflow sets.
 
     :param pipeline_id: the pipeline.
     :param connection_id: the Airflow connection.
@@ -298,7 +298,7 @@ class HevoSensorTrigger(HevoJobTrigger):
     :param completed_after: as for the sensor: a template, which Airflow renders, the text of a time, or None.
     :param lasts: seconds from the task's start to the trigger's time-out, as Airflow was told.
     :param limit: seconds from the task's start after which the wait ends.
-    :param returns: the XComs that success leaves: the job's id, or no return value.
+    :param returns: whether success leaves the job's id as the task's return value.
     :param ends_here: False leaves success to a worker too.
     :param run: as for ``HevoJobTrigger``.
     """
@@ -395,7 +395,7 @@ class HevoSensorTrigger(HevoJobTrigger):
             deadline=began_at + self._limit,
             retry_limit=order.retry_limit + more,
         )
-        return replace(run.under(order), searching_since=None if run.job_id else began_at)
+        return run.under(order).without_baseline(None if run.job_id else began_at)
 
     async def _connect(self) -> HevoAsyncClient:
         hevo = await super()._connect()
@@ -411,7 +411,7 @@ class HevoSensorTrigger(HevoJobTrigger):
         job = told.job
         if not self._ends_here or told.ending is not Ending.ENDED or job is None or job.status != JobStatus.COMPLETED:
             return None
-        run = replace(told.run or self.ordered, host=self._host)
+        run = (told.run or self.ordered).reached_at(self._host)
         xcoms: dict[str, Any] = {JOB_KEY: {**facts_told(run, job), "worker_seconds": 0.0}}
         if self._returns:
             xcoms["return_value"] = job.job_id

@@ -96,6 +96,11 @@ class Access:
         )
 
     @property
+    def account(self) -> tuple[str, str]:
+        """Whose requests Hevo counts together: where Hevo is, and the key. It may not be shown."""
+        return self.base_url, self.credentials.key
+
+    @property
     def host(self) -> str:
         """The host that requests go to."""
         return URL(self.base_url).host or self.base_url

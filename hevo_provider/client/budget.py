@@ -2,9 +2,9 @@
 The budget of an API key: who may send the next request, where Hevo's limit does not leave enough for all.
 
 All that one event loop sends with a key goes through one :class:`Budget`. How fast that is, its
-:mod:`~hevo_provider.client.pace` says. Whose turn comes first is the order of :class:`Purpose`; among waits, their
-urgency decides, and whoever has waited for more than an even round comes before them all. A wait that would starve
-comes before starts too.
+:mod:`~hevo_provider.client.pace` says. Whose turn comes first is the order of :class:`Purpose`. Among waits the most
+urgent comes first, but after those that have waited for much longer than an even round. A wait that would starve comes
+before starts too.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ AT_A_TIME = 8  # waits that are chosen at once: choosing reads all of them
 # is longer than in an even round by no more than that.
 LATE = 1.35
 # Even rounds after which a wait comes before starts and searches, so that none waits for three, however many start.
-# As many waits as the limit is too small for have two fifths of it then.
+# Where there are more waits than the limit is enough for, they have two fifths of it then.
 STARVES = 2.5
-LONGEST_SLEEP = 1.0  # seconds after which is seen whose time is over
+LONGEST_SLEEP = 1.0  # seconds between two checks for those whose time is over
 STRETCHED, NOT_STRETCHED = 2.0, 1.5  # times the poll_interval: polls that are further apart are told of
 TOLD_EVERY = 10.0  # seconds
 
 OnUsage = Callable[[int, int, float], None]
 """
-Told now and then, where there is a limit, of the requests that were sent and refused since it was last told, and of
-the present stretch: how many times their ``poll_interval`` waits are polled apart.
+Called now and then, where there is a limit: with how many requests were sent and refused since the last call, and with
+the present stretch, which is the time between two polls of a wait, in units of its ``poll_interval``.
 """
 
 
 class Purpose(IntEnum):
-    """What a request is for: the first come first where there are not enough for all."""
+    """What a request is for. Where the limit is not enough for all, those at the top come first."""
 
     CANCEL = 0
     START = 1
@@ -54,17 +54,17 @@ class Purpose(IntEnum):
 
 class Turn:
     """
-    Whoever asks Hevo, again and again, for one purpose.
+    The turn of one that asks Hevo for one purpose, such as a wait: it may ask again and again.
 
     :param purpose: what for.
     :param interval: seconds between its requests, if there are enough.
     :param urgency: returns how urgent its next request is, among those of the same purpose, at a moment of the client's
-        monotonic clock; None: the first come first.
-    :param patience: seconds in all that it may wait for the limit before it is told that it is over it.
+        monotonic clock; None: they go in the order in which they came.
+    :param patience: seconds in all that it may wait for the limit; after that, its request fails as over the limit.
 
     ``paid`` are requests that were let through and not sent yet; ``waited`` is for how many seconds it had to wait;
-    ``asked_at`` is when its last request was let through, and ``asked_before`` the one before that; ``answer`` is what
-    somebody else was answered to the request for which it was in the queue, after what that asked for.
+    ``asked_at`` is when its last request was let through, and ``asked_before`` the one before that; ``answer`` is a
+    request for which it was in the queue, and the answer that another has got to the same one.
     """
 
     __slots__ = ("answer", "asked_at", "asked_before", "interval", "paid", "patience", "purpose", "urgency", "waited")
@@ -194,7 +194,7 @@ class Budget:
         queue = self._queues[turn.purpose]
         queue[queued] = None
         if self._serving is None:
-            # It goes on for all when the first who waits has gone: what is known of that one's task is not to go along.
+            # It serves all, and outlives the one that starts it: so it does not inherit that one's context.
             self._serving = asyncio.get_running_loop().create_task(self._serve(), context=Context())
         try:
             return await queued.future
@@ -206,8 +206,8 @@ class Budget:
         """
         Give an answer to all in the queue who wait or watch and ask for the same.
 
-        What was sent before they asked does not count: what they ask for may have changed since. An error is nobody
-        else's, and whoever has none of this keeps its place.
+        A request that was sent before they came does not count: what they ask for may have changed since. Errors are
+        not shared. All others keep their places.
 
         :param asks: path and query of the request.
         :param sent_at: when it was sent.

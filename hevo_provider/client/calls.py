@@ -99,7 +99,9 @@ class HevoAsyncClient(HevoTransport):
     :raises HevoConfigError: the URL, the credentials, the headers or ``request_kwargs`` cannot be used.
 
     Every method raises :class:`~hevo_provider.exceptions.HevoTransportError`, ``HevoResponseError`` or a child of
-    ``HevoAPIError`` where Hevo could not be reached, could not be understood, or refused.
+    ``HevoAPIError`` where Hevo could not be reached, could not be understood, or refused; and ``HevoConfigError``,
+    before anything is sent, for an id that cannot be one. Where a method has ``retry_limit``, it overrides the client's
+    own: 0 sends the request once.
     """
 
     def __init__(
@@ -118,7 +120,7 @@ class HevoAsyncClient(HevoTransport):
     @classmethod
     def of(cls, access: Access, **options: Any) -> Self:
         """
-        Return a client for who has an access, checked.
+        Return a client for an access that is checked already.
 
         :param options: what :class:`~hevo_provider.client.transport.HevoTransport` takes.
         """
@@ -135,8 +137,8 @@ class HevoAsyncClient(HevoTransport):
         Walk through the account's pipelines: GET /pipelines.
 
         :param limit: how many to fetch with one request, at most 100.
-        :param longest_pause: seconds; overrides the client's own: who stops half-way has to begin anew.
-        :param retry_limit: overrides the client's own for the first page: who stops there has lost nothing.
+        :param longest_pause: seconds; overrides the client's own: a walk that stops half-way has to begin anew.
+        :param retry_limit: overrides the client's own for the first page: a walk that stops there has lost nothing.
         """
         return self._walk("/api/v1/pipelines", PipelinePage.from_json, limit, longest_pause, retry_limit)
 
@@ -184,8 +186,8 @@ class HevoAsyncClient(HevoTransport):
         """
         Restart the historical load: POST /pipelines/{id}/actions/resync. Sent again only as :meth:`sync_now` is.
 
-        Revisions of the API differ in what they call a resync that drops the tables: one that answers 400, so that
-        nothing was started, is asked again in the other's words.
+        Revisions of the API differ in what they call a resync that drops the tables. If Hevo answers 400, so that
+        nothing was started, the request is sent again in the words of the other revision.
 
         :param drop_and_load: whether the destination tables are dropped first.
         """
@@ -254,7 +256,7 @@ class HevoAsyncClient(HevoTransport):
         Walk through the objects of a pipeline: GET /pipelines/{id}/objects.
 
         :param limit: how many to fetch with one request, at most 100.
-        :param longest_pause: seconds; overrides the client's own: who stops half-way has to begin anew.
+        :param longest_pause: seconds; overrides the client's own: a walk that stops half-way has to begin anew.
         """
         path = f"{_pipeline(pipeline_id)}/objects"
         return self._walk(path, PipelineObjectPage.from_json, limit, longest_pause)
@@ -302,13 +304,13 @@ class HevoAsyncClient(HevoTransport):
         """
         Reload some objects: POST /pipelines/{id}/objects/actions/resync. Sent again only as :meth:`sync_now` is.
 
-        In what words Hevo wants them is not documented (API.md, object-resync): one that answers 400, so that nothing
-        was started, is asked again in the others. Names are only sent where each means one object.
+        Whether Hevo wants names or ids is not documented (API.md, object-resync). If it answers 400, so that nothing
+        was started, the request is sent again with the others. Names are only sent where each means one object.
 
         :param object_ids: the objects.
-        :param listed: the pipeline's objects, for who has read them: names are asked for first then, as in the only
-            public hint. None: ids are, and the names are read where Hevo does not take these: GET …/objects.
-        :raises HevoConfigError: it does not, and an object is not among those.
+        :param listed: the pipeline's objects, if the caller has read them: then names are sent first, as in the only
+            public hint. None: ids are sent first, and names are read (GET …/objects) if Hevo does not take ids.
+        :raises HevoConfigError: Hevo does not take the ids, and the pipeline has no object with one of them.
         """
         path = f"{_pipeline(pipeline_id)}/objects/actions/resync"
         by_id = {"object_ids": [object_id_of(object_id) for object_id in object_ids]}

@@ -11,6 +11,7 @@ import asyncio
 import random
 from types import TracebackType
 
+from hevo_provider.client.pace import LONGEST_REST
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoAPIError
 
@@ -19,13 +20,12 @@ SHORTEST_PATIENCE = 0.5  # seconds after which a request may count as hung
 PATIENCE = 5.0  # times what a request takes at most, as far as is known
 FIRST_GUESS = 1.0  # seconds that a request takes at most, before any was answered
 CHECK_EVERY = 0.1  # seconds, while requests are queued
-LONGEST_REST = 300.0  # seconds
 LONGEST_SPREAD = 10.0  # seconds over which those who waited for Hevo set off again
 
 
 class Gate:
     """
-    What all requests of a client pass.
+    What all requests of a client pass through.
 
     :param clock: where time comes from; for what Hevo asks for, not for durations on the wire.
     :param timeout: seconds that a request may take once it is under way.

@@ -13,7 +13,7 @@ there, slowly at first::
      50 ┤     └──▄▄▄▀▀▀▀▀▀▀▀▀▀▀▀▀▀▀
         └─────────────────────────────────────────────▶ minutes
 
-Who had more of the key gives more back: so several processes come to share it fairly.
+A process with a larger share gives more of it back, so several processes come to share the key fairly.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ BURST = 4  # requests: those of a start that resyncs objects, the most that one 
 KEPT, KEPT_FOR = 3, 30.0  # requests of a start, and the seconds in which a worker takes it up
 SENT_LATER = 10.0  # seconds; from when a start is let through until a worker sends it, as a rule
 UNTOLD_REST = 1.0  # seconds without requests after a refusal that does not say how long
-LONGEST_REST = 300.0  # seconds
+LONGEST_REST = 300.0  # seconds, however long Hevo asks to wait
 SLOWEST = 0.2  # of the limit: the pace at which is asked whether there is room again
-GIVEN_BACK = 0.2  # of what Hevo has answered in the last minute, by who had all of the key; who had less gives less
+GIVEN_BACK = 0.2  # of what Hevo has answered in the last minute, if that was all that it allows; less, if it was less
 DOUBLES_IN = 5.0  # seconds, from half of a pace back to it
-UNUSED = 0.85  # of the pace: what is tried again where it was others who have used up the limit
-SETTLED_IN = WINDOW / 4  # seconds after a refusal in which another one says nothing new of what there is for us
+UNUSED = 0.85  # of the pace: where it goes back to if others have used up the limit
+SETTLED_IN = WINDOW / 4  # seconds after a refusal in which another one says nothing new about our share
 RISES_BY = 0.01  # of the limit in a minute from what was too much, eight times that in two, 27 times in three
 
 

@@ -29,13 +29,13 @@ from hevo_provider.models.answers import json_of
 MAX_BODY = 10 * 1024 * 1024  # bytes
 HEADERS_OF_ERRORS = ("Date", "Location", "Retry-After")  # what is read of an error beside its body
 _SUCCESS, _REDIRECT, _SERVER_ERROR = 2, 3, 5  # hundreds of HTTP statuses
-# What gateways say of their own waiting for Hevo or for us (a time-out, too early, the client has left; the last is
-# nginx's own): no 4xx in their meaning, which is that the request was wrong.
+# Gateways send these about their own waiting for Hevo or for us (a time-out, too early, the client has left; the last
+# is nginx's own). They do not mean that the request was wrong, as other 4xx do.
 GATEWAY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499})
-# What these say of key and pipeline is only true if it is Hevo that says it.
+# These say something about key or pipeline only if Hevo itself has sent them.
 _ONLY_HEVOS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _OF_A_PIPELINE = re.compile(r"/api/v1/pipelines/[0-9]+(?:/actions/[a-z-]+|/jobs|/objects)?")
-_DEEDS = {
+_ACTIONS_IN_WORDS = {
     "sync-now": "start a sync",
     "resync": "start a resync",
     "cancel": "cancel a job",
@@ -49,8 +49,8 @@ _JOB_WORD = re.compile(r"(?<![a-z])(?:job|sync|resync|load|run|pipeline)(?![a-z]
 _RUNS_WORD = re.compile(
     r"(?<![a-z])(?<!not[ _])(?<!no[ _])(?:in[ _-]?progress|running|active|busy)(?![a-z])", re.IGNORECASE
 )
-# Hevo's words over its limit, whose status is not documented, where a text of the answer begins with them: one that
-# quotes them, such as of what a source has said, is about something else.
+# What Hevo says over its limit; under which status is not documented. A text of the answer must begin with it: one that
+# only quotes it, such as a source's error, is about something else.
 _OVER_THE_LIMIT = re.compile(rb'(?:^\s*|>\s*|(?<!\\)"\s*)request[\s_-]+rate[\s_-]+limit[\s_-]+exceeded', re.IGNORECASE)
 _LONGEST_MESSAGE = 500  # characters
 LONGEST_ERROR = 65536  # bytes of an error that are read
@@ -103,7 +103,7 @@ def raise_for_error(status: int, headers: Mapping[str, str], body: bytes, *, met
     if status == HTTPStatus.UNAUTHORIZED:
         raise HevoAuthError(status, method, path, message)
     if status == HTTPStatus.FORBIDDEN:  # API.md, role
-        may_not = f"a key of this role may not {_deed_of(method, path)}, or it is a wrong key"
+        may_not = f"a key of this role may not {_action_in_words(method, path)}, or it is a wrong key"
         raise HevoAuthError(status, method, path, f"{may_not}: {message}", code=codes.REFUSED_ROLE)
     if status == HTTPStatus.NOT_FOUND:
         raise HevoNotFoundError(status, method, path, _of_pipeline(path) + message)
@@ -129,11 +129,11 @@ def _is_over_the_limit(status: int, body: bytes) -> bool:
     return not lost and _OVER_THE_LIMIT.search(body[:LONGEST_ERROR]) is not None
 
 
-def _deed_of(method: str, path: str) -> str:
+def _action_in_words(method: str, path: str) -> str:
     """Return what a call does, for a sentence."""
-    deed = _DEEDS.get(path.rpartition("/actions/")[2])
-    if deed is not None and method == "POST":
-        return deed
+    words = _ACTIONS_IN_WORDS.get(path.rpartition("/actions/")[2])
+    if words is not None and method == "POST":
+        return words
     return "read this" if method == "GET" else "change this"
 
 

@@ -28,7 +28,7 @@ from hevo_provider.client.access import Access, Credentials
 from hevo_provider.client.budget import TURN, Budget, OnUsage, Purpose, Turn, budget_of
 from hevo_provider.client.failures import NO_ANSWER, transport_error_of
 from hevo_provider.client.gate import Gate, Passage
-from hevo_provider.client.pace import DEFAULT_LIMIT
+from hevo_provider.client.pace import DEFAULT_LIMIT, UNTOLD_REST
 from hevo_provider.client.responses import (
     GATEWAY_STATUSES,
     HEADERS_OF_ERRORS,
@@ -57,9 +57,9 @@ MAX_RETRY_PAUSE = 60.0
 # Seconds; longer than any usual poll_interval. After aiohttp's own 15 s, what most tasks wait between two polls, each
 # poll would open another connection.
 KEEP_ALIVE = 120.0
+DEFAULT_TIMEOUT = 30.0  # seconds that one request may take
 CONNECT_TIMEOUT = 10.0
 LONGEST_HEADER = 64 * 1024  # bytes; aiohttp's own 8 KB are less than what a gateway's policies and cookies may take
-DEFAULT_REST = 1.0  # seconds without calls after a 429 that does not say how long, where there is no budget
 RETRYABLE_STATUS_CODES = frozenset({429, *GATEWAY_STATUSES, *range(500, 600)})
 RENEWALS_APART = 1.0  # seconds from the end of one look-up of the credentials to the next
 
@@ -108,7 +108,7 @@ class HevoTransport:
         access: Access,
         *,
         session: aiohttp.ClientSession | None = None,
-        timeout: float = 30.0,
+        timeout: float = DEFAULT_TIMEOUT,
         retry_limit: int = 3,
         retry_delay: float = 2.0,
         longest_pause: float = MAX_RETRY_PAUSE,
@@ -229,8 +229,8 @@ class HevoTransport:
     def budget(self) -> Budget:
         """What all who use this key in this event loop share."""
         if self._budget is None:
-            key = (self.base_url, self._access.credentials.key)
-            self._budget = self._given_budget or budget_of(key, self.clock, self._requests_per_minute)
+            account, limit = self._access.account, self._requests_per_minute
+            self._budget = self._given_budget or budget_of(account, self.clock, limit)
             self._budget.on_usage = self._on_usage or self._budget.on_usage
         return self._budget
 
@@ -249,7 +249,7 @@ class HevoTransport:
         """
         Wait until Hevo's limit has room.
 
-        :raises HevoRateLimitError: that takes longer than whoever asks has patience.
+        :raises HevoRateLimitError: that takes longer than the caller has patience for.
         """
         within = float("inf")
         if turn.patience is not None and self.budget.pace.is_lowered:
@@ -268,7 +268,7 @@ class HevoTransport:
         elif error.retry_after is not None:
             self._gate.rest(error.retry_after, error)
         elif isinstance(error, HevoRateLimitError):
-            self._gate.rest(DEFAULT_REST, error)
+            self._gate.rest(UNTOLD_REST, error)
 
     def _pause_before_repeating(self, error: HevoError, attempt: int, longest: float | None) -> float | None:
         """Return the seconds to wait before the request is repeated; None if it should not be."""

@@ -1,4 +1,4 @@
-"""What is asked of an account, in which order: about thirty requests that read, and nothing that acts."""
+"""What is asked of an account, in which order: at most 32 requests that read, so that some are left for a sync."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hevo_provider.doctor.exchange import Call, Exchange, Question
 from hevo_provider.doctor.reading import Page, is_number, page_of, text_of
 from hevo_provider.models.ids import job_id_of, pipeline_id_of
 
-PLANNED = 32  # requests at most, without those that are repeated: the rest of the sixty is for a sync
 FULL_PAGE = 100
 PIPELINES_SEEN = 5  # whose jobs are read
 PAGES_OF_JOBS = 3  # of the pipeline with the most jobs

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hevo_provider.client.access import Access, Credentials, base_url_of
+from hevo_provider.client.transport import DEFAULT_TIMEOUT
 from hevo_provider.exceptions import HevoConfigError
 
 KEY, SECRET = "HEVO_API_KEY", "HEVO_API_SECRET"  # of the environment
-TIMEOUT = 30.0  # seconds; what a connection that does not say otherwise grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class WayIn:
     """
 
     access: Access
-    timeout: float = TIMEOUT
+    timeout: float = DEFAULT_TIMEOUT
     own_page: bool = False
 
 
@@ -50,4 +50,4 @@ def by_connection(connection_id: str) -> WayIn:
 
     with as_a_command():
         settings = HevoHook(connection_id).settings
-    return WayIn(settings.access, settings.timeout or TIMEOUT, own_page=settings.link is not None)
+    return WayIn(settings.access, settings.timeout or DEFAULT_TIMEOUT, own_page=settings.link is not None)

@@ -154,7 +154,7 @@ async def _read(limit: float, hevo: HevoAsyncClient, order: Order, seen: _Seen) 
 
     async def read_objects() -> None:
         async for item in hevo.list_objects(pipeline_id):
-            if item.status not in LEFT_OUT_STATUSES and (not is_chosen or is_meant(order, item)):
+            if not item.is_left_out and (not is_chosen or is_meant(order, item)):
                 seen.objects[item.object_id] = item
                 tasks.create_task(_if_possible(read_object(item.object_id)))
             if len(seen.objects) >= MOST_OBJECTS:

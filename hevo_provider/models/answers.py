@@ -78,7 +78,7 @@ _MOST_MENDED = 1024 * 1024  # bytes: it must not keep the event loop busy for lo
 
 def json_of(body: bytes) -> Any:
     """
-    Read JSON, also where a text in it is in odd dress: a byte order mark, bytes that are not UTF-8, half a pair.
+    Read JSON, also where a text in it is damaged: a byte order mark, bytes that are not UTF-8, half a surrogate pair.
 
     Hevo hands on texts of others, such as a source's error. What nobody needs must not make an answer unreadable, and
     what is needed (ids, statuses, times) is ASCII: it is either there undamaged or does not fit its model.

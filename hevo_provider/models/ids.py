@@ -43,9 +43,9 @@ def pipeline_name_of(value: object) -> str:
 
 def check_that_one_is_given(pipeline_id: object, pipeline_name: object) -> None:
     """
-    Refuse a pipeline that is named in two ways, or in none.
+    Refuse a pipeline that is given by id and by name, or by neither.
 
-    :raises HevoConfigError: it is.
+    :raises HevoConfigError: both are given, or neither.
     """
     what = "Exactly one of pipeline_id and pipeline_name says which pipeline is meant"
     if pipeline_id is None and pipeline_name is None:

@@ -52,6 +52,11 @@ class PipelineObject(Answer):
     fields: tuple[Field, ...] | None = None
 
     @property
+    def is_left_out(self) -> bool:
+        """Whether Hevo does not load the object: it is excluded, or gone."""
+        return self.status in LEFT_OUT_STATUSES
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What it is called in the source: as Hevo calls it, ``table``, ``schema.table``, ``database.schema.table``."""
         place = self.source_namespace

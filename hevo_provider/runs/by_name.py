@@ -26,7 +26,7 @@ class Naming:
 
     :param name: the name.
     :param clock: where time comes from.
-    :param logger: where the story is told.
+    :param logger: where it is logged.
     :param tolerance: seconds without a usable answer after which it is given up.
     :param knows_hevo: whether Hevo has answered the task well before.
     :param starts: whether it keeps a run from its start, and not from its end.

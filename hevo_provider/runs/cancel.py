@@ -33,7 +33,8 @@ async def cancel_job_of(
     """
     Cancel the run's job if the run has started it and it has not ended: GET, POST …/actions/cancel, and GET again.
 
-    :param within: seconds for which this is repeated while the job runs on; who is about to be killed has few.
+    :param within: seconds for which this is repeated while the job runs on; a process that is about to be killed has
+        few.
     :returns: whether the job is cancelled, or Hevo has accepted to do so. Whatever goes wrong is logged: there is
         nobody left to handle it.
     """

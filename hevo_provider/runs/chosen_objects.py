@@ -10,12 +10,11 @@ from functools import partial
 from hevo_provider import codes
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.exceptions import HevoConfigError
-from hevo_provider.models.object import LEFT_OUT_STATUSES, PipelineObject
+from hevo_provider.models.object import PipelineObject
 from hevo_provider.runs.order import Order
 from hevo_provider.runs.run import Run
-from hevo_provider.runs.words import any_of
+from hevo_provider.runs.words import any_of, some_of
 
-MOST_NAMES = 10  # in a message
 PAGES_APART_AT_MOST = 60.0  # seconds between pages: the triggerer cannot read them, and half of them are of no use
 
 
@@ -54,7 +53,7 @@ def _loaded(pattern: str, items: Sequence[PipelineObject], pipeline_id: int) -> 
     """Return the objects that a pattern means: those called so, else those it fits, else the same in any case."""
     ways = (partial(test, pattern, any_case=any_case) for any_case in (False, True) for test in (_names_it, _fits))
     fitting = next(filter(None, ([item for item in items if fits(item)] for fits in ways)), [])
-    loaded = [item for item in fitting if item.status not in LEFT_OUT_STATUSES]
+    loaded = [item for item in fitting if not item.is_left_out]
     if loaded:
         return loaded
     if fitting:
@@ -90,9 +89,3 @@ def _what_there_is(pattern: str, items: Sequence[PipelineObject]) -> str:
         return f"Close to it: {any_of(names[each] for each in close)}."
     there = [item.names[-1] for item in items if item.names]
     return f"There are {some_of(there)}." if there else "Hevo lists none with a name."
-
-
-def some_of(names: Sequence[str]) -> str:
-    """Return names for a sentence, the first ten of them."""
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more

@@ -13,14 +13,13 @@ from hevo_provider.client.calls import HevoAsyncClient, request_for_jobs
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.runs.follow import found
-from hevo_provider.runs.listing import Listing, ended_at, read_listing
+from hevo_provider.runs.listing import PAGE_OF_A_SEARCH, Listing, ended_at, read_listing
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.outcome import Ending, Step, WaitPhase
 from hevo_provider.runs.run import Run
 from hevo_provider.runs.verdict import is_success
 from hevo_provider.runs.words import any_of, end_in_words, time_in_words
 
-PAGE = 25  # jobs
 LONGEST_JOB = 24 * 3600 * 1000  # ms before the time within which a job that ended after it is looked for
 MOST_JOBS = 1000  # that are looked through
 
@@ -29,11 +28,12 @@ class CompletedSearch(WaitPhase):
     """
     Polls the list of jobs until one of the type has completed since the run's time.
 
-    :param logger: where the story is told.
+    :param logger: where it is logged.
     """
 
     __slots__ = ("_log", "polls")
 
+    # It polls for hours, for any job that completes: as a SEARCH it would come before all other waits.
     is_steady = True
 
     def __init__(self, logger: Logger) -> None:
@@ -43,7 +43,7 @@ class CompletedSearch(WaitPhase):
     async def poll(self, hevo: HevoAsyncClient, run: Run) -> Step:
         """Ask once: GET /pipelines/{id}/jobs."""
         enough = reaches_back_far_enough(run)
-        listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE, enough=enough, retry_limit=0)
+        listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE_OF_A_SEARCH, enough=enough, retry_limit=0)
         completed = completed_since(listing, run)
         bad = bad_since(listing, run) if run.order.fail_on_bad_job else None
         self.polls += 1
@@ -55,7 +55,7 @@ class CompletedSearch(WaitPhase):
 
     def asks(self, run: Run) -> str | None:
         """Return the request for the newest jobs."""
-        return request_for_jobs(run.pipeline_id, PAGE)
+        return request_for_jobs(run.pipeline_id, PAGE_OF_A_SEARCH)
 
     def pause(self, run: Run) -> float:
         """Return the ``poll_interval``, which may grow."""

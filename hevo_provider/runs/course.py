@@ -18,7 +18,9 @@ from hevo_provider.runs.run import Fate, Phase, Run
 from hevo_provider.runs.start import Start, put_off
 from hevo_provider.runs.wait import Connect, Wait
 
-LONGEST_WAIT_FOR_LIMIT = 4.0  # seconds of a worker's five that a start waits for Hevo's limit; then, in the triggerer
+# Seconds that a start waits for Hevo's limit in its worker, of the five that Hevo may ask a worker to wait. After that
+# it waits in the triggerer.
+LONGEST_WAIT_FOR_LIMIT = 4.0
 
 
 class Store(Protocol):
@@ -35,13 +37,13 @@ class Course:
     """
     The course of a run in one worker.
 
-    :param connect: returns a client, the same each time; it may fail as long as Airflow does not tell the connection.
+    :param connect: returns a client, the same each time; it fails as long as Airflow cannot look the connection up.
     :param clock: where time comes from.
     :param store: where the run is put on record.
-    :param logger: where the story is told.
-    :param on_found: told of the run when its job is found by who waits for it in the same process.
+    :param logger: where it is logged.
+    :param on_found: called with the run when a wait in this process has found its job.
     :param may_be_cancelled: see :class:`~hevo_provider.runs.start.Start`.
-    :param on_start: told when the action was sent: whether Hevo's answer to it is known.
+    :param on_start: called when the action was sent, with whether Hevo's answer to it is known.
     """
 
     def __init__(

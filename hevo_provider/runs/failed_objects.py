@@ -1,8 +1,8 @@
 """
 A retry that reloads only what the job of the try before has not loaded: minutes instead of hours of history.
 
-An object that failed is only the better part of that: a job that FAILED may have left others before their turn. So all
-are reloaded that Hevo does not say are done. Where it does not say enough, nothing is left out.
+That is not only what failed: a job that FAILED may have ended before it came to other objects. So all objects are
+reloaded that Hevo does not report as done. Where it does not report enough, nothing is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus
 from hevo_provider.models.object import JobObject, PipelineObject
 from hevo_provider.runs.chosen_objects import objects_in_words
-from hevo_provider.runs.job_objects import ByName, is_loaded, objects_of_job
+from hevo_provider.runs.job_objects import ByName, objects_of_job
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.run import Run
 
@@ -35,11 +35,11 @@ async def reload_what_failed(hevo: HevoAsyncClient, run: Run, job: Job, logger: 
     if job.status not in SAY_WHAT_FAILED:
         return None
     try:
-        told, items = await objects_of_job(hevo, run.pipeline_id, job.job_id)
-        left = _left_of(job, told, items)
+        reported, items = await objects_of_job(hevo, run.pipeline_id, job.job_id)
+        left = _left_of(job, reported, items)
     except HevoRateLimitError:  # which passes: it is no reason to reload hours of history
         raise
-    except (HevoError, _UntoldError) as why:
+    except (HevoError, _NotSaidError) as why:
         logger.info(
             "Pipeline %s: which objects failed in job %s of the try before cannot be told (%s): all that it was to "
             "load are reloaded.",
@@ -53,40 +53,40 @@ async def reload_what_failed(hevo: HevoAsyncClient, run: Run, job: Job, logger: 
         run.pipeline_id,
         job.job_id,
         len(left),
-        len(told),
+        len(reported),
         objects_in_words(tuple(left), items),
     )
     return run.reloading(left, left.values(), (*run.jobs_retried, job.job_id))
 
 
-class _UntoldError(Exception):
+class _NotSaidError(Exception):
     """Hevo does not say which objects failed."""
 
 
-def _left_of(job: Job, told: Sequence[JobObject], items: Sequence[PipelineObject]) -> dict[str, str]:
+def _left_of(job: Job, reported: Sequence[JobObject], items: Sequence[PipelineObject]) -> dict[str, str]:
     """
     Return the names of the objects that the job has not loaded, by their ids.
 
-    :param told: how it fared with its objects.
+    :param reported: what it reports of its objects.
     :param items: the pipeline's.
-    :raises _UntoldError: that cannot be told for all of them.
+    :raises _NotSaidError: that is not known for all of them.
     """
-    failed = sum(map(_has_failed, told))
+    failed = sum(map(_has_failed, reported))
     if not failed or failed < (job.objects_failed or 0):
-        raise _UntoldError(f"Hevo counts {job.objects_failed or 'some'} and names {failed or 'none'}")
+        raise _NotSaidError(f"Hevo counts {job.objects_failed or 'some'} and names {failed or 'none'}")
     counted = (job.objects_success, job.objects_queued, job.objects_skipped, job.objects_failed)
     there = sum(number for number in counted if number is not None)
-    if there > len(told):
-        raise _UntoldError(f"it had {there} objects and Hevo names {len(told)}")
+    if there > len(reported):
+        raise _NotSaidError(f"it had {there} objects and Hevo names {len(reported)}")
     by_name, left = ByName(items), dict[str, str]()
-    for each in told:
+    for each in reported:
         item = by_name.find(each)
         if item is None and not _is_done(each):
-            raise _UntoldError(f"the pipeline has no one object {_name_of(each)!r}")
-        if item is not None and is_loaded(item) and not _is_done(each):
+            raise _NotSaidError(f"the pipeline has no one object {_name_of(each)!r}")
+        if item is not None and not item.is_left_out and not _is_done(each):
             left[item.object_id] = _name_of(each)
     if not left:
-        raise _UntoldError("those that failed are no longer loaded at all")
+        raise _NotSaidError("those that failed are no longer loaded at all")
     return left
 
 

@@ -21,7 +21,7 @@ class Follow(WaitPhase):
     Waits for the end of a job whose id is known.
 
     :param clock: where time comes from.
-    :param logger: where the story is told.
+    :param logger: where it is logged.
     """
 
     __slots__ = ("_clock", "_job", "_log", "_progress", "_unchanged_since", "polls")

@@ -14,7 +14,7 @@ from hevo_provider.exceptions import HevoError, HevoRateLimitError
 from hevo_provider.models.answers import Job
 from hevo_provider.models.enums import JobStatus, JobType
 from hevo_provider.runs.identity import LARGEST_SKEW
-from hevo_provider.runs.job_objects import ByName, is_loaded, objects_of_job
+from hevo_provider.runs.job_objects import ByName, objects_of_job
 from hevo_provider.runs.listing import Listing, ended_not_before
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.run import Run
@@ -91,12 +91,12 @@ def _is_later(job: Job, other: Job) -> bool:
 async def _why_not_whole(hevo: HevoAsyncClient, run: Run, reload: Job, chosen: Collection[str]) -> str | None:
     """Return why the reload may be one of other objects; None if it is one of all that are to be reloaded."""
     try:
-        told, items = await objects_of_job(hevo, run.pipeline_id, reload.job_id)
+        reported, items = await objects_of_job(hevo, run.pipeline_id, reload.job_id)
     except HevoRateLimitError:  # which passes: it is no reason to reload what is fresh
         raise
     except HevoError as error:
         return f"what job {reload.job_id} has loaded cannot be read ({error})"
     by_name = ByName(items)
-    loaded = {item.object_id for each in told if (item := by_name.find(each)) is not None}
-    wanted = set(chosen) or {item.object_id for item in items if is_loaded(item)}
+    loaded = {item.object_id for each in reported if (item := by_name.find(each)) is not None}
+    wanted = set(chosen) or {item.object_id for item in items if not item.is_left_out}
     return None if wanted and wanted <= loaded else f"job {reload.job_id} has not loaded all of the objects"

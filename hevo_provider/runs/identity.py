@@ -4,10 +4,11 @@ Whose job is whose.
 Starting a pipeline returns no job id, so the job is told from others by what was there before, by its type, and by when
 Hevo's own clock says it was created: two readings of one clock are compared, never two clocks.
 
-Hevo's own clock may be two: of the service that dates the jobs, and of the server that dates the answers. How far the
-first is ahead at least, the lists show: no job was created or touched after the answer that it is in. A job that is at
-work shows as well how far it is behind at most. Where no list has shown that, a job that seems a few seconds older than
-the action may be its own all the same. It is taken for that only once the own one would show, if none fits better.
+Hevo's own clock may be two: that of the service which dates the jobs, and that of the server which dates the answers.
+A list shows how far the first is ahead at least: no job in it was created or changed after the answer. A job that is at
+work, and so was changed just before, also shows how far the first is behind at most. Where no list has shown that, a
+job that seems a few seconds older than the action may still be its own. It is taken for that only when the action's own
+job would have shown by then, and none fits better.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Choice:
     What a list of jobs says about the one that a run looks for.
 
     :param job: the job, if there is one that fits in every way.
-    :param fallback: a job that fits in all but its time or a type that Hevo left out: taken only when no better shows.
-        None while it is not sure that anything was started at all, for one that is older than the action.
+    :param fallback: a job that fits but for its time, or whose type Hevo left out: taken only when no better one shows.
+        One that is older than the action counts only when it is sure that something was started.
     :param others: new jobs of other types.
     :param skipped: one that Hevo has skipped because another was at work: a run of its own schedule that fell due
         meanwhile, as a rule (API.md, one-job). It may be the run's own only where nothing else shows.
@@ -155,13 +156,13 @@ def choose(listing: Listing, run: Run) -> Choice:
 
 
 def choose_second(listing: Listing, run: Run) -> Choice:
-    """Tell the same of the type that the job may have as well: for when none of the expected type has shown."""
+    """Do the same for the second type that the job may have: for when none of the expected type has shown."""
     second = run.order.second_job_types
     return choose(listing, run.under(replace(run.order, job_types=second, second_job_types=()))) if second else Choice()
 
 
 def choose_any(listing: Listing, run: Run) -> Choice:
-    """Tell it of the expected type or else of the second: for who cannot wait until the end of a search."""
+    """Try the expected type, then the second one: for a caller that cannot wait until the end of a search."""
     first = choose(listing, run)
     second = choose_second(listing, run) if first.job is None else first
     return first if second.job is None else second

@@ -1,4 +1,4 @@
-"""Which of a pipeline's objects a job was about: a job tells names, and ids where the API's revision has them."""
+"""Which of a pipeline's objects a job was about: it reports names, and ids where the API's revision has them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hevo_provider.client.calls import HevoAsyncClient
-from hevo_provider.models.object import LEFT_OUT_STATUSES, JobObject, PipelineObject
+from hevo_provider.models.object import JobObject, PipelineObject
 from hevo_provider.runs.listing import both
 
 
@@ -29,14 +29,9 @@ async def objects_of_job(
     return await both(of_job(), of_pipeline())
 
 
-def is_loaded(item: PipelineObject) -> bool:
-    """Return whether Hevo loads the object: it is neither excluded nor gone."""
-    return item.status not in LEFT_OUT_STATUSES
-
-
 class ByName:
     """
-    The objects of a pipeline, to be found by what a job tells of one.
+    The objects of a pipeline, to be found by what a job reports of one.
 
     :param items: the pipeline's objects.
     """
@@ -46,8 +41,10 @@ class ByName:
         self._by_id = {item.object_id: item for item in items}
         self._by_name = {name: item for item in items for name in item.names if bearers[name] == 1}
 
-    def find(self, told: JobObject) -> PipelineObject | None:
+    def find(self, reported: JobObject) -> PipelineObject | None:
         """Return the object that is meant; None where Hevo does not say which, or it is gone."""
-        if told.object_id is not None:
-            return self._by_id.get(told.object_id)
-        return next((self._by_name[name] for name in (told.object_name, told.name) if name in self._by_name), None)
+        if reported.object_id is not None:
+            return self._by_id.get(reported.object_id)
+        return next(
+            (self._by_name[name] for name in (reported.object_name, reported.name) if name in self._by_name), None
+        )

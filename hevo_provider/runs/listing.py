@@ -22,6 +22,7 @@ STALE_AFTER = 6 * 3600 * 1000  # ms: an unknown status that has not changed for 
 LONGEST_QUEUE = 3600 * 1000  # ms that a job may have stood in line, which its duration leaves out
 COMPLETED_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_FAILURES})
 MAX_PAGES = 20
+PAGE_OF_A_SEARCH = 25  # jobs on the first page that a search reads
 BACK_TO_WORK = 200  # jobs among which one that is at work is searched for, though newer ones have ended
 
 
@@ -109,11 +110,11 @@ async def read_back_to_work(
     retry_limit: int | None = None,
 ) -> Listing:
     """
-    Read the newest jobs, and so far back that one which is at work is among them.
+    Read the newest jobs, back to one that is at work.
 
     Hevo starts no job before the one before has ended: a scheduled one that falls due meanwhile is listed as SKIPPED.
-    So among SKIPPED ones it is looked for as far as may be, and among others, as some jobs may run beside each other,
-    for a while.
+    So where all that are read are SKIPPED, one is searched for as far back as may be read. Where one has ended
+    otherwise, the newest 200 do: some jobs may run beside each other.
 
     :param enough: whether jobs that came newest first go back far enough for what else they are read for.
     :raises HevoResponseError: the jobs do not come newest first, and there are too many to read them all.
@@ -214,7 +215,7 @@ def ended_not_before(job: Job) -> int | None:
     """
     Return the earliest time at which a terminal job may have ended, in ms; None where Hevo does not tell enough.
 
-    This is for who must not take an old end for a recent one, and :func:`ended_at` for who must not miss one. So
+    Use this where an old end must not be taken for a recent one, and :func:`ended_at` where no end may be missed. So
     ``updated_ts``, which Hevo also moves long after the end, can make the end earlier here and never later; without a
     duration, all that is sure is that a job does not end before it is created.
     """

@@ -19,7 +19,7 @@ _NOT_LOADED = ("FAIL", "SKIP", "CANCEL")  # in the status of an object's result,
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """
-    How an object fared.
+    What became of one object.
 
     :param name: as the job calls it.
     :param place: the pipeline's object; None where it is not told for certain which that is.
@@ -35,7 +35,7 @@ class Loaded:
     rows_failed: int | None
 
     def after(self, earlier: Loaded | None) -> Loaded:
-        """Return how the object fared in an earlier job and this one together."""
+        """Return what became of the object in an earlier job and this one together."""
         if earlier is None:
             return self
         return replace(
@@ -48,7 +48,7 @@ class Loaded:
 
 async def loaded_by(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[Loaded, ...]:
     """
-    Return how each object fared: GET …/jobs/{job_id}/objects and GET …/objects, as many pages as there are.
+    Return what became of each object: GET …/jobs/{job_id}/objects and GET …/objects, as many pages as there are.
 
     Where the run has gone on from jobs that were deferred, these count too. So do the jobs of earlier tries where it
     has reloaded only what these had not loaded.
@@ -71,19 +71,19 @@ async def loaded_by(hevo: HevoAsyncClient, run: Run, job: Job) -> tuple[Loaded, 
     found: dict[str, Loaded] = {}
     for number, of_job in enumerate(results):
         is_anew = number <= len(run.jobs_retried)  # what such a job has loaded replaces what there was
-        fared = _fared(of_job, by_name)
-        found |= {key: each if is_anew else each.after(found.get(key)) for key, each in fared.items()}
+        by_key = _results_of(of_job, by_name)
+        found |= {key: each if is_anew else each.after(found.get(key)) for key, each in by_key.items()}
     return tuple(found.values())
 
 
-def _fared(results: Sequence[JobObject], by_name: ByName) -> dict[str, Loaded]:
-    """Return how each object fared in one job, by what tells them apart."""
+def _results_of(results: Sequence[JobObject], by_name: ByName) -> dict[str, Loaded]:
+    """Return what became of each object in one job: by its id, or by its name where the id is not known."""
     found: dict[str, Loaded] = {}
     for result in results:
         name = result.name or result.object_name or result.object_id or "?"
         place = by_name.find(result)
         status = (result.status or "").upper()
-        fared = Loaded(
+        loaded = Loaded(
             name=name,
             place=place,
             is_loaded=not any(word in status for word in _NOT_LOADED),
@@ -91,7 +91,7 @@ def _fared(results: Sequence[JobObject], by_name: ByName) -> dict[str, Loaded]:
             rows_failed=result.rows_failed,
         )
         key = name if place is None else place.object_id
-        found[key] = fared.after(found.get(key))
+        found[key] = loaded.after(found.get(key))
     return found
 
 

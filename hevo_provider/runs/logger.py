@@ -1,4 +1,4 @@
-"""What is asked of a logger: the standard library's and Airflow's structured one both do."""
+"""What a logger must have: the standard library's and Airflow's structured one both do."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ log = logging.getLogger("hevo_provider.runs")
 
 
 class Logger(Protocol):
-    """Somebody to tell the story of a run to."""
+    """Where a run is logged."""
 
     def info(self, message: str, /, *args: Any) -> Any:
-        """Tell what happened."""
+        """Log what happened."""
 
     def warning(self, message: str, /, *args: Any) -> Any:
-        """Tell what may need attention."""
+        """Log what may need attention."""

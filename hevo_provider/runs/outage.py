@@ -1,4 +1,4 @@
-"""An API that is down while a task waits: endured, told once per change, and given up on after a while."""
+"""An API that is down while a task waits: endured, logged once per change, and given up on after a while."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hevo_provider.exceptions import HevoAPIError, HevoError, HevoJobNotFoundErr
 from hevo_provider.runs.error_table import Meaning, endured_for, may_pass, meaning_of
 from hevo_provider.runs.logger import Logger
 
-TOLD_FREELY = 5  # changes that are told at once; then, for an API that flaps, only now and then
+TOLD_FREELY = 5  # changes that are logged at once; then, for an API that flaps, only now and then
 FIRST_SILENCE, LONGEST_SILENCE = 60.0, 3600.0  # seconds
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds between polls while Hevo does not answer
 SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER = 1.0, 300.0
@@ -24,7 +24,7 @@ class Outage:
     :param clock: where time comes from.
     :param pipeline: the pipeline, for messages: its id, or its name in quotes.
     :param tolerance: seconds without a usable answer after which the wait fails.
-    :param logger: who is told.
+    :param logger: where it is logged.
     :param knows_hevo: whether Hevo has answered this task well before: see :mod:`hevo_provider.runs.error_table`.
     """
 

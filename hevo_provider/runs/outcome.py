@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hevo_provider.client.budget import Purpose
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.models.answers import Job
 from hevo_provider.runs.run import Run
@@ -63,6 +64,9 @@ class WaitPhase(ABC):
 
     requests: int = 1
     """How many requests a poll takes at least."""
+
+    purpose: Purpose = Purpose.WAIT
+    """What its polls are for, where Hevo's limit is not enough for all."""
 
     is_steady: bool = False
     """Whether all polls are alike, a ``poll_interval`` apart, for as long as it takes."""

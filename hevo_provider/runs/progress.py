@@ -25,7 +25,7 @@ class _Counters(NamedTuple):
 
 class Progress:
     """
-    What the log has been told about one job's progress.
+    Says when the progress of one job is worth a log line.
 
     :param clock: where time comes from.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hevo_provider.client.budget import Purpose
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.clock import Clock
 from hevo_provider.models.answers import Job
@@ -25,6 +26,7 @@ class Ready(WaitPhase):
     __slots__ = ("_clock", "_settles_at", "_since")
 
     requests = 2
+    purpose = Purpose.START
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

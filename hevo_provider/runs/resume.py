@@ -3,7 +3,7 @@ Going on with what an earlier worker of the same task has started, as it is on r
 
 A record leads to the run's own job or to none. With the job's id there is no question. Without it, only a job will do
 that was created within the time in which the call on record can have made it: hours later the newest job of the type is
-the schedule's, or a colleague's. If the own job cannot be told, nothing is followed and nothing cancelled.
+the schedule's, or a colleague's. If the own job cannot be told from others, nothing is followed and nothing cancelled.
 """
 
 from __future__ import annotations
@@ -163,8 +163,8 @@ def _without_job(run: Run, continued: Run, found: _Found, *, age: float, now: fl
     if continued.in_vain or run.in_vain:
         return None
     # Hevo may have been down in all the time since the call. So its job gets a minute to show, as after any call of
-    # unknown fate; but by the record, which is gone through once more then: a search that began hours later would have
-    # to take what anybody starts meanwhile for its own.
+    # unknown fate. After that the record is gone through once more. It is no search: one that begins hours later would
+    # take for its own what anybody starts meanwhile.
     logger.info("Pipeline %s: no job of the earlier try shows; it gets a minute for that.", run.pipeline_id)
     return run.postponed(now + UNKNOWN_FATE_WINDOW, "the earlier try's job may yet show").searched_in_vain()
 

@@ -1,5 +1,5 @@
 """
-``Run``: one run of a pipeline, and how far it has come. It travels between worker, database and triggerer as JSON.
+``Run``: one run of a pipeline, and how far it has come. It goes between worker, database and triggerer as JSON.
 
 It is a value that does not change. Its methods are the only ways from one state to the next, and each is written once::
 
@@ -8,7 +8,7 @@ It is a value that does not change. Its methods are the only ways from one state
     ┌───────┐  waiting, settled_first,   ┌───────┐
     │ start │ ─────────────────────────▶ │ READY │  until the action may be sent
     │       │  postponed                 └───┬───┘
-    │       │ ◀──────────────────────────────┘ has_been_answered
+    │       │ ◀──────────────────────────────┘ called_again, has_been_answered
     │       │
     │  sending ─▶ POST
     │       │  accepted, doubtful,       ┌───────┐
@@ -22,6 +22,8 @@ It is a value that does not change. Its methods are the only ways from one state
                of an earlier try)
 
 From FIND and WATCH a run also comes back to READY: ``going_on``, where its job was deferred and a sync is to be next.
+Not drawn are the ends: see :class:`~hevo_provider.runs.outcome.Ending`.
+
 A retry begins with the run of the try before it, ``under`` what the DAG asks for now, or, where that has loaded all but
 some objects, ``reloading`` these.
 """
@@ -70,7 +72,7 @@ class Run:
     :param order: what was asked for.
     :param phase: what it waits for.
     :param job_id: the job, once it is known.
-    :param last_status: the job's status as the log last told it.
+    :param last_status: the job's status that was logged last.
     :param ownership: whose job it is.
     :param posts: how many times the action was sent without being refused.
     :param fate: what became of it; None before it was sent.
@@ -100,7 +102,7 @@ class Run:
         seconds to show.
     :param yield_to: a job that is being cancelled, by this very task or by others: its end is waited for.
     :param note: what Hevo said last, for messages; None once it has accepted the action.
-    :param told: the jobs that ended badly since ``completed_after`` and of which the log knows.
+    :param told: the jobs that ended badly since ``completed_after`` and that were logged.
     :param worker_seconds: for how long workers have been at work for the task, up to its last deferral.
     :param gone_before: ids of the task's jobs that ended deferred and that ``job_id`` goes on from, first to last.
     :param counted: their counters, summed up; None where there are none.
@@ -111,7 +113,7 @@ class Run:
     :param pipeline_name: what the pipeline is called in Hevo; None where that has not been read.
     :param host: where the connection led when the run began; None where that is not known.
     :param destination: where the pipeline leads, as :mod:`hevo_provider.lineage.names` has it: the system's kind, its
-        namespace and its database; None where nobody wants to know.
+        namespace and its database; None where that is not needed.
     """
 
     order: Order
@@ -325,6 +327,15 @@ class Run:
         """Note which jobs were there when a run that only follows polled for the first time."""
         return replace(self.with_baseline(known, floor, created_after=None, now=None), polled=True)
 
+    def without_baseline(self, since: float | None, *, answered: bool = False) -> Self:
+        """
+        Search in a process that cannot know which jobs were there when the search began.
+
+        :param since: seconds since the epoch when that was; None where the job is known by its id.
+        :param answered: whether Hevo has answered an earlier process of this task well.
+        """
+        return replace(self, searching_since=since, answered=self.answered or answered)
+
     def since(self, created_after: int | None) -> Self:
         """
         Count only what was created or changed since the search began, for a process that has no baseline.
@@ -342,7 +353,7 @@ class Run:
         return replace(self, fate=Fate.ANSWERED)
 
     def having_told(self, jobs: Iterable[str]) -> Self:
-        """Take note of the jobs that ended badly and of which the log knows."""
+        """Take note of the jobs that ended badly and that were logged."""
         return replace(self, polled=True, told=tuple(jobs))
 
     # The job
@@ -369,12 +380,16 @@ class Run:
         """Go on to wait for the end of a job whose id was all that was asked for, and is known."""
         return replace(self, phase=Phase.WATCH)
 
+    def reached_at(self, host: str | None) -> Self:
+        """Take note of the host that the connection leads to."""
+        return replace(self, host=host)
+
     def leading_to(self, destination: tuple[str, ...]) -> Self:
         """Take note of where the pipeline leads."""
         return replace(self, destination=destination)
 
     def telling(self, status: str) -> Self:
-        """Take note of the status that the log tells."""
+        """Take note of the status that was logged last."""
         return replace(self, last_status=status)
 
     def known_as(self, job_id: str) -> Self:

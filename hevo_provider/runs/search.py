@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hevo_provider import codes
+from hevo_provider.client.budget import Purpose
 from hevo_provider.client.calls import HevoAsyncClient
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoJobNotFoundError
@@ -19,14 +20,13 @@ from hevo_provider.runs.identity import (
     with_first_poll,
     with_skew,
 )
-from hevo_provider.runs.listing import expected_of, read_listing
+from hevo_provider.runs.listing import PAGE_OF_A_SEARCH, expected_of, read_listing
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.outcome import Ending, Step, WaitPhase
 from hevo_provider.runs.run import Fate, Ownership, Run
 from hevo_provider.runs.words import any_of, found_none
 
 LONGEST_PAUSE = 15.0  # seconds, while the fate of an action is unknown, whatever the poll_interval
-PAGE = 25  # jobs
 
 
 class Search(WaitPhase):
@@ -34,11 +34,13 @@ class Search(WaitPhase):
     Polls the list of jobs until the run's job is there, in whatever status: it may be over when it first shows.
 
     :param clock: where time comes from.
-    :param logger: where the story is told.
+    :param logger: where it is logged.
     :param run: as it is when the search begins here.
     """
 
     __slots__ = ("_began_polled", "_clock", "_log", "_read_at", "_searched_for", "polls")
+
+    purpose = Purpose.SEARCH
 
     def __init__(self, clock: Clock, logger: Logger, run: Run) -> None:
         self._clock = clock
@@ -55,7 +57,9 @@ class Search(WaitPhase):
         :raises HevoJobNotFoundError: no job has appeared in time.
         """
         read_before, self._read_at = self._read_at, None
-        listing = await read_listing(hevo, run.pipeline_id, page_size=PAGE, enough=reaches_back(run), retry_limit=0)
+        listing = await read_listing(
+            hevo, run.pipeline_id, page_size=PAGE_OF_A_SEARCH, enough=reaches_back(run), retry_limit=0
+        )
         run = with_skew(since_search_began(run, listing, self._clock.now()), listing)
         choice = choose_to_follow(listing, run) if _follows(run) else choose(listing, run)
         if choice.has_rivals:
@@ -72,7 +76,7 @@ class Search(WaitPhase):
             run = with_first_poll(run, listing)
         self.polls += 1
         self._read_at = self._clock.monotonic()
-        # Between two answers with an outage in between nobody could have seen the job: that is no time of search.
+        # An outage between two answers is no time of search: nobody could have seen the job.
         self._searched_for += 0.0 if read_before is None else self._read_at - read_before
         if not self._is_over(run):
             return Step(run)

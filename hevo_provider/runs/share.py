@@ -7,21 +7,20 @@ from hevo_provider.clock import Clock
 from hevo_provider.models.answers import Job
 from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.outcome import WaitPhase
-from hevo_provider.runs.run import Phase, Run
+from hevo_provider.runs.run import Run
 from hevo_provider.runs.urgency import chance_of_a_first_poll, chance_of_end
 
-STRETCHED = 2.0  # times the poll_interval: polls that are further apart are told of
-
-_PURPOSE = {Phase.READY: Purpose.START, Phase.FIND: Purpose.SEARCH, Phase.WATCH: Purpose.WAIT}
+LONG_WAIT = 2.0  # times the poll_interval that a poll has to wait for Hevo's limit before the log says so
 
 
 class Share:
     """
-    The share of one wait.
+    The share of one wait, in the requests that Hevo's limit allows.
 
-    :param run: the run as it is now; to be kept up to date.
+    :param run: the run as it is now; to be kept up to date, like ``phase``.
+    :param phase: the phase that the wait is in.
     :param clock: where time comes from.
-    :param logger: where the story is told.
+    :param logger: where it is logged.
     """
 
     __slots__ = ("_budget", "_clock", "_is_told", "_log", "_seen_at", "_seen_job", "phase", "run", "turn")
@@ -40,7 +39,7 @@ class Share:
     def passes(self, budget: Budget) -> bool:
         """Let the next poll's requests through if there is room for them at once."""
         turn = self.turn
-        turn.purpose, turn.answer = self._purpose, None
+        turn.purpose, turn.answer = self.phase.purpose, None
         if turn.purpose is Purpose.WAIT and self._budget is not budget:
             self.leave()
             self._budget = budget
@@ -68,7 +67,7 @@ class Share:
         if turn.answer is None:
             self._has_passed(budget)
         interval = self.run.order.poll_interval
-        if not self._is_told and turn.purpose is Purpose.WAIT and turn.waited > interval * STRETCHED:
+        if not self._is_told and turn.purpose is Purpose.WAIT and turn.waited > interval * LONG_WAIT:
             self._is_told = True
             self._log.info(
                 "Pipeline %s: %d waits share Hevo's limit of %.0f requests a minute, so this job is polled about every "
@@ -96,17 +95,12 @@ class Share:
         self._seen_job, self._seen_at = job, self._clock.monotonic()
 
     @property
-    def _purpose(self) -> Purpose:
-        # A search that goes on for hours, for any job that completes, comes before no other wait.
-        return Purpose.WAIT if self.phase.is_steady else _PURPOSE[self.run.phase]
-
-    @property
     def _requests(self) -> int:
         return self.run.afford or self.phase.requests
 
     def _urgency(self, now: float) -> float:
         """Return how urgent the next poll is, at a moment of the monotonic clock."""
-        if self._purpose is not Purpose.WAIT:
+        if self.phase.purpose is not Purpose.WAIT:
             return float(self.run.put_off)  # who was refused most often comes first
         since = now - self._seen_at
         first = 0.0 if self.phase.polls else chance_of_a_first_poll(since)

@@ -82,13 +82,13 @@ class Start:
     One attempt to start a run.
 
     :param hevo: a client.
-    :param run: what is to be started; an earlier POST of unknown fate is told by its ``posts``. Kept up to date.
-    :param remember: told of the run just before the POST, so that another worker can go on from there. Where it cannot
-        keep that, it raises, and nothing is sent.
-    :param update: told of the run when the POST turns out not to have been applied.
+    :param run: what is to be started; its ``posts`` tell of an earlier POST of unknown fate. Kept up to date.
+    :param remember: called with the run just before the POST, so that another worker can go on from there. Where it
+        cannot keep that, it raises, and nothing is sent.
+    :param update: called with the run when the POST turns out not to have been applied.
     :param may_be_cancelled: whether an active job may be that of a try before this one, about to be cancelled: where
-        nothing is on record, that cannot be told.
-    :param logger: where the story is told.
+        nothing is on record, that is not known.
+    :param logger: where it is logged.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Start:
         self._log.info("%s: it is %s.", place_in_words(run), state.pipeline.status)
         self._objects = objects
         if not run.posts:
-            # A name that fits nothing is told before anything is waited for.
+            # A name that fits nothing fails the task before anything is waited for.
             self._object_ids = chosen_ids(run, objects)
         waiting = self._check_status(state.pipeline)
         if waiting is not None:
@@ -172,7 +172,7 @@ class Start:
         if pipeline.status == PipelineStatus.INITIALIZED:
             return None
         if pipeline.status == PipelineStatus.RESTARTING and run.order.may_restart:
-            if run.posts:  # by our own call, as far as can be told, so it was applied
+            if run.posts:  # by our own call, as far as is known, so it was applied
                 return run.searching(Fate.ANSWERED, Ownership.ASSUMED)
             self._log.info("Pipeline %s is RESTARTING; the resync starts when that is over.", run.pipeline_id)
             return run.settled_first()
@@ -216,7 +216,7 @@ class Start:
                 raise self._busy(listing.active, own, codes.MAY_BE_OWN)
             return await self._give_way(listing, why, codes.MAY_BE_OWN)
         if run.posts >= MOST_POSTS:
-            # Not even where another's job is active: of answers that say nothing, nobody knows that they were refusals.
+            # Another's active job is not followed either: answers that say nothing are not known to be refusals.
             active = f" Active is {jobs_in_words(listing.active)}." if listing.active else ""
             raise HevoJobNotFoundError(
                 f"Pipeline {run.pipeline_id}: {run.order.action} was sent {run.posts} times and no job appeared. Hevo "
@@ -233,8 +233,8 @@ class Start:
         """
         Wait for the active jobs, cancel them, follow one, or fail: as the user wants it.
 
-        None may show where Hevo has refused to start a job beside one. Who wants to start one all the same comes here
-        only after a refusal, and follows one.
+        After a refusal, the active job may not show yet. With ``on_active_job="start"`` this is only reached after a
+        refusal, and the active job is followed.
 
         :param code: of the error, where it comes to one.
         """
@@ -323,7 +323,7 @@ class Start:
             return self._put_off(error, NEXT_TRIES_AFTER)
 
     def _hevo_time(self, moment: float) -> int | None:
-        """Return Hevo's clock, ms, at a moment by ours, as far as the list of jobs told it."""
+        """Return Hevo's clock, ms, at a moment by ours, as far as the list of jobs has shown it."""
         assert self._listing is not None, "nothing is sent before it was read"
         return self._listing.server_time_at(moment)
 

@@ -41,7 +41,7 @@ _CODES: Mapping[str, Code] = {
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What Hevo tells of a job's end beyond its status, as far as it does.
+    What Hevo says about a job's end beyond its status, if it does.
 
     :param failing_objects: names of the objects that failed.
     :param skipped_for: the job that was active when this one was skipped.
@@ -62,7 +62,7 @@ class Verdict:
     What became of a job.
 
     :param job: as it was last seen.
-    :param failing_objects: names of the objects that failed, as far as Hevo tells.
+    :param failing_objects: names of the objects that failed, as far as Hevo says.
     :param error: why the task fails; None if it does not.
     """
 
@@ -143,7 +143,7 @@ async def details_of(hevo: HevoAsyncClient, run: Run, job: Job) -> Details:
     """
     Ask for what explains a bad end: GET …/jobs/{job_id}/objects, one page, or GET …/jobs.
 
-    :returns: what Hevo tells, be it nothing.
+    :returns: what Hevo says, which may be nothing.
     """
     if job.status == JobStatus.SKIPPED:
         return Details(skipped_for=await _active_when_skipped(hevo, run, job))

@@ -56,10 +56,10 @@ class Wait:
     One wait for a run.
 
     :param run: what is waited for. Kept up to date, like ``job``, as last seen, and ``trouble``, what kept the last
-        poll from an answer; so that whoever ends the wait sees how far it came.
+        poll from an answer; so that the caller that ends the wait sees how far it came.
     :param clock: where time comes from.
-    :param logger: where the story is told.
-    :param remember: told of the run when its job is found.
+    :param logger: where it is logged.
+    :param remember: called with the run when its job is found.
     """
 
     __slots__ = ("_clock", "_log", "_outage", "_pause", "_phase", "_remember", "_share", "job", "run", "trouble")
@@ -210,8 +210,8 @@ async def poll_on_while_refused(asking: Asking[T], connect: Connect, clock: Cloc
     """
     Poll on, for up to half a minute, where a refusal or a 404 may be a stumble, or the truth.
 
-    That is for a process that polls once and remembers nothing: it does not know for how long the ones before it were
-    told the same. An outage is left to the next process.
+    That is for a process that polls once and remembers nothing: it does not know for how long the ones before it got
+    the same answer. An outage is left to the next process.
 
     :param asking: what was polled without an answer.
     :param connect: returns a client.

@@ -9,7 +9,7 @@ from hevo_provider.models.answers import Job
 from hevo_provider.runs.identity import Choice
 from hevo_provider.runs.run import Fate, Ownership, Phase, Run
 
-MOST_OBJECTS = 10
+MOST_NAMES = 10  # in a sentence
 IF_NO_LINE_FOLLOWS = "If no line follows within a minute, no triggerer is running."
 SHORT_ID = 8  # characters of a job's id
 LONGEST_IN_SECONDS, LONGEST_IN_MINUTES = 120, 120
@@ -18,7 +18,7 @@ _OWNERSHIP = {
     Ownership.ASSUMED: ", taken for this task's own; it will not be cancelled by this task",
     Ownership.ADOPTED: ", which this task follows but did not start",
 }
-_COUNTERS = (
+_SHOWN_COUNTERS = (
     "events_ingested",
     "events_loaded",
     "events_failed",
@@ -52,7 +52,7 @@ def span_in_words(seconds: float) -> str:
 
 
 def short_id(job_id: str) -> str:
-    """Return the beginning of a job's id, for a line that is one of many about it."""
+    """Return the beginning of a job's id, for one of many log lines about it."""
     return job_id if len(job_id) <= SHORT_ID else f"{job_id[:SHORT_ID]}…"
 
 
@@ -68,7 +68,7 @@ def place_in_words(run: Run) -> str:
 
 
 def wait_in_words(run: Run) -> tuple[str, str]:
-    """Return what a run waits for, for how long and how often it polls, as two log lines for who hands it over."""
+    """Return what a run waits for, for how long and how often it polls, as two log lines for the worker that leaves."""
     order = run.order
     what = {Phase.READY: "its turn to start", Phase.FIND: "its job to show", Phase.WATCH: "its job to end"}[run.phase]
     if run.phase is Phase.FIND and order.completed_after is not None:
@@ -105,8 +105,8 @@ def end_in_words(job: Job) -> str:
 
 
 def counters_in_words(job: Job) -> list[str]:
-    """Return how much the job has moved, and how long it took, as far as Hevo tells."""
-    counters = [f"{name} {value}" for name in _COUNTERS if (value := getattr(job, name)) is not None]
+    """Return how much the job has moved, and how long it took, as far as Hevo says."""
+    counters = [f"{name} {value}" for name in _SHOWN_COUNTERS if (value := getattr(job, name)) is not None]
     return counters if job.duration is None else [*counters, f"duration {job.duration / 1000:.0f} s"]
 
 
@@ -150,5 +150,5 @@ def failing_in_words(names: Sequence[str]) -> str:
 
 def some_of(names: Sequence[str]) -> str:
     """Return the first of some names, and how many more there are."""
-    more = f" and {len(names) - MOST_OBJECTS} more" if len(names) > MOST_OBJECTS else ""
-    return f"{', '.join(names[:MOST_OBJECTS])}{more}"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"

@@ -1,10 +1,10 @@
 """
-What a task says when it fails: a short verdict, and line by line what the person needs who is paged for it.
+What a task logs when it fails: a short verdict, and then, line by line, what the person who is paged needs.
 
-The lines are logged before the exception is raised, whose own text is the verdict with its code: in a log the exception
-stands at the far end of a long line, and behind it come the frames of this package, which help nobody who looks for
-what is wrong with a pipeline. So it is raised anew, without them and without the exceptions that led to it: what these
-said stands in the lines.
+The lines are logged before the exception is raised. The exception's own text is only the verdict with its code: Airflow
+logs it at the far end of a long line, and after it the frames of this package, which do not help to find out what is
+wrong with a pipeline. So it is raised anew, without these frames and without the exceptions that led to it. What they
+said is in the lines.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from hevo_provider.exceptions import HevoError, HevoTimeIsOverError, with_code
 
 
 class Logger(Protocol):
-    """Whom a failure is told: Airflow's loggers."""
+    """Where a failure is logged: Airflow's loggers."""
 
     def warning(self, message: str, /, *args: Any) -> Any:
-        """Tell what a task is skipped for."""
+        """Log why a task is skipped."""
 
     def error(self, message: str, /, *args: Any) -> Any:
-        """Tell what a task fails with."""
+        """Log why a task fails."""
 
 
 LONGEST_NAME = 40  # characters of a pipeline's name in a verdict, of whose first 120 every one counts
@@ -147,7 +147,7 @@ class TellingFailures:
     not of Hevo pass.
 
     :param place: returns where the task has failed.
-    :param logger: who is told.
+    :param logger: where it is logged.
     :param is_timed_out: whether an Airflow exception is a sensor's time-out that its base class has raised.
     """
 

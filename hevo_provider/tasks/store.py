@@ -50,7 +50,7 @@ class RunStore:
     :param store: Airflow's task state store; None where there is none, and nothing is recorded.
     :param ti: the task instance.
     :param clock: where time comes from.
-    :param logger: who is told where Airflow cannot keep the record.
+    :param logger: where it is logged that Airflow cannot keep the record.
     """
 
     def __init__(self, store: StateStore | None, ti: TaskInstance, clock: Clock, logger: Logger = log) -> None:

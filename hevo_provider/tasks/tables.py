@@ -19,8 +19,8 @@ from hevo_provider.asset_uris import uri_of_table
 from hevo_provider.connection import texts_of
 from hevo_provider.lineage.names import Names, names_of
 from hevo_provider.models.object import Namespace
-from hevo_provider.runs.chosen_objects import some_of
 from hevo_provider.runs.loaded import Loaded, loaded_by, summed
+from hevo_provider.runs.words import some_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -47,7 +47,7 @@ class Tables:
     :param hook: of the task.
     :param run: what was asked for.
     :param job: the job that has succeeded.
-    :param logger: who is told.
+    :param logger: where it is logged.
     """
 
     def __init__(self, hook: HevoHook, run: Run, job: Job, logger: Logger) -> None:

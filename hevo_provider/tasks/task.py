@@ -53,9 +53,8 @@ T = TypeVar("T")
 
 LONGEST_WORKER_PAUSE = 5.0  # seconds that Hevo may ask a worker to wait; longer waits are spent in the triggerer
 DEADLINE_MARGIN = 5.0  # seconds: Airflow 2's own sweep of timed out deferrals would lose the job's id
-_OF_A_RUN = frozenset(
-    {"_call", "_course", "_hook", "_naming", "_run", "_wait"}
-)  # of a task's attributes: what cannot be copied
+# Of a task's attributes: what cannot be copied.
+_OF_A_RUN = frozenset({"_call", "_course", "_hook", "_naming", "_run", "_wait"})
 DETAILS_TIMEOUT = 5.0  # seconds for what is only nice to know
 
 
@@ -141,9 +140,9 @@ class HevoTask(Base):
 
     def _check_pipeline(self) -> None:
         """
-        Refuse a pipeline that is named in two ways, or in none. Of a mapped task it is ``execute`` that does.
+        Refuse a pipeline that is given by id and by name, or by neither. For a mapped task ``execute`` does that.
 
-        :raises HevoConfigError: it is.
+        :raises HevoConfigError: both are given, or neither.
         """
         self._parameter(lambda *_: check_that_one_is_given(self.pipeline_id, self.pipeline_name), "pipeline_id", None)
         self.is_named = self.pipeline_name is not None
@@ -152,21 +151,24 @@ class HevoTask(Base):
         """Return how the field that says which pipeline is meant is checked."""
         return {"pipeline_name": pipeline_name_of} if self.is_named else {"pipeline_id": pipeline_id_of}
 
-    def _run_of(self, context: Context, told: Event) -> Run:
+    def _run_of(self, context: Context, received: Event) -> Run:
         """
         Return the run that an event is about. Version 1.0.0 sent none along: the DAG says what was asked for.
 
         What a template renders to by now is not needed for the end of a job that the event names. So one that renders
         to nonsense, or not at all, is no error any more.
         """
-        if told.run is not None:
-            return told.run
-        assert told.pipeline_id is not None
+        if received.run is not None:
+            return received.run
+        assert received.pipeline_id is not None
         try:
-            return told.run_under(self._ordered(context, told.pipeline_id))
+            return received.run_under(self._ordered(context, received.pipeline_id))
         except HevoConfigError as error:
-            self.log.warning("The task's parameters make no sense any more (%s). Its job is told all the same.", error)
-            return told.run_under(self._ordered_by_literals(context, told.pipeline_id))
+            self.log.warning(
+                "The task's parameters make no sense any more (%s). The outcome of its job is reported all the same.",
+                error,
+            )
+            return received.run_under(self._ordered_by_literals(context, received.pipeline_id))
 
     def _ordered(self, context: Context, pipeline_id: int | None = None) -> Order:
         """
@@ -414,7 +416,7 @@ class HevoTask(Base):
     # What a failure says
 
     def _telling_failures(self) -> TellingFailures:
-        """Return a block that tells of its failure in lines, and raises a short verdict."""
+        """Return a block that logs its failure line by line, and raises a short verdict."""
         from hevo_provider.tasks.failure import TellingFailures
 
         return TellingFailures(self._place_of, self.log, is_timed_out=self._is_timed_out)
@@ -427,7 +429,7 @@ class HevoTask(Base):
         return False
 
     def _place_of(self, error: HevoError) -> Place:
-        """Return where the task has failed, as far as it is known or can be told."""
+        """Return where the task has failed, as far as it is known."""
         from hevo_provider.tasks.failure import Place
 
         run = self._latest_run()
@@ -436,7 +438,7 @@ class HevoTask(Base):
         host, page = None if run is None else run.host, None
         # Of a connection that cannot be looked up nothing is known; and a process that is killed may not ask for it.
         if error.code.group not in {1, 2} and error.code is not codes.KILLED:
-            with suppress(Exception):  # whatever it is, the failure has been told
+            with suppress(Exception):  # whatever it is, the failure itself is known
                 settings = self._hevo(connection_id).settings
                 host = settings.access.host
                 page = None if pipeline_id is None else page_of(settings, pipeline_id)
@@ -474,7 +476,7 @@ class HevoTask(Base):
         from hevo_provider.runs.words import deferral_in_words, end_in_words, failing_in_words
 
         is_deferred = job.status in DEFERRED_STATUSES
-        if not is_deferred:  # else it is told of the objects too, which has to be asked for first
+        if not is_deferred:  # else what is published has the objects too, which have to be read first
             self._publish(context, run, job)
         count_end(run.pipeline_id, job, process_clock().now() - self._waiting_since(context))
 
@@ -498,7 +500,7 @@ class HevoTask(Base):
         return job.job_id
 
     def _aliases(self) -> list[Any]:
-        """Return the outlets by which the task tells of the tables that were loaded."""
+        """Return the outlets that get an event for each table that was loaded."""
         return [outlet for outlet in self.outlets if is_alias(outlet)]
 
     def _tell_tables(self, context: Context, run: Run, job: Job) -> None:

@@ -6,6 +6,7 @@ import math
 from contextlib import suppress
 from typing import Any
 
+from hevo_provider.compat import is_known_as_a_sensors
 from hevo_provider.exceptions import HevoConfigError
 from hevo_provider.models.enums import JobType
 from hevo_provider.models.ids import pipeline_id_of
@@ -55,8 +56,8 @@ class HevoTrigger(HevoJobTrigger):
         super().__init__(pipeline_id, connection_id or DEFAULT_CONNECTION_ID, **stored | run)
 
     async def _cancel_if_killed(self) -> None:
-        # A sensor of theirs may have stored the same row. Airflow 2 tells whose it is; 3 does not tell a trigger.
-        if "Sensor" not in str(getattr(self.task_instance, "operator", "")):
+        # A sensor of theirs may have stored the same row, and a sensor cancels nothing.
+        if not is_known_as_a_sensors(self.task_instance):
             await super()._cancel_if_killed()
 
 

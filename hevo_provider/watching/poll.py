@@ -2,7 +2,7 @@
 The poll of a watched pipeline: one for all its watchers, and without end.
 
 No task waits for a watcher, so none would fail with it: Airflow starts one that raises again a second later, for ever.
-So nothing ends the loop here: what keeps it from polling is told once, and tried again until it is mended.
+So nothing ends the loop here: what keeps it from polling is logged once, and it tries again until that is mended.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class PipelinePoll:
         return self._pipeline
 
     def _pause_after(self, error: Exception) -> float:
-        """Tell what is in the way, once, and return the seconds until the next poll."""
+        """Log what is in the way, once, and return the seconds until the next poll."""
         if isinstance(error, HevoError):
             if isinstance(error, HevoNotFoundError) and isinstance(self._pipeline, str):
                 self._rounds = None  # another one may bear the name by now
@@ -139,7 +139,7 @@ def poll_of(connection_id: str, pipeline: int | str, poll_interval: float) -> Pi
 
 async def delivered_by_the_next(poll: PipelinePoll) -> AsyncGenerator[Round, None]:
     """
-    Yield a poll's rounds, where Airflow does not tell when an event has arrived.
+    Yield a poll's rounds, where Airflow does not say when an event has arrived.
 
     By the time of the next round it has: Airflow takes a second or two.
     """

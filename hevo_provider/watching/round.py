@@ -60,7 +60,10 @@ class Rounds:
             if job_id not in self._unreadable:
                 self._unreadable.add(job_id)
                 log.warning(
-                    "Pipeline %s: job %s cannot be read and is told when it can be: %s", self.pipeline_id, job_id, error
+                    "Pipeline %s: job %s cannot be read; its event is sent when it can be: %s",
+                    self.pipeline_id,
+                    job_id,
+                    error,
                 )
             return None
         self._unreadable.discard(job_id)

@@ -2,8 +2,8 @@
 One watcher of a pipeline: what it wants to know, what it has told, and where that is stored.
 
 An event is in Airflow's database a second or two after it was sent. What was told is stored after that and not before:
-a triggerer that dies in between tells it again rather than never. An event twice can be told by its ``job_id``; one
-that is missing is a DAG that never runs.
+a triggerer that dies in between tells it again rather than never. Two events for one job have the same ``job_id``; an
+event that is missing is a DAG that never runs.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Watcher:
 
     async def news(self, round_: Round) -> tuple[Job, ...]:
         """
-        Return the jobs to tell of.
+        Return the jobs to tell.
 
         Of the first round of all there are none: its jobs are where the watch begins. Nor is there anything to tell
         while the store cannot be read, for it may all have been told before.
@@ -126,7 +126,7 @@ class Watcher:
         if self._is_overrun and not was_overrun:
             log.warning(
                 "Pipeline %s: there are more jobs since the last round than the %s that were read, or they do not come "
-                "newest first. None of the others is told.",
+                "newest first. No event is sent for the others.",
                 self._pipeline,
                 f"{len(round_.listing.jobs):,}",
             )
@@ -147,7 +147,7 @@ class Watcher:
             self._written_at = float("-inf")  # with the next round
 
     async def _safely(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """Read or write the store; return whether Airflow let it be done, and tell once if not."""
+        """Read or write the store; return whether Airflow let it be done, and log it once if not."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT):
                 await work()
@@ -156,8 +156,8 @@ class Watcher:
             if kind != self._trouble:
                 self._trouble = kind
                 log.error(
-                    "Pipeline %s: what was told of it cannot be read or kept in Airflow's asset state store (%s: %s). "
-                    "Trying again in every round; until it can be read, nothing is told.",
+                    "Pipeline %s: which of its jobs were told cannot be read or kept in Airflow's asset state store "
+                    "(%s: %s). Trying again in every round; until it can be read, no event is sent.",
                     self._pipeline,
                     kind,
                     str(error) or "no answer",

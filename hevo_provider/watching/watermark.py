@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from hevo_provider.models.answers import Job
-from hevo_provider.models.enums import ACTIVE_STATUSES, JobStatus
+from hevo_provider.models.enums import ACTIVE_STATUSES, DEFERRED_STATUSES
 from hevo_provider.runs.identity import BASELINE_SPAN
 from hevo_provider.runs.listing import Listing, ended_at, is_active, is_stale
 
@@ -20,8 +20,6 @@ MOST_TOLD = 200  # ids
 MOST_ACTIVE = 20  # ids: each that is no longer on the first pages costs a request a round
 MOST_JOBS = 1000  # that are read to catch up after a long absence
 AHEAD = 5 * 60 * 1000  # ms by which Hevo's clock is believed to be ahead of its newest job: it may be wrong for once
-
-DEFERRED = frozenset({JobStatus.DEFERRED, JobStatus.DEFERRED_WITH_FAILURES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +158,7 @@ class Watermark:
 
     def _goes_on(self, job: Job, round_: Round) -> bool:
         """Return whether the job may yet end, or end otherwise: a deferred one that was not told, but not for ever."""
-        if job.status in DEFERRED:
+        if job.status in DEFERRED_STATUSES:
             return self._is_new(job) and not is_stale(job, round_.listing.server_time)
         return is_active(job, round_.listing.server_time)
 

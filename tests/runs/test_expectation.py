@@ -7,7 +7,7 @@ import pytest
 from hevo_provider.runs.run import Run
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
-from tests.stage.tasks import TaskInstance, deferred, operator
+from tests.stage.tasks import TaskInstance, deferred, event_of, operator, run_in_triggerer
 
 
 def hevo_with_jobs(hevo: Sandbox, *durations: float, job_type: str = "INCREMENTAL", ends: str = "COMPLETED") -> None:
@@ -56,6 +56,17 @@ def test_a_sensor_takes_it_from_the_list_in_which_it_finds_the_job(hevo: Sandbox
 
     assert left_behind.kwargs["expected"] == [100, 100, 200, 300, 300]
     assert len(hevo.requests_of("list_jobs")) == 1
+
+
+def test_what_a_start_has_read_in_a_long_list_is_not_lost_to_the_short_page_of_the_search(
+    hevo: Sandbox, ti: TaskInstance
+) -> None:
+    hevo_with_jobs(hevo, *[1000.0] * 40, *[100.0] * 20)
+
+    left_behind = deferred(operator(), ti)
+    event = run_in_triggerer(event_of(left_behind.trigger()))
+
+    assert event["run"]["expected"] == left_behind.kwargs["expected"] == [100, 100, 1000, 1000, 1000]
 
 
 def test_what_a_later_version_may_store_there_is_no_harm() -> None:

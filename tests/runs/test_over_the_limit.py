@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hevo_provider.client.budget import Purpose, Turn
-from hevo_provider.exceptions import HevoOutageError
+from hevo_provider.exceptions import HevoJobNotFoundError, HevoOutageError
 from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Phase
 from hevo_provider.runs.wait import Wait
@@ -52,6 +52,17 @@ def test_no_task_fails_however_often_its_requests_are_over_the_limit(
 
     assert [job.id for job in pipeline.jobs] == [job_id]
     assert ti.try_number == 1
+
+
+@in_both_modes
+def test_a_job_that_never_shows_is_not_put_down_to_what_was_said_before_the_call_was_accepted(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    hevo.add_pipeline(7, appear_after=1000)
+    hevo.inject("sync_now", refusal(429, retry_after=30))
+
+    with fails(HevoJobNotFoundError, says="Hevo accepted SYNC_NOW, but no job of type INCREMENTAL"):
+        play(operator(deferrable=deferrable), ti)
 
 
 @pytest.mark.parametrize("status", STATUSES)

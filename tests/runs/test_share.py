@@ -98,6 +98,12 @@ def test_of_starts_the_one_that_was_put_off_most_often_is_most_urgent(clock: Vir
     assert urgency_of(often, clock) > urgency_of(once, clock)
 
 
+def test_a_search_is_no_more_urgent_because_its_call_was_put_off_before(clock: VirtualClock) -> None:
+    at_once, in_the_end = (share_of(putting_off(times).accepted(at=None, earliest=None), clock) for times in (0, 3))
+
+    assert urgency_of(in_the_end, clock) == urgency_of(at_once, clock)
+
+
 def test_a_first_poll_is_more_urgent_than_its_history_says_and_the_second_is_not(clock: VirtualClock) -> None:
     share = share_of(following(expected=HALF_AN_HOUR), clock)
     share.has_seen(job_that_began(clock.now()))
