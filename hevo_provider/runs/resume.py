@@ -180,7 +180,7 @@ async def _make_way(hevo: HevoAsyncClient, run: Run, earlier: Run, *, age: float
     if earlier.ownership is Ownership.ADOPTED:
         return None
     found = await _find(hevo, earlier, logger)
-    choice = found.choice if found.second.job is None else found.second
+    choice = found.second if found.choice.job is None else found.choice
     job = choice.job
     if job is not None and is_active(job, None):
         if run.order.cancel_on_kill and not choice.has_rivals:
@@ -215,9 +215,7 @@ async def _find(hevo: HevoAsyncClient, run: Run, logger: Logger) -> _Found:
         tuple(job for job in listing.jobs if made_in_time(job, run)), listing.server_time, complete=listing.complete
     )
     may_show = run.order.may_restart and not run.in_vain and made_in_time(listing.server_time, run)
-    choice = choose(timely, run)
-    second = _NONE if choice.job is not None else choose_second(timely, run)
-    return _Found(choice, second, may_show=may_show)
+    return _Found(choose(timely, run), choose_second(timely, run), may_show=may_show)
 
 
 async def _job_of(hevo: HevoAsyncClient, run: Run, job_id: str) -> Job | None:

@@ -485,10 +485,13 @@ def test_what_hevo_has_no_time_for_is_put_off(
     assert left_behind.kwargs["not_before"] == pytest.approx(clock.now() + pause, abs=0.01)
 
 
-def test_what_is_put_off_for_days_is_put_off_once_more(hevo: Sandbox, clock: VirtualClock) -> None:
-    run = run_of(pipeline_id=7, put_off=5000)
-
-    assert put_off(run, HevoRunError("busy"), clock.now()).not_before == clock.now() + 300
+@pytest.mark.parametrize(
+    ("given", "pause"), [({"poll_interval": 45}, 45), ({"put_off": 5000}, 300)], ids=["first", "for days"]
+)
+def test_a_start_is_put_off_for_a_poll_interval_at_first_and_never_for_longer_than_five_minutes(
+    clock: VirtualClock, given: dict[str, Any], pause: float
+) -> None:
+    assert put_off(run_of(pipeline_id=7, **given), HevoRunError("busy"), clock.now()).not_before == clock.now() + pause
 
 
 @in_both_modes

@@ -433,9 +433,9 @@ def test_verdicts_are_short() -> None:
 def test_a_sensor_tells_its_time_out_in_the_same_words_in_every_mode(
     hevo: Sandbox, ti: TaskInstance, mode: str
 ) -> None:
-    hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
+    job = hevo.add_pipeline(7, duration=None).start_job(appear_after=0)
 
-    with pytest.raises(BaseException, match=r"Pipeline 7: the sensor's time was over\. HEVO-803"):
+    with fails(BaseException, says=rf"^Pipeline 7: the sensor's time was over\. HEVO-803.*Job: {job.id}"):
         sense(mode, ti, timeout=100)
 
 

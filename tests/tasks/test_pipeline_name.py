@@ -319,6 +319,17 @@ def test_a_sensors_look_up_for_which_there_is_never_room_ends_as_its_time_out_do
         sense(mode, ti, pipeline_id=None, pipeline_name="orders", timeout=900, soft_fail=soft_fail)
 
 
+def test_a_sensor_whose_look_up_may_be_a_stumble_holds_no_worker_until_it_is_over(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock
+) -> None:
+    hevo.inject("list_pipelines", Fault.status(404))
+    began = clock.now()
+
+    deferred(HevoSensor(task_id="task", pipeline_name="orders"), ti)
+
+    assert clock.now() == began
+
+
 @pytest.mark.parametrize(("seconds", "raised"), [(100, AirflowTaskTimeout), (3600, AirflowSensorTimeout)])
 def test_of_a_sensors_two_time_outs_a_look_up_ends_as_the_earlier_does(
     hevo: Sandbox, ti: TaskInstance, seconds: float, raised: type[Exception]
