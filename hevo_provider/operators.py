@@ -231,7 +231,7 @@ class HevoPipelineOperator(HevoTask, BaseOperator):
             if run.order.accept_completed_with_failures is None:  # nor this, with what it had deferred
                 accepts = self.accept_completed_with_failures
                 run = run.under(replace(run.order, accept_completed_with_failures=accepts))
-            if received.is_hearsay:  # a triggerer runs, whatever deferrable says by now: it sent the event
+            if received.names_only_a_job:  # a triggerer runs, whatever deferrable says by now: it sent the event
                 self._defer_until_done(context, run)
             if received.ending is Ending.START:
                 return self._start_and_wait(context, run)

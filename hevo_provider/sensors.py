@@ -224,14 +224,14 @@ class HevoSensor(HevoTask, BaseSensorOperator):
         self._check_context(context)
         self._begin_work()
         with self._telling_failures(), self._failing_like_a_sensor():
-            told = read_event(event)
-            self._run = run = self._run_of(context, told)
+            received = read_event(event)
+            self._run = run = self._run_of(context, received)
             with self._going_on_if_silent(context, run):
-                if told.error is not None:
-                    raise told.error
-                if told.is_hearsay:
+                if received.error is not None:
+                    raise received.error
+                if received.names_only_a_job:
                     self._defer_until_done(context, run)
-                return self._conclude_outcome(context, Outcome(told.ending or Ending.START, run, told.job))
+                return self._conclude_outcome(context, Outcome(received.ending or Ending.START, run, received.job))
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once. The base class calls this in the modes ``poke`` and ``reschedule``."""
@@ -467,7 +467,7 @@ class HevoSensor(HevoTask, BaseSensorOperator):
             return run
         # It remembers nothing. What has been rescheduled got past its first poke: a refusal or a 404 of Hevo would have
         # failed it there.
-        return replace(run, searching_since=self._first_poke(context), answered=first_poke_of(context) is not None)
+        return run.without_baseline(self._first_poke(context), answered=first_poke_of(context) is not None)
 
     def _ordered(self, context: Context | None, pipeline_id: int | None = None) -> Order:
         """

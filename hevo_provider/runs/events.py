@@ -62,7 +62,7 @@ class Event:
     :param cancelled: whether Hevo was asked to cancel the job.
     :param was_sent: whether the action was sent; also where an event of an earlier version does not say.
     :param worker_seconds: for how long workers have been at work for the task.
-    :param is_hearsay: whether it only says which job the task has started: the wait for that goes on.
+    :param names_only_a_job: whether it only says which job the task has started: the wait for that goes on.
     """
 
     pipeline_id: int | None
@@ -74,7 +74,7 @@ class Event:
     cancelled: bool = False
     was_sent: bool = True
     worker_seconds: float = 0.0
-    is_hearsay: bool = False
+    names_only_a_job: bool = False
 
     def run_under(self, order: Order) -> Run:
         """
@@ -87,7 +87,7 @@ class Event:
         return Run(
             order=order,
             job_id=self.job_id,
-            ownership=Ownership.OURS if self.is_hearsay else Ownership.ADOPTED,
+            ownership=Ownership.OURS if self.names_only_a_job else Ownership.ADOPTED,
             posts=int(self.was_sent),
             worker_seconds=self.worker_seconds,
         )
@@ -155,7 +155,7 @@ def read_event(event: object) -> Event:
     if not isinstance(event, Mapping):
         raise HevoRunError("The trigger sent no event, so it is not known how the job ended.", code=codes.UNKNOWN_EVENT)
     if "event" not in event and event.get("status") in _VENDORS:
-        return _hearsay_in(event)
+        return _vendors_event(event)
     pipeline_id, job_id = event.get("pipeline_id"), event.get("job_id")
     run = _run_in(event)
     if event.get("event") == FAILED:
@@ -187,7 +187,7 @@ def read_event(event: object) -> Event:
     )
 
 
-def _hearsay_in(event: Mapping[str, Any]) -> Event:
+def _vendors_event(event: Mapping[str, Any]) -> Event:
     """
     Read what a trigger of the vendor's package sent just before it was replaced.
 
@@ -198,7 +198,7 @@ def _hearsay_in(event: Mapping[str, Any]) -> Event:
     """
     message = event.get("message")
     try:
-        return Event(pipeline_id_of(event.get("pipeline_id")), job_id_of(event.get("job_id")), is_hearsay=True)
+        return Event(pipeline_id_of(event.get("pipeline_id")), job_id_of(event.get("job_id")), names_only_a_job=True)
     except HevoConfigError:
         raise HevoRunError(
             f"The vendor's package told that the wait ended ({event['status']}: {message}), and not for which job. How "

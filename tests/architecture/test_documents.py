@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import fields
 
 import pytest
 
 from hevo_provider.runs.error_table import TABLE, Meaning, Row
-from tests.architecture.test_imports import PACKAGE, ROOT, files, room_of, tree_of
+from hevo_provider.runs.order import Order
+from hevo_provider.runs.run import Run
+from tests.architecture.test_imports import PACKAGE, ROOT, files, imported_by, room_of, tree_of
 
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 MAPPED = ("client", "doctor", "runs", "watching", "lineage")
@@ -123,3 +126,22 @@ def test_each_loop_is_on_the_list_and_each_on_the_list_is_there() -> None:
         assert function in {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
     waiting = {module for module in files() if room_of(module) not in NO_LOOPS_OF_ITS_OWN and pauses_in_a_loop(module)}
     assert waiting <= {file.replace("/", ".") for file, _ in listed}
+
+
+# The states of a run
+
+
+@pytest.mark.parametrize("module", sorted(files().keys() - {"runs.run"}))
+def test_nothing_but_a_method_of_run_makes_one_run_of_another(module: str) -> None:
+    if f"{PACKAGE}.runs.run.Run" not in imported_by(module):
+        return
+    of_a_run = {each.name for each in fields(Run)} - {each.name for each in fields(Order)} - {"order"}
+
+    replaced = {
+        str(keyword.arg)
+        for call in ast.walk(tree_of(module))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "replace"
+        for keyword in call.keywords
+    }
+
+    assert replaced & of_a_run == set()

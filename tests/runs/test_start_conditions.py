@@ -71,6 +71,21 @@ def test_a_resync_waits_until_the_pipeline_has_restarted(
     assert pipeline.jobs[0].created_at >= until
 
 
+def test_a_restart_that_is_over_before_the_triggerer_polls_still_gives_its_job_the_time_to_show(
+    hevo: Sandbox, ti: TaskInstance
+) -> None:
+    pipeline = hevo.add_pipeline(7, status="RESTARTING")
+    task = operator(action="RESYNC", poll_interval=1)
+    left_behind = work(lambda: task.execute(ti.context))
+    pipeline.status = "INITIALIZED"
+    job = pipeline.start_job("RESYNC", appear_after=15, duration=1000)
+
+    with fails(HevoPipelineBusyError, says=f"job {job.id}"):
+        play(task, ti, left_behind)
+
+    assert hevo.requests_of("resync") == []
+
+
 def test_a_resync_waits_for_the_restart_in_the_triggerer(hevo: Sandbox, ti: TaskInstance, clock: VirtualClock) -> None:
     hevo.add_pipeline(7, status="RESTARTING")
     started_at = clock.now()
