@@ -50,7 +50,7 @@ async def end_in_time(connect: Connect, outcome: Outcome, logger: Logger = log) 
     :returns: the same, unless the job turns out to have ended by itself after the last poll: that is its end then.
     """
     run = outcome.run
-    if outcome.ending is not Ending.TIMED_OUT or not run.order.cancel_on_kill:
+    if outcome.ending is not Ending.TIMED_OUT or not run.order.cancel_on_kill or not _may_be_cancelled(run):
         return outcome
     try:
         hevo = await connect()

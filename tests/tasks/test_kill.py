@@ -19,12 +19,16 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from hevo_provider import compat
+from hevo_provider.client import HevoAsyncClient
 from hevo_provider.clock import Clock
 from hevo_provider.exceptions import HevoJobFailedError, HevoRunError
 from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOperator
+from hevo_provider.runs.cancel import end_in_time
+from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.sandbox import Fault, Sandbox, SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from hevo_provider.triggers import HevoJobTrigger
+from tests.stage.clients import run_of
 from tests.stage.clock import START, VirtualClock, waking_at
 from tests.stage.failures import fails
 from tests.stage.marks import in_both_modes
@@ -233,6 +237,16 @@ def test_a_task_whose_time_is_over_fails_as_timed_out_and_its_job_is_cancelled(
 
     assert [job.cancel_requests for job in pipeline.jobs] == [1]
     assert 90 <= clock.now() - began <= 100
+
+
+async def test_who_only_follows_a_job_needs_no_connection_when_its_time_is_over() -> None:
+    followed = run_of(pipeline_id=7, job_id="job", action="SYNC_NOW", cancel_on_kill=True, ownership="adopted")
+    late = Outcome(Ending.TIMED_OUT, followed)
+
+    async def gone() -> HevoAsyncClient:
+        raise AssertionError("asked for a client")
+
+    assert await end_in_time(gone, late) is late
 
 
 def test_a_job_that_ends_with_its_time_is_a_success(hevo: Sandbox, ti: TaskInstance) -> None:
