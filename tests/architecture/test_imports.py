@@ -235,22 +235,23 @@ def test_the_sandbox_shares_no_code_with_the_client() -> None:
 def test_below_the_hook_nothing_names_airflow(name: str) -> None:
     modules = [name] if "." in name else modules_of(name)
 
-    guilty = {each for each in reached_from(*modules) if belonging_to(set(imported_by(each)), "airflow")}
-
-    assert guilty == set()
+    assert {each for each in reached_from(*modules) if imports_airflow(each)} == set()
 
 
-@pytest.mark.parametrize("module", sorted(files().keys() - {"compat", ""}))
-def test_what_versions_of_airflow_do_differently_stands_in_compat_alone(module: str) -> None:
-    imports_airflow = bool(belonging_to(set(imported_by(module)), "airflow"))
-
-    questions = {
-        question
+def test_what_versions_of_airflow_do_differently_stands_in_compat_alone() -> None:
+    asked = {
+        (module, question)
+        for module in files().keys() - {"compat", ""}
         for node in ast.walk(tree_of(module))
-        if (question := question_of_version_in(node, imports_airflow=imports_airflow))
+        if (question := question_of_version_in(node, imports_airflow=imports_airflow(module)))
     }
 
-    assert questions <= {question for name, question in NO_QUESTION_OF_VERSION if name == module}
+    assert asked <= NO_QUESTION_OF_VERSION
+
+
+@cache
+def imports_airflow(module: str) -> bool:
+    return bool(belonging_to(set(imported_by(module)), "airflow"))
 
 
 def question_of_version_in(node: ast.AST, *, imports_airflow: bool) -> str | None:
@@ -330,9 +331,10 @@ def test_looking_up_is_a_word_of_the_field_and_looking_is_none(identifier: str, 
     assert is_of_a_private_dialect(identifier) is is_dialect
 
 
-@pytest.mark.parametrize("module", sorted(files()))
-def test_names_are_words_of_the_field(module: str) -> None:
-    assert {name for name in identifiers_of(module) if is_of_a_private_dialect(name)} == set()
+def test_names_are_words_of_the_field() -> None:
+    named = {(module, name) for module in files() for name in identifiers_of(module)}
+
+    assert {(module, name) for module, name in named if is_of_a_private_dialect(name)} == set()
 
 
 # What is loaded

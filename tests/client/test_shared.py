@@ -16,6 +16,11 @@ from tests.stage.clients import connect, settled
 from tests.stage.clock import VirtualClock
 
 
+async def turns_of_the_loop(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
 class Opener:
     """Opens clients, slowly, and knows each of them."""
 
@@ -26,7 +31,7 @@ class Opener:
         self._hevo, self._clock = hevo, clock
 
     async def __call__(self) -> HevoAsyncClient:
-        await asyncio.sleep(0.01)
+        await turns_of_the_loop(5)
         if self.failure is not None:
             raise self.failure
         client = connect(self._hevo, self._clock)
@@ -34,7 +39,7 @@ class Opener:
         close = client.close
 
         async def closing() -> None:
-            await asyncio.sleep(0.01)
+            await turns_of_the_loop(5)
             await close()
             self.closed.append(client)
 
@@ -53,9 +58,9 @@ async def user(opener: Opener, key: str = "conn") -> AsyncIterator[HevoAsyncClie
         yield client
 
 
-async def use(opener: Opener, seconds: float = 0.05) -> HevoAsyncClient:
+async def use(opener: Opener, turns: int = 25) -> HevoAsyncClient:
     async with user(opener) as client:
-        await asyncio.sleep(seconds)
+        await turns_of_the_loop(turns)
         return client
 
 
@@ -110,8 +115,7 @@ async def test_the_first_user_may_be_cancelled_at_any_moment(hevo: Sandbox, open
     first = asyncio.ensure_future(use(opener))
     await asyncio.sleep(0)
     second = asyncio.ensure_future(use(opener))
-    for _ in range(turns):
-        await asyncio.sleep(0.002)
+    await turns_of_the_loop(turns)
 
     first.cancel()
 
@@ -125,8 +129,7 @@ async def test_the_first_user_may_be_cancelled_at_any_moment(hevo: Sandbox, open
 @pytest.mark.parametrize("turns", range(12))
 async def test_an_only_user_that_is_cancelled_again_and_again_leaves_nothing_open(opener: Opener, turns: int) -> None:
     only = asyncio.ensure_future(use(opener))
-    for _ in range(turns):
-        await asyncio.sleep(0.002)
+    await turns_of_the_loop(turns)
 
     while not only.done():
         only.cancel()
@@ -179,7 +182,7 @@ async def test_hooks_of_one_connection_share_one_client_and_one_look_up(
     async def trigger() -> None:
         async with HevoHook().shared_client() as client:
             await client.get_pipeline(7)
-            await asyncio.sleep(0.05)
+            await turns_of_the_loop(25)
 
     await asyncio.gather(*(trigger() for _ in range(50)))
 

@@ -43,9 +43,8 @@ def _started() -> subprocess.Popen[str]:
     )
 
     def end() -> None:
-        with process:
-            assert process.stdin is not None
-            process.stdin.close()
+        with process:  # which closes its pipes and waits for it
+            process.kill()
 
     atexit.register(end)
     return process

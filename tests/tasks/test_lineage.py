@@ -61,7 +61,7 @@ def columns(dataset: Dataset) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lineage, "TIME_LIMIT", 2.0)
+    monkeypatch.setattr(lineage, "TIME_LIMIT", 1.5)
     monkeypatch.setattr(lineage, "LAST_MOMENT", 1.0)
 
 
@@ -272,8 +272,8 @@ def test_a_slow_look_up_of_the_connection_is_part_of_the_time(
 def test_what_no_time_out_reaches_is_left_behind(
     hevo: Sandbox, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lineage, "TIME_LIMIT", 0.3)
-    monkeypatch.setattr(lineage, "LAST_MOMENT", 0.1)
+    monkeypatch.setattr(lineage, "TIME_LIMIT", 0.06)
+    monkeypatch.setattr(lineage, "LAST_MOMENT", 0.01)
     hevo.add_pipeline(7)
     operator = ended(ti)
     over, left = threading.Event(), threading.Event()
