@@ -78,10 +78,10 @@ upload: ## release: build, check and upload to PyPI; refused while pyproject.tom
 e2e: e2e-3.3 e2e-2.11 ## run the tests on a real Airflow, 3.3.2 and 2.11.2
 
 e2e-3.3: $(VENV_3)/.installed
-	$(VENV_3)/bin/python -m pytest -m e2e --numprocesses=2 --dist=loadfile tests/e2e
+	$(VENV_3)/bin/python -m pytest -m e2e --numprocesses=2 --dist=loadfile
 
 e2e-2.11: $(VENV_2)/.installed
-	$(VENV_2)/bin/python -m pytest -m e2e --numprocesses=2 --dist=loadfile tests/e2e
+	$(VENV_2)/bin/python -m pytest -m e2e --numprocesses=2 --dist=loadfile
 
 browser: $(VENV_3)/.installed ## look at the form, the button and the sandbox's page with Debian's chromium and chromium-driver
 	$(VENV_3)/bin/python -m pytest -m browser tests/e2e

@@ -58,6 +58,7 @@ os.environ.update(
     _AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK="1",  # 2.11 asks before it lets SQLite be used
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{AIRFLOW_HOME}/airflow.db",
     AIRFLOW__CORE__DAGS_FOLDER=str(Path(__file__).parents[1] / "example_dags"),
+    HYPOTHESIS_NO_PLUGINS="1",  # those of other packages, of which Airflow brings some, take half a second to load
 )
 
 

@@ -101,8 +101,7 @@ with DAG("dag", schedule=None):
     HevoPipelineOperator.partial(task_id="c").expand(pipeline_id=[1, 2])
     HevoResyncObjectsOperator(task_id="d", pipeline_id=7, objects=["public.*", "{{ params.table }}"])
 """
-
-
+VENDOR_PATHS = f"import sys\nsys.path.insert(0, {str(ROOT / PACKAGE / 'vendor_paths')!r})\n"
 BEFORE = "import sys, json\nbefore = set(sys.modules)\n"
 LOADED = "\nprint(json.dumps(sorted(set(sys.modules) - before)))"
 # What Airflow loads of every provider, with itself or with an asset.
@@ -407,6 +406,34 @@ else:
         loaded = loaded_beside_airflow_by(code, after=after)
 
         assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref", "hevo_provider.runs", "hevo_provider.client")
+
+
+def test_nothing_under_the_vendors_names_is_loaded_by_who_does_not_import_it() -> None:
+    code = "import hevo_provider.operators, hevo_provider.sensors, hevo_provider.triggers, hevo_provider.hooks\n"
+    code += "from hevo_provider.provider_info import get_provider_info\nget_provider_info()"
+
+    assert not belonging_to(loaded_beside_airflow_by(code), "hevo_provider.vendor", "airflow.hevo")
+
+
+def test_a_dag_file_with_the_vendors_names_loads_nothing_that_is_only_needed_when_a_task_runs() -> None:
+    code = """
+from airflow.hevo.models.job import JobType
+from airflow.hevo.models.pipeline import PipelineAction, ResyncMode
+from airflow.hevo.operators import HevoOperator
+from airflow.hevo.sensor import HevoSensor
+HevoOperator(task_id="a", pipeline_id=7, action=PipelineAction.RESYNC, resync_mode=ResyncMode.DROP_AND_LOAD)
+HevoSensor(task_id="b", pipeline_id=7, job_id="")
+"""
+    after = "from airflow.providers.common.compat.sdk import BaseOperator\nBaseOperator(task_id='a')"
+
+    loaded = loaded_beside_airflow_by(code, after=VENDOR_PATHS + after)
+
+    assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref", "hevo_provider.client", "hevo_provider.runs")
+    assert belonging_to(loaded, "hevo_provider.models") == {
+        "hevo_provider.models",
+        "hevo_provider.models.enums",
+        "hevo_provider.models.ids",
+    }
 
 
 def test_the_package_itself_loads_nothing() -> None:

@@ -154,6 +154,7 @@ def test_a_connection_that_is_not_there_ends_with_2(capsys: pytest.CaptureFixtur
     assert "no_such_connection" in capsys.readouterr().err
 
 
+@pytest.mark.e2e
 def test_a_connection_that_was_added_to_airflows_database_is_found(clock: VirtualClock, tmp_path: Path) -> None:
     database = tmp_path / "airflow.db"
     copy_migrated_database(database)

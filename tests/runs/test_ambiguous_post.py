@@ -30,7 +30,7 @@ from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clients import WireTime, run_of
 from tests.stage.clock import START, VirtualClock
 from tests.stage.failures import fails, told_by
-from tests.stage.marks import for_every_action, in_both_modes
+from tests.stage.marks import for_every_action, in_alternating_modes, in_both_modes
 from tests.stage.tasks import ACTIONS, TaskInstance, deferred, operator, operator_of, play
 
 NO_WORKER = {"error": "No worker is free", "message": "try later"}  # under a 200
@@ -185,9 +185,7 @@ def test_time_in_which_hevo_cannot_be_read_does_not_count_into_the_minute(
     assert sent_at(hevo) == [0]
 
 
-@in_both_modes
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 503])
-@pytest.mark.parametrize("refusal", [409, 500])
+@in_alternating_modes("status, refusal", [400, 401, 403, 404, 503], [409, 500])
 def test_a_refusal_that_the_list_of_jobs_cannot_confirm_proves_nothing(
     hevo: Sandbox, ti: TaskInstance, refusal: int, status: int, deferrable: bool
 ) -> None:
@@ -537,9 +535,7 @@ def test_a_restart_after_a_lost_answer_is_not_told_as_hevos_word_that_it_accepte
     assert "accepted" not in story() + told_by(failure.value)
 
 
-@in_both_modes
-@pytest.mark.parametrize("on_active_job", ["wait", "start", "follow"])
-@pytest.mark.parametrize("refusal", [409, 500])
+@in_alternating_modes("on_active_job, refusal", ["wait", "start", "follow"], [409, 500])
 def test_each_refusal_is_told_in_the_log(
     hevo: Sandbox, ti: TaskInstance, story: Callable[[], str], refusal: int, on_active_job: str, deferrable: bool
 ) -> None:

@@ -17,7 +17,13 @@ from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
 from tests.stage.death import MortalStore, lose_worker
 from tests.stage.failures import fails, told_by
-from tests.stage.marks import for_every_action, in_both_modes, in_every_sensor_mode, whether_it_waits_or_not
+from tests.stage.marks import (
+    for_every_action,
+    in_alternating_modes,
+    in_both_modes,
+    in_every_sensor_mode,
+    whether_it_waits_or_not,
+)
 from tests.stage.sensors import RescheduledTaskInstance, sense
 from tests.stage.tasks import (
     ACTIONS,
@@ -349,9 +355,7 @@ def test_a_retry_after_a_worker_that_was_lost_in_the_pause_takes_no_other_job_fo
     assert [job.id for job in pipeline.jobs_started_by_api][1:] == [job_id]
 
 
-@in_both_modes
-@pytest.mark.parametrize("action", ["RESYNC", "RESYNC_OBJECTS"])
-@pytest.mark.parametrize("ends", ["FAILED", "CANCELLED"])
+@in_alternating_modes("action, ends", ["RESYNC", "RESYNC_OBJECTS"], ["FAILED", "CANCELLED"])
 def test_a_retry_after_a_later_job_that_failed_syncs_and_resyncs_nothing_again(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, action: str, ends: str
 ) -> None:

@@ -16,8 +16,8 @@ from hevo_provider.operators import HevoPipelineOperator, HevoResyncObjectsOpera
 from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clock import START, VirtualClock
 from tests.stage.failures import fails
-from tests.stage.marks import for_every_action, in_both_modes
-from tests.stage.tasks import Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
+from tests.stage.marks import in_alternating_modes, in_both_modes
+from tests.stage.tasks import ACTIONS, Deferral, TaskInstance, event_of, operator_of, play, run_in_triggerer, work
 
 HOUR = 3600.0
 
@@ -64,10 +64,7 @@ def let_cancelling_take(hevo: Sandbox, pipeline: SandboxPipeline, seconds: float
 # Another's job
 
 
-@in_both_modes
-@retried_or_cleared
-@pytest.mark.parametrize("action", ["SYNC_NOW", "RESYNC"])
-@pytest.mark.parametrize("answer", [DROPPED, LEFT_UNDONE], ids=["dropped", "left undone"])
+@in_alternating_modes("cleared, action, answer", [False, True], ["SYNC_NOW", "RESYNC"], [DROPPED, LEFT_UNDONE])
 def test_a_job_that_its_call_cannot_have_made_is_neither_followed_nor_cancelled(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, cleared: bool, action: str, answer: Fault
 ) -> None:
@@ -236,9 +233,7 @@ def test_a_retry_after_a_time_out_waits_for_its_job_to_be_cancelled_and_starts_t
     assert second.created_at >= first.ended_at
 
 
-@in_both_modes
-@pytest.mark.parametrize("on_active_job", ["fail", "wait", "follow"])
-@pytest.mark.parametrize("after", [0, 60])
+@in_alternating_modes("on_active_job, after", ["fail", "wait", "follow"], [0, 60])
 def test_a_cleared_try_of_which_nothing_is_on_record_lets_airflow_cancel_its_old_job_first(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool, on_active_job: str, after: float
 ) -> None:
@@ -290,9 +285,7 @@ def test_a_first_try_waits_for_a_job_that_is_being_cancelled(
     assert others.status == "CANCELLED"
 
 
-@in_both_modes
-@for_every_action
-@pytest.mark.parametrize("refusal", [409, 500])
+@in_alternating_modes("action, refusal", ACTIONS, [409, 500])
 def test_a_job_that_is_being_cancelled_is_not_followed_after_a_refusal_either(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, action: str, refusal: int
 ) -> None:
@@ -444,13 +437,12 @@ def test_a_record_is_valid_for_a_day(hevo: Sandbox, ti: TaskInstance, clock: Vir
 # A resync that restarts its pipeline
 
 
-@in_both_modes
-@pytest.mark.parametrize("after", [30, 125, 400], ids=["restarting", "before its job shows", "running"])
-@retried_or_cleared
+# While the pipeline restarts, before its job shows, and while that runs.
+@in_alternating_modes("after, cleared", [30, 125, 400], [False, True])
 def test_a_resync_is_found_whenever_the_next_try_comes(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, after: float, deferrable: bool, cleared: bool
 ) -> None:
-    pipeline = hevo.add_pipeline(7, restarting_for=120, appear_after=15, duration=1000)
+    pipeline = hevo.add_pipeline(7, restarting_for=120, appear_after=15, duration=400)
     deferred(ti, "RESYNC")
     clock.advance(after)
     ti.next_try(cleared=cleared)

@@ -17,7 +17,7 @@ from hevo_provider.sandbox import Fault, Sandbox
 from tests.stage.clients import connect, connected_to, limited_to, run_of
 from tests.stage.clock import START, VirtualClock
 from tests.stage.failures import fails
-from tests.stage.marks import in_both_modes
+from tests.stage.marks import in_alternating_modes, in_both_modes
 from tests.stage.tasks import TaskInstance, operator, play
 
 STATUSES = (400, 403, 429, 500, 503)
@@ -38,9 +38,7 @@ async def wait(hevo: Sandbox, clock: VirtualClock, **run: Any) -> Outcome:
         return await Wait(run_of(pipeline_id=7, **run), client.clock).until_done(connected_to(client))
 
 
-@in_both_modes
-@pytest.mark.parametrize("retry_after", [None, 7])
-@pytest.mark.parametrize("status", STATUSES)
+@in_alternating_modes("status, retry_after", STATUSES, [None, 7])
 def test_no_task_fails_however_often_its_requests_are_over_the_limit(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool, status: int, retry_after: int | None
 ) -> None:

@@ -14,7 +14,7 @@ from hevo_provider.sandbox import Fault, Request, Sandbox
 from tests.stage.clock import START, VirtualClock
 from tests.stage.death import MortalStore, lose_worker
 from tests.stage.failures import fails, told_by
-from tests.stage.marks import in_both_modes
+from tests.stage.marks import in_alternating_modes, in_both_modes
 from tests.stage.tasks import TaskInstance, operator, play
 
 LOST_ANSWERS = [Fault.reset(), Fault.status(503)]
@@ -363,9 +363,7 @@ def test_this_machines_clock_does_not_matter(
 # Hevo dates jobs by one clock and answers by another
 
 
-@in_both_modes
-@pytest.mark.parametrize("duration", [0.2, 600])
-@pytest.mark.parametrize("seconds", [-4, -3, 3, 4])
+@in_alternating_modes("seconds, duration", [-4, -3, 3, 4], [0.2, 600])
 def test_a_call_of_unknown_fate_starts_no_second_job_where_hevos_clocks_differ(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, seconds: int, duration: float, deferrable: bool
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import product
+
 import pytest
 
 from tests.stage.sensors import MODES
@@ -15,3 +18,21 @@ whether_it_waits_or_not = pytest.mark.parametrize(
 )
 for_every_action = pytest.mark.parametrize("action", ACTIONS)
 in_every_sensor_mode = pytest.mark.parametrize("mode", MODES)
+
+
+def in_alternating_modes(names: str, *values: Iterable[object]) -> pytest.MarkDecorator:
+    """
+    Play each combination of other parameters in one of the two modes, and its neighbours in the other one.
+
+    This is for what is decided before the mode matters: each value is played in both modes, each combination in one.
+
+    :param names: of the other parameters, with commas between them.
+    :param values: of each of them.
+    """
+    cases = []
+    for each in product(*map(enumerate, values)):
+        deferrable = sum(place for place, _ in each) % 2 == 0
+        said = [str(value) if isinstance(value, str | int | float | None) else f"{place}" for place, value in each]
+        id_ = "-".join([*said, "deferrable" if deferrable else "blocking"])
+        cases.append(pytest.param(*(value for _, value in each), deferrable, id=id_))
+    return pytest.mark.parametrize(f"{names}, deferrable", cases)

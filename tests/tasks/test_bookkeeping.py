@@ -12,7 +12,7 @@ from hevo_provider.exceptions import HevoJobFailedError
 from hevo_provider.sandbox import Sandbox
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import VirtualClock
-from tests.stage.marks import in_both_modes
+from tests.stage.marks import in_alternating_modes, in_both_modes
 from tests.stage.tasks import ACTIONS, Deferral, StateStore, TaskInstance, operator, operator_of, play, work
 
 
@@ -95,10 +95,7 @@ def test_a_job_that_failed_fails_the_task_although_its_record_cannot_be_dropped(
     assert play(operator(deferrable=deferrable), ti) == pipeline.jobs[1].id
 
 
-@in_both_modes
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("ends", ["COMPLETED", "FAILED"])
-@pytest.mark.parametrize("remembers", [True, False])
+@in_alternating_modes("action, ends, remembers", ACTIONS, ["COMPLETED", "FAILED"], [True, False])
 def test_xcoms_that_cannot_be_pushed_change_no_verdict(
     hevo: Sandbox,
     clock: VirtualClock,

@@ -15,8 +15,18 @@ from hevo_provider.sandbox import Fault, Request, Sandbox, SandboxPipeline
 from tests.stage.clock import VirtualClock
 from tests.stage.death import MortalStore, lose_worker
 from tests.stage.failures import fails
-from tests.stage.marks import for_every_action, in_both_modes
-from tests.stage.tasks import TaskInstance, deferred, event_of, operator, operator_of, play, run_in_triggerer, work
+from tests.stage.marks import for_every_action, in_alternating_modes, in_both_modes
+from tests.stage.tasks import (
+    ACTIONS,
+    TaskInstance,
+    deferred,
+    event_of,
+    operator,
+    operator_of,
+    play,
+    run_in_triggerer,
+    work,
+)
 
 RETRY_DELAY = 300.0
 WEEK = 7 * 24 * 3600.0
@@ -41,9 +51,7 @@ def ti(clock: VirtualClock) -> TaskInstance:
     return TaskInstance(clock, retries=2, store=MortalStore())
 
 
-@for_every_action
-@in_both_modes
-@pytest.mark.parametrize("appear_after", [0.0, 15.0])
+@in_alternating_modes("action, appear_after", ACTIONS, [0.0, 15.0])
 def test_a_retry_follows_the_job_of_a_worker_killed_between_post_and_defer(
     hevo: Sandbox,
     ti: TaskInstance,

@@ -19,7 +19,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sandbox.requests import Request
 from tests.stage.clock import VirtualClock
 from tests.stage.failures import fails
-from tests.stage.marks import in_both_modes
+from tests.stage.marks import in_alternating_modes, in_both_modes
 from tests.stage.objects import add_shop, asked_for, ids, objects_operator
 from tests.stage.tasks import TaskInstance, event_of, play, run_in_triggerer, work
 
@@ -29,10 +29,7 @@ def pipeline(hevo: Sandbox) -> SandboxPipeline:
     return add_shop(hevo)
 
 
-@in_both_modes
-@pytest.mark.parametrize("applied", [True, False])
-@pytest.mark.parametrize("appear_after", [0.0, 15.0])
-@pytest.mark.parametrize("restarting_for", [0.0, 20.0])
+@in_alternating_modes("applied, appear_after, restarting_for", [True, False], [0.0, 15.0], [0.0, 20.0])
 def test_a_call_whose_fate_is_unknown_costs_no_second_job(
     hevo: Sandbox,
     ti: TaskInstance,
@@ -236,9 +233,7 @@ def test_many_objects_are_read_to_the_end_however_often_hevo_asks_for_a_pause(
 # In what words Hevo wants the objects is not documented
 
 
-@in_both_modes
-@pytest.mark.parametrize("words", ["objects", "object_ids", "either"])
-@pytest.mark.parametrize("by", ["name", "id", "both"])
+@in_alternating_modes("words, by", ["objects", "object_ids", "either"], ["name", "id", "both"])
 def test_the_objects_are_reloaded_whatever_words_hevo_knows(
     hevo: Sandbox, ti: TaskInstance, pipeline: SandboxPipeline, deferrable: bool, words: Any, by: str
 ) -> None:

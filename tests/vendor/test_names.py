@@ -13,7 +13,6 @@ import pytest
 from airflow.exceptions import AirflowProviderDeprecationWarning
 
 from hevo_provider.vendor import names
-from tests.architecture.test_imports import belonging_to, loaded_beside_airflow_by
 
 HERE = Path(__file__).parent
 VERSIONS: dict[str, dict[str, list[str]]] = json.loads((HERE / "names.json").read_text())
@@ -25,7 +24,6 @@ OF_CLASSES = [
     (version, name, member) for version, classes in MEMBERS.items() for name in classes for member in classes[name]
 ]
 MODULES = sorted({module for _, module, _ in ALL})
-PATHS = f"import sys\nsys.path.insert(0, {str(HERE.parents[1] / 'hevo_provider' / 'vendor_paths')!r})\n"
 
 
 @pytest.fixture(autouse=True)
@@ -85,34 +83,6 @@ def test_a_class_has_the_members_of_theirs(version: str, name: str, member: str)
     entry = names.NAMES[name]
 
     assert hasattr(getattr(import_module(f"hevo_provider.{entry.home}"), name), member)
-
-
-def test_nothing_of_it_is_loaded_by_who_does_not_import_it() -> None:
-    code = "import hevo_provider.operators, hevo_provider.sensors, hevo_provider.triggers, hevo_provider.hooks\n"
-    code += "from hevo_provider.provider_info import get_provider_info\nget_provider_info()"
-
-    assert not belonging_to(loaded_beside_airflow_by(code), "hevo_provider.vendor", "airflow.hevo")
-
-
-def test_a_dag_file_loads_nothing_that_is_only_needed_when_a_task_runs() -> None:
-    code = """
-from airflow.hevo.models.job import JobType
-from airflow.hevo.models.pipeline import PipelineAction, ResyncMode
-from airflow.hevo.operators import HevoOperator
-from airflow.hevo.sensor import HevoSensor
-HevoOperator(task_id="a", pipeline_id=7, action=PipelineAction.RESYNC, resync_mode=ResyncMode.DROP_AND_LOAD)
-HevoSensor(task_id="b", pipeline_id=7, job_id="")
-"""
-    after = "from airflow.providers.common.compat.sdk import BaseOperator\nBaseOperator(task_id='a')"
-
-    loaded = loaded_beside_airflow_by(code, after=PATHS + after)
-
-    assert not belonging_to(loaded, "aiohttp", "yarl", "asgiref", "hevo_provider.client", "hevo_provider.runs")
-    assert belonging_to(loaded, "hevo_provider.models") == {
-        "hevo_provider.models",
-        "hevo_provider.models.enums",
-        "hevo_provider.models.ids",
-    }
 
 
 def test_where_warnings_are_errors_the_import_fails_with_the_warning() -> None:

@@ -177,6 +177,7 @@ def test_airflow_looks_for_its_parts_in_every_folder_of_the_path() -> None:
     assert OPEN_PACKAGE in Path(spec.origin).read_text()
 
 
+@pytest.mark.e2e
 def test_a_dag_written_after_the_vendors_manual_loads(environment: Environment, build: Callable[[str], Path]) -> None:
     environment.use_real_airflow()
     environment.install_wheel(build("wheel"))
