@@ -29,10 +29,20 @@ def in_alternating_modes(names: str, *values: Iterable[object]) -> pytest.MarkDe
     :param names: of the other parameters, with commas between them.
     :param values: of each of them.
     """
+    return _alternating("deferrable", {"deferrable": True, "blocking": False}, names, values)
+
+
+def in_alternating_sensor_modes(names: str, *values: Iterable[object]) -> pytest.MarkDecorator:
+    """Do the same with a sensor's three modes."""
+    return _alternating("mode", dict(zip(MODES, MODES, strict=True)), names, values)
+
+
+def _alternating(
+    of_mode: str, modes: dict[str, object], names: str, values: tuple[Iterable[object], ...]
+) -> pytest.MarkDecorator:
     cases = []
     for each in product(*map(enumerate, values)):
-        deferrable = sum(place for place, _ in each) % 2 == 0
+        mode = list(modes)[sum(place for place, _ in each) % len(modes)]
         said = [str(value) if isinstance(value, str | int | float | None) else f"{place}" for place, value in each]
-        id_ = "-".join([*said, "deferrable" if deferrable else "blocking"])
-        cases.append(pytest.param(*(value for _, value in each), deferrable, id=id_))
-    return pytest.mark.parametrize(f"{names}, deferrable", cases)
+        cases.append(pytest.param(*(value for _, value in each), modes[mode], id="-".join([*said, mode])))
+    return pytest.mark.parametrize(f"{names}, {of_mode}", cases)

@@ -23,7 +23,7 @@ from hevo_provider.sandbox.requests import Request
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock, in_iso
 from tests.stage.failures import fails
-from tests.stage.marks import in_every_sensor_mode
+from tests.stage.marks import in_alternating_sensor_modes, in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, work
 
@@ -99,9 +99,7 @@ def test_succeeds_with_the_given_job(hevo: Sandbox, ti: TaskInstance, mode: str,
     }
 
 
-@in_every_sensor_mode
-@pytest.mark.parametrize("given", [True, False])
-@pytest.mark.parametrize("status", ENDS)
+@in_alternating_sensor_modes("status, given", ENDS, [True, False])
 def test_a_job_that_did_not_complete_fails_the_sensor_and_is_no_skip(
     hevo: Sandbox, ti: TaskInstance, mode: str, given: bool, status: JobStatus
 ) -> None:
@@ -284,14 +282,14 @@ def test_a_given_job_that_hevo_does_not_know_fails_it_within_ten_minutes(
 
 @in_every_sensor_mode
 @pytest.mark.parametrize("mode_of_search", ["job_id", "search", "completed_after"])
-@pytest.mark.parametrize("fault", [Fault.status(401), Fault.status(403), Fault.status(404)], ids=["401", "403", "404"])
+@pytest.mark.parametrize("status", [401, 403, 404])
 def test_one_bad_answer_in_the_middle_of_a_wait_fails_no_sensor(
-    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, mode_of_search: str, fault: Fault
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, mode: str, mode_of_search: str, status: int
 ) -> None:
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=90)
 
     def stumble(_route: str) -> Fault | None:
-        return fault if START + 45 <= clock.now() < START + 60 else None
+        return Fault.status(status) if START + 45 <= clock.now() < START + 60 else None
 
     hevo.fault_source = stumble
     how: dict[str, Any] = {"job_id": {"job_id": job.id}, "search": {}}.get(
