@@ -298,6 +298,8 @@ def test_one_bad_answer_in_the_middle_of_a_wait_fails_no_sensor(
 
     assert sense(mode, ti, **how) == job.id
 
+    assert [request for request in hevo.requests if request.fault is not None]
+
 
 @in_every_sensor_mode
 @pytest.mark.parametrize("status", [401, 404])
