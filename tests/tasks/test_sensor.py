@@ -289,7 +289,7 @@ def test_one_bad_answer_in_the_middle_of_a_wait_fails_no_sensor(
     job = hevo.add_pipeline(7).start_job(appear_after=0, duration=90)
 
     def stumble(_route: str) -> Fault | None:
-        return Fault.status(status) if START + 45 <= clock.now() < START + 60 else None
+        return Fault.status(status) if START + 50 <= clock.now() < START + 70 else None
 
     hevo.fault_source = stumble
     how: dict[str, Any] = {"job_id": {"job_id": job.id}, "search": {}}.get(
