@@ -21,6 +21,7 @@ from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.outage import LONGEST_RETRY_AFTER
 from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Fate, Run
+from hevo_provider.runs.verdict import wants_only_the_id
 from hevo_provider.runs.wait import Connect
 
 CANCEL_WITHIN = 60.0  # seconds for which a cancel is repeated, and twice that where Hevo asks to be left alone
@@ -63,7 +64,7 @@ async def end_in_time(connect: Connect, outcome: Outcome, logger: Logger = log) 
     run = run.watching(job)  # it may have shown only now
     if cancelled or not job.is_terminal:
         return Outcome(Ending.TIMED_OUT, run, job, cancelled=cancelled)
-    return Outcome(Ending.ENDED, run, job)
+    return Outcome(Ending.FOUND if wants_only_the_id(job, run.order) else Ending.ENDED, run, job)
 
 
 def _may_be_cancelled(run: Run) -> bool:

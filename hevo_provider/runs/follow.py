@@ -13,6 +13,7 @@ from hevo_provider.runs.logger import Logger
 from hevo_provider.runs.outcome import Ending, Step, WaitPhase
 from hevo_provider.runs.progress import Progress
 from hevo_provider.runs.run import Ownership, Run
+from hevo_provider.runs.verdict import wants_only_the_id
 from hevo_provider.runs.words import found_in_words, short_id
 
 
@@ -106,8 +107,7 @@ def found(
 
 
 def _step(run: Run, job: Job) -> Step:
-    # A job that was skipped has never run: where a task wanted no more than to start one, it has not.
-    if not run.order.wait_for_completion and job.status != JobStatus.SKIPPED:
+    if wants_only_the_id(job, run.order):
         return Step(run, job, Ending.FOUND)
     return Step(run, job, Ending.ENDED if job.is_terminal else None)
 

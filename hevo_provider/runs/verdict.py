@@ -87,6 +87,11 @@ def is_complete(job: Job, order: Order) -> bool:
     return job.status in _completed(order)
 
 
+def wants_only_the_id(job: Job, order: Order) -> bool:
+    """Return whether the task wanted no more than to start this job. One that was skipped has never run."""
+    return not order.wait_for_completion and job.status != JobStatus.SKIPPED
+
+
 def goes_on(job: Job, order: Order) -> bool:
     """Return whether the job was deferred and the task is to go on from there."""
     return order.on_deferred is OnDeferred.CONTINUE and order.wait_for_completion and job.status in _deferred(order)

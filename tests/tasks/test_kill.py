@@ -454,6 +454,18 @@ def test_a_job_that_fails_while_it_is_to_be_cancelled_has_failed(
         play(operator(deferrable=deferrable, timeout=100), ti)
 
 
+@in_both_modes
+def test_a_task_that_only_wants_the_id_has_it_where_its_job_shows_and_has_ended_when_time_is_over(
+    hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, duration=20, ends="FAILED")
+    hevo.fault_source = lambda _: Fault.status(503) if pipeline.jobs and clock.now() < START + 100.2 else None
+
+    job_id = play(operator(deferrable=deferrable, timeout=100, wait_for_completion=False), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
 # A worker that blocks
 
 
