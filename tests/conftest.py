@@ -100,19 +100,26 @@ def _collect_garbage_seldom() -> None:
     Let cycles be searched for after 50,000 new objects instead of 700.
 
     With Airflow there are half a million objects and more that are never garbage, and to see them again and again
-    took a tenth of a run's processor time (measured). What a test leaves open is told no later than at the end.
+    took a tenth of a run's processor time (measured).
     """
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 10, 10)
 
 
 def _end_at_once() -> None:
     """
-    Let a process that has been handed its tests end without freeing each of its objects, which took it 3 s (measured).
+    End a worker of xdist without freeing its objects one by one, which took 3 s (measured).
 
-    This comes last: what others registered to do at the end is done, and what the tests said has been sent.
+    By then it has sent what its tests came to. What was registered with atexit before this does not run.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
         atexit.register(os._exit, 0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_was_left_open_is_told() -> Iterator[None]:
+    """Search for cycles once more while there is still a test that what is found can fail."""
+    yield
+    gc.collect()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -437,8 +437,9 @@ def test_a_record_is_valid_for_a_day(hevo: Sandbox, ti: TaskInstance, clock: Vir
 # A resync that restarts its pipeline
 
 
-# While the pipeline restarts, before its job shows, and while that runs.
-@in_alternating_modes("after, cleared", [30, 125, 400], [False, True])
+@in_both_modes
+@pytest.mark.parametrize("after", [30, 125, 400], ids=["restarting", "before its job shows", "running"])
+@retried_or_cleared
 def test_a_resync_is_found_whenever_the_next_try_comes(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, after: float, deferrable: bool, cleared: bool
 ) -> None:

@@ -54,19 +54,19 @@ STARTS = ("sync_now", "resync", "resync_objects")
 ANSWERS = {"answered": Fault.no_op(), "not-applied": Fault.reset(), "answer-lost": Fault.reset(after=True)}
 
 
-# A sync; that a resync is made once, whenever the worker dies, is in the next test.
+# The objects of a resync are in the next test.
 @in_both_modes
-@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize(("action", "answer"), [*(("SYNC_NOW", answer) for answer in ANSWERS), ("RESYNC", "answered")])
 def test_whenever_the_worker_dies_the_retry_ends_with_the_one_job(
-    hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, answer: str, deferrable: bool
+    hevo: Sandbox, clock: VirtualClock, mortal_ti: MortalTaskInstance, action: str, answer: str, deferrable: bool
 ) -> None:
-    task = partial(operator, deferrable=deferrable, poll_interval=45)
+    task = partial(operator, action=action, deferrable=deferrable, poll_interval=45)
     ends: set[Hashable] = set()
     for deaths in count():
-        pipeline = hevo.add_pipeline(7, appear_after=2, duration=40, parallel_jobs=True)
+        pipeline = hevo.add_pipeline(7, appear_after=2, duration=40, restarting_for=3, parallel_jobs=True)
         ti = MortalTaskInstance(clock, store=MortalStore())
         hevo.clear_faults()
-        hevo.inject("sync_now", ANSWERS[answer])
+        hevo.inject(action.lower(), ANSWERS[answer])
         try:
             play_until_death(task, ti, LifeToAnotherEnd(ends))
         except Killed:

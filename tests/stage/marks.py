@@ -1,4 +1,4 @@
-"""For what a promise holds: each of these marks plays a test once for every way in which a task may be written."""
+"""For what a promise holds: these marks play a test in the ways in which a task may be written."""
 
 from __future__ import annotations
 
@@ -24,25 +24,16 @@ def in_alternating_modes(names: str, *values: Iterable[object]) -> pytest.MarkDe
     """
     Play each combination of other parameters in one of the two modes, and its neighbours in the other one.
 
-    This is for what is decided before the mode matters: each value is played in both modes, each combination in one.
+    Only for what the code decides without asking for the mode. Each value is played in both modes.
 
     :param names: of the other parameters, with commas between them.
-    :param values: of each of them.
+    :param values: of each of them, two lists at least.
     """
-    return _alternating("deferrable", {"deferrable": True, "blocking": False}, names, values)
-
-
-def in_alternating_sensor_modes(names: str, *values: Iterable[object]) -> pytest.MarkDecorator:
-    """Do the same with a sensor's three modes."""
-    return _alternating("mode", dict(zip(MODES, MODES, strict=True)), names, values)
-
-
-def _alternating(
-    of_mode: str, modes: dict[str, object], names: str, values: tuple[Iterable[object], ...]
-) -> pytest.MarkDecorator:
+    assert len(values) > 1, "of a single list each value would be played in one mode"
     cases = []
     for each in product(*map(enumerate, values)):
-        mode = list(modes)[sum(place for place, _ in each) % len(modes)]
+        deferrable = sum(place for place, _ in each) % 2 == 0
         said = [str(value) if isinstance(value, str | int | float | None) else f"{place}" for place, value in each]
-        cases.append(pytest.param(*(value for _, value in each), modes[mode], id="-".join([*said, mode])))
-    return pytest.mark.parametrize(f"{names}, {of_mode}", cases)
+        id_ = "-".join([*said, "deferrable" if deferrable else "blocking"])
+        cases.append(pytest.param(*(value for _, value in each), deferrable, id=id_))
+    return pytest.mark.parametrize(f"{names}, deferrable", cases)

@@ -508,7 +508,7 @@ def test_a_blocking_task_asks_ever_more_seldom_where_the_limit_has_no_room(
     hevo: Sandbox, ti: TaskInstance, clock: VirtualClock, kind: Any
 ) -> None:
     hevo.add_pipeline(47, name="orders").add_object("stock", object_id="o-1")
-    no_room(hevo, clock, OVER_THE_LIMIT[0], seconds=NEVER)
+    no_room(hevo, clock, OVER_THE_LIMIT[1], seconds=NEVER)
     how = {"deferrable": False, "timeout": 3600}
 
     with pytest.raises((AirflowTaskTimeout, AirflowSensorTimeout)):

@@ -17,7 +17,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from tests.stage.clock import VirtualClock
 from tests.stage.death import MortalStore, lose_worker
 from tests.stage.failures import told_by
-from tests.stage.marks import in_alternating_modes, in_both_modes
+from tests.stage.marks import in_both_modes
 from tests.stage.objects import ids, objects_operator
 from tests.stage.outlets import Events
 from tests.stage.tasks import (
@@ -352,7 +352,8 @@ def rows(*statuses: str | None, names: tuple[str, ...] = ("orders", "customers",
     return Fault.json({"data": [{"name": name, "status": each} for name, each in zip(names, statuses, strict=False)]})
 
 
-@in_alternating_modes(
+@in_both_modes
+@pytest.mark.parametrize(
     "answer",
     [
         Fault.status(404),

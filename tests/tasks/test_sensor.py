@@ -23,7 +23,7 @@ from hevo_provider.sandbox.requests import Request
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock, in_iso
 from tests.stage.failures import fails
-from tests.stage.marks import in_alternating_sensor_modes, in_every_sensor_mode
+from tests.stage.marks import in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, work
 
@@ -99,7 +99,9 @@ def test_succeeds_with_the_given_job(hevo: Sandbox, ti: TaskInstance, mode: str,
     }
 
 
-@in_alternating_sensor_modes("status, given", ENDS, [True, False])
+@in_every_sensor_mode
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("status", ENDS)
 def test_a_job_that_did_not_complete_fails_the_sensor_and_is_no_skip(
     hevo: Sandbox, ti: TaskInstance, mode: str, given: bool, status: JobStatus
 ) -> None:

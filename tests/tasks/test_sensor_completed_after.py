@@ -17,7 +17,7 @@ from hevo_provider.sandbox.pipelines import SandboxPipeline
 from hevo_provider.sensors import HevoSensor
 from tests.stage.clock import START, VirtualClock
 from tests.stage.failures import fails
-from tests.stage.marks import in_alternating_sensor_modes, in_every_sensor_mode
+from tests.stage.marks import in_every_sensor_mode
 from tests.stage.sensors import RescheduledTaskInstance, sense, sensor
 from tests.stage.tasks import Deferral, TaskInstance, play, work
 
@@ -147,9 +147,9 @@ def test_a_job_counts_only_if_what_hevo_tells_proves_it(
 # fail_on_bad_job
 
 
-@in_alternating_sensor_modes(  # a job that is over, and one that has yet to run
-    "status, ago", ["FAILED", "CANCELLED", "DEFERRED", "COMPLETED_WITH_FAILURES"], [100, -100]
-)
+@in_every_sensor_mode
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "DEFERRED", "COMPLETED_WITH_FAILURES"])
+@pytest.mark.parametrize("ago", [100, -100], ids=["over", "yet-to-run"])
 def test_where_asked_a_job_that_ended_badly_fails_the_sensor_at_once(
     ti: TaskInstance, pipeline: SandboxPipeline, clock: VirtualClock, mode: str, status: str, ago: float
 ) -> None:
