@@ -52,6 +52,7 @@ OUTAGES = {
     "answers-that-are-null": Fault.json(None),
     "a-list-that-is-none": Fault.json({"data": "maintenance"}),
     "answers-without-ids": Fault.json({"status": "COMPLETED", "data": [{"status": "COMPLETED"}]}),
+    "answers-for-another-job": Fault.json({"job_id": "another", "status": "FAILED"}),
     "redirects": Fault.redirect("https://status.example.com/"),
     "bad-requests": Fault.status(400),
     "disowned": Fault.status(404),

@@ -13,7 +13,7 @@ import certifi
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowTaskTimeout
 
-from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError
+from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError, HevoJobStalledError
 from hevo_provider.models.job import JobStatus
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.operators import HevoOperator, HevoPipelineOperator
@@ -304,6 +304,39 @@ def test_a_status_that_is_unknown_from_the_first_poll_is_told_once(
     play(operator(deferrable=deferrable), ti)
 
     assert story().count("PAUSED_FOR_REVIEW, a status that this version does not know; waiting on") == 1
+
+
+@in_both_modes
+def test_a_job_that_runs_for_hours_without_any_change_is_waited_for(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=8 * 3600)
+
+    def touch_no_job(_: Request) -> None:
+        for job in pipeline.jobs:
+            job.override = {"updated_ts": int(START * 1000)}
+
+    hevo.on_request = touch_no_job
+
+    job_id = play(operator(deferrable=deferrable), ti)
+
+    assert [job.id for job in pipeline.jobs] == [job_id]
+
+
+@in_both_modes
+def test_a_job_that_is_being_cancelled_for_hours_without_any_change_fails_the_task_and_is_named(
+    hevo: Sandbox, ti: TaskInstance, deferrable: bool
+) -> None:
+    pipeline = hevo.add_pipeline(7, appear_after=0, duration=8 * 3600)
+
+    def leave_cancelling(_: Request) -> None:
+        for job in pipeline.jobs:
+            job.override = {"status": "CANCELLING", "updated_ts": int(START * 1000)}
+
+    hevo.on_request = leave_cancelling
+
+    with fails(HevoJobStalledError, says="has been CANCELLING for hours without any change"):
+        play(operator(deferrable=deferrable), ti)
 
 
 # How long it searches, and how long it waits

@@ -106,6 +106,15 @@ def test_a_job_id_is_enough_to_follow_a_job(hevo: Sandbox) -> None:
     assert (event["event"], event["job_id"], event["status"]) == ("job_ended", job.id, "COMPLETED")
 
 
+def test_a_wait_for_a_job_that_nobody_knows_fails_and_asks_for_nothing(hevo: Sandbox) -> None:
+    hevo.add_pipeline(7).start_job(appear_after=0)
+
+    event = run_in_triggerer(event_of(HevoJobTrigger(pipeline_id=7)))
+
+    assert (event["event"], event["error"]) == ("failed", "HevoJobNotFoundError")
+    assert hevo.requests == []
+
+
 def test_an_end_is_told_in_scalars_and_with_the_run_as_it_was(hevo: Sandbox, ti: TaskInstance) -> None:
     hevo.add_pipeline(7)
 
