@@ -318,7 +318,7 @@ def test_a_job_that_runs_for_hours_without_any_change_is_waited_for(
 
     hevo.on_request = touch_no_job
 
-    job_id = play(operator(deferrable=deferrable), ti)
+    job_id = play(operator(deferrable=deferrable, poll_interval=600), ti)
 
     assert [job.id for job in pipeline.jobs] == [job_id]
 
@@ -336,7 +336,7 @@ def test_a_job_that_is_being_cancelled_for_hours_without_any_change_fails_the_ta
     hevo.on_request = leave_cancelling
 
     with fails(HevoJobStalledError, says="has been CANCELLING for hours without any change"):
-        play(operator(deferrable=deferrable), ti)
+        play(operator(deferrable=deferrable, poll_interval=600), ti)
 
 
 # How long it searches, and how long it waits
