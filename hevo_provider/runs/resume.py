@@ -29,7 +29,7 @@ from hevo_provider.runs.logger import Logger, log
 from hevo_provider.runs.order import SHOWS_WITHIN
 from hevo_provider.runs.outcome import Ending, Outcome
 from hevo_provider.runs.run import Ownership, Phase, Run
-from hevo_provider.runs.verdict import goes_on, is_success
+from hevo_provider.runs.verdict import goes_on, is_success, wants_only_the_id
 from hevo_provider.runs.words import end_in_words
 
 
@@ -126,7 +126,7 @@ async def _follow_earlier(
     if job.status == JobStatus.CANCELLING:
         logger.info("Pipeline %s: waiting for job %s of an earlier try to be cancelled.", run.pipeline_id, job.job_id)
         return run.waiting(yield_to=job.job_id)
-    if not run.order.wait_for_completion and job.status not in {JobStatus.CANCELLED, JobStatus.SKIPPED}:
+    if wants_only_the_id(job, run.order) and job.status != JobStatus.CANCELLED:
         return Outcome(Ending.FOUND, continued, job)
     if job.is_terminal and not goes_on(job, run.order):  # else it is polled once more, and gone on from
         if is_success(job, run.order):

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from itertools import pairwise
 from time import monotonic
+from typing import Any
 
 import certifi
 import pytest
@@ -17,7 +18,7 @@ from hevo_provider.exceptions import HevoJobFailedError, HevoJobNotFoundError, H
 from hevo_provider.models.job import JobStatus
 from hevo_provider.models.pipeline import PipelineAction
 from hevo_provider.operators import HevoOperator, HevoPipelineOperator
-from hevo_provider.sandbox import MISSING, Fault, Sandbox
+from hevo_provider.sandbox import MISSING, Fault, Sandbox, SandboxPipeline
 from hevo_provider.sandbox.requests import Request
 from hevo_provider.tasks import task as tasks
 from tests.stage.clock import START, VirtualClock, in_iso
@@ -306,17 +307,22 @@ def test_a_status_that_is_unknown_from_the_first_poll_is_told_once(
     assert story().count("PAUSED_FOR_REVIEW, a status that this version does not know; waiting on") == 1
 
 
+def let_jobs_stay(hevo: Sandbox, pipeline: SandboxPipeline, **as_they_are: Any) -> None:
+    """Let Hevo say of the pipeline's jobs, whenever it is asked, that they have not changed since the beginning."""
+
+    def stay(_: Request) -> None:
+        for job in pipeline.jobs:
+            job.override = {**as_they_are, "updated_ts": int(START * 1000)}
+
+    hevo.on_request = stay
+
+
 @in_both_modes
 def test_a_job_that_runs_for_hours_without_any_change_is_waited_for(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
     pipeline = hevo.add_pipeline(7, appear_after=0, duration=8 * 3600)
-
-    def touch_no_job(_: Request) -> None:
-        for job in pipeline.jobs:
-            job.override = {"updated_ts": int(START * 1000)}
-
-    hevo.on_request = touch_no_job
+    let_jobs_stay(hevo, pipeline)
 
     job_id = play(operator(deferrable=deferrable, poll_interval=600), ti)
 
@@ -327,13 +333,7 @@ def test_a_job_that_runs_for_hours_without_any_change_is_waited_for(
 def test_a_job_that_is_being_cancelled_for_hours_without_any_change_fails_the_task_and_is_named(
     hevo: Sandbox, ti: TaskInstance, deferrable: bool
 ) -> None:
-    pipeline = hevo.add_pipeline(7, appear_after=0, duration=8 * 3600)
-
-    def leave_cancelling(_: Request) -> None:
-        for job in pipeline.jobs:
-            job.override = {"status": "CANCELLING", "updated_ts": int(START * 1000)}
-
-    hevo.on_request = leave_cancelling
+    let_jobs_stay(hevo, hevo.add_pipeline(7, appear_after=0, duration=8 * 3600), status="CANCELLING")
 
     with fails(HevoJobStalledError, says="has been CANCELLING for hours without any change"):
         play(operator(deferrable=deferrable, poll_interval=600), ti)
